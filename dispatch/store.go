@@ -1,0 +1,30 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// Store is what the dispatcher needs of the queue. The dispatcher is its sole
+// claimant, so what is in flight is known in memory only: a delivery whose outcome
+// was not recorded is still due.
+type Store interface {
+	// Due gives deliveries of the webhook that are due at now in order of their due
+	// time, at most limit, leaving out those that skip says yes to; and when the next
+	// one after them is due (zero: none waits).
+	Due(webhook string, now time.Time, limit int, skip func(id string) bool) ([]queue.Delivery, time.Time, error)
+	// Head gives the webhook's oldest unfinished delivery, due or not, in the order the
+	// events were read: what an ordered webhook sends next.
+	Head(webhook string) (queue.Delivery, bool, error)
+	// Event gives an event with its body.
+	Event(id string) (queue.Event, error)
+	// EventOf gives the event a delivery belongs to.
+	EventOf(deliveryID string) (queue.Event, error)
+	// Record makes the outcomes durable, all or none.
+	Record(ctx context.Context, outcomes ...queue.Outcome) error
+	// State and SetState keep what must survive a restart about a webhook (paused, held). Opaque to the store.
+	State(webhook string) ([]byte, error)
+	SetState(ctx context.Context, webhook string, state []byte) error
+}

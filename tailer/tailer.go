@@ -1,0 +1,88 @@
+// Package tailer reads files that others write: it follows logs through rotation,
+// truncation and restarts, and empties spool directories. It hands out batches of
+// records together with the cursor that stands behind them.
+//
+// It knows nothing of what the records mean and keeps nothing on disk: the handler
+// makes a batch and its cursor durable in one step, and a batch is read again unless
+// the handler returned nil.
+package tailer
+
+import (
+	"context"
+	"time"
+)
+
+// HeadBytes is how much is kept of a record that is longer than the limit.
+const HeadBytes = 64 << 10
+
+// Record is one line of a log, or one JSON value of a spool file.
+type Record struct {
+	// Data is without its line terminator and valid only until the handler returns.
+	// Of a record longer than the limit it is the first HeadBytes. A record that a
+	// container runtime cut into pieces is all of their lines, joined by '\n'.
+	Data []byte
+	// Path is the file the record was read from, under the name it had then.
+	Path string
+	// Stream names the content the record was read from. It is stable over renames,
+	// copies and restarts; Stream and Offset together name a record for ever.
+	Stream string
+	// Offset is where the record begins in its stream.
+	Offset int64
+	// Size is how many bytes the record takes, terminator included.
+	Size int64
+	// Time is a spool file's modification time; zero for a log.
+	Time time.Time
+	// TooLong: the record is longer than the limit.
+	TooLong bool
+	// Damage says why a spool file cannot be split into records; empty otherwise.
+	Damage string
+
+	// Rejected is set by the handler: why the record could not be used. A spool file
+	// with such a record goes to rejected/ and not to archive/.
+	Rejected string
+}
+
+// Batch is what one call of the handler makes durable.
+type Batch struct {
+	// Source is the name given in the options.
+	Source string
+	// Records may be empty: a cursor can move without any (a rotation, a gap).
+	Records []Record
+	// Cursor is where reading goes on after this batch. Opaque, a few KiB at most.
+	Cursor []byte
+	// Gap is set where content that was never read is known to be gone.
+	Gap *Gap
+}
+
+// Gap is what is known of records that were on the disk and can no longer be read.
+type Gap struct {
+	Path   string
+	Stream string
+	// Offset is how far the lost stream had been read.
+	Offset int64
+	// Since is when it was last read, zero where unknown.
+	Since  time.Time
+	Reason string
+}
+
+// Handler makes a batch durable. While it runs nothing more is read, which is the
+// backpressure; an error means that nothing was kept: the batch is offered again
+// after a pause.
+type Handler func(ctx context.Context, b *Batch) error
+
+// Status is what can be said of a source at any time.
+type Status struct {
+	Source string
+	// Ready: the file or directory is open, or it is fine that it is not there yet.
+	Ready bool
+	// Reason says what is wrong or waited for; empty when all is well.
+	Reason string
+	// LagBytes is what is on the disk and not yet read.
+	LagBytes int64
+	// Files is how many files are open or waiting.
+	Files int
+	// LastRecord is when the last record was handed over.
+	LastRecord time.Time
+	// Gaps counts the gaps since the start.
+	Gaps int64
+}
