@@ -49,8 +49,11 @@ type Rejected struct {
 
 // Batch is what one Commit makes durable, whole or not at all.
 type Batch struct {
-	Source   string
-	Cursor   []byte // nil leaves the source's cursor where it is
+	Source string
+	Cursor []byte // nil leaves the source's cursor where it is
+	// Backfill: an event is a duplicate however long ago it was queued, as long as the
+	// queue remembers it; not only within the dedup window.
+	Backfill bool
 	Events   []NewEvent
 	Rejected []Rejected
 }

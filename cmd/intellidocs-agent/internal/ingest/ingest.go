@@ -1,0 +1,254 @@
+// Package ingest is the step between reading and keeping: it parses a batch of
+// records, asks which webhooks want each event, and commits events, rejected records
+// and the cursor behind them in one durable step.
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dawnsystem/intellidocs-agent/parser"
+	"github.com/dawnsystem/intellidocs-agent/queue"
+	"github.com/dawnsystem/intellidocs-agent/tailer"
+)
+
+// Committer is the part of the queue that ingest needs.
+type Committer interface {
+	Commit(ctx context.Context, b queue.Batch) (queue.Committed, error)
+}
+
+// Options are what New needs; Registerer may be nil.
+type Options struct {
+	Queue Committer
+	// Route names the webhooks that want an event.
+	Route func(eventType string, body []byte) []string
+	// Positional identifies an event by where it was read instead of by its content
+	// (dedup_window = 0).
+	Positional func() bool
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Ingest is safe for concurrent use by several sources.
+type Ingest struct {
+	opts    Options
+	metrics *metrics
+}
+
+// New makes an Ingest.
+func New(o Options) *Ingest {
+	if o.Positional == nil {
+		o.Positional = func() bool { return false }
+	}
+	return &Ingest{opts: o, metrics: newMetrics(o.Registerer)}
+}
+
+// Kind tells how the records of a source are read.
+type Kind uint8
+
+// The kinds of records.
+const (
+	Lines   Kind = iota + 1 // lines of a log
+	Objects                 // JSON values of spool files
+)
+
+// Totals is what became of records, counted once each.
+type Totals struct {
+	Records    int            `json:"records"`
+	Events     map[string]int `json:"events"` // by type, duplicates included
+	Queued     int            `json:"queued"`
+	Duplicates int            `json:"duplicates"`
+	Skipped    int            `json:"skipped"`
+	Rejected   int            `json:"rejected"`
+	Deliveries int            `json:"deliveries"`
+}
+
+// Source is the ingest of one source. Its Handle is a tailer.Handler; Flush may be
+// called beside it.
+type Source struct {
+	in   *Ingest
+	name string
+	kind Kind
+	// backfill keeps an event out that was queued at any time the queue remembers.
+	backfill bool
+
+	mu       sync.Mutex
+	deferred []byte    // a cursor that stands behind skipped records only
+	last     time.Time // of the last commit
+	totals   Totals
+}
+
+// Source makes the ingest of the named source.
+func (in *Ingest) Source(name string, kind Kind) *Source {
+	return &Source{in: in, name: name, kind: kind, totals: Totals{Events: map[string]int{}}}
+}
+
+// Backfill makes the ingest of old records: what the queue remembers at all is not
+// queued again, however long ago it was.
+func (in *Ingest) Backfill(name string, kind Kind) *Source {
+	s := in.Source(name, kind)
+	s.backfill = true
+	return s
+}
+
+// Totals is what the source has seen since it was made.
+func (s *Source) Totals() Totals {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.totals
+}
+
+// cursorEvery bounds how often a cursor is committed that has nothing to keep before
+// it. Reading skipped records again after a crash is harmless; an fsync for each
+// batch of a busy log that holds no events is not.
+const cursorEvery = time.Second
+
+// Handle makes a batch durable: nil means that its events, its rejected records and
+// its cursor are on the disk.
+func (s *Source) Handle(ctx context.Context, b *tailer.Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	qb, seen := s.read(b, now)
+	qb.Cursor = b.Cursor
+	if len(qb.Events) == 0 && len(qb.Rejected) == 0 && b.Gap == nil && now.Sub(s.last) < cursorEvery && s.kind == Lines {
+		s.deferred = append(s.deferred[:0], b.Cursor...)
+	} else if err := s.commit(ctx, qb, &seen); err != nil {
+		return err
+	}
+	if b.Gap != nil {
+		s.gap(b.Gap)
+	}
+	s.count(seen)
+	return nil
+}
+
+// Flush commits a cursor that Handle put off.
+func (s *Source) Flush(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.deferred) == 0 {
+		return nil
+	}
+	return s.commit(ctx, queue.Batch{Source: s.name, Cursor: s.deferred}, &batch{})
+}
+
+func (s *Source) commit(ctx context.Context, qb queue.Batch, seen *batch) error {
+	qb.Backfill = s.backfill
+	done, err := s.in.opts.Queue.Commit(ctx, qb)
+	if err != nil {
+		return fmt.Errorf("source %s: keep a batch of %d events: %w", s.name, len(qb.Events), err)
+	}
+	s.deferred, s.last = s.deferred[:0], time.Now()
+	seen.queued, seen.duplicates, seen.deliveries = len(done.Queued), done.Duplicates, done.Deliveries
+	return nil
+}
+
+// batch is what was seen in one batch, counted once it is durable.
+type batch struct {
+	records    int
+	events     map[string]int
+	skipped    map[string]int
+	incomplete int
+	rejected   int
+	queued     int
+	duplicates int
+	deliveries int
+}
+
+func (s *Source) read(b *tailer.Batch, now time.Time) (queue.Batch, batch) {
+	qb := queue.Batch{Source: s.name}
+	seen := batch{records: len(b.Records)}
+	for i := range b.Records {
+		r := &b.Records[i]
+		res := s.parse(r, now)
+		switch res.Verdict {
+		case parser.Accept:
+			qb.Events = append(qb.Events, s.event(r, &res.Event, now))
+			if seen.events == nil {
+				seen.events = map[string]int{}
+			}
+			seen.events[res.Event.Type]++
+			if res.Event.Incomplete {
+				seen.incomplete++
+			}
+		case parser.Reject:
+			r.Rejected = res.Reason
+			qb.Rejected = append(qb.Rejected, s.reject(r, now))
+			seen.rejected++
+			s.in.opts.Logger.Warn("record rejected: it was meant as an event and cannot be read as one; see 'intellidocs-agent rejected'",
+				"source", s.name, "file", r.Path, "offset", r.Offset, "reason", res.Reason)
+		default:
+			if seen.skipped == nil {
+				seen.skipped = map[string]int{}
+			}
+			seen.skipped[res.Reason]++
+		}
+	}
+	return qb, seen
+}
+
+func (s *Source) parse(r *tailer.Record, now time.Time) parser.Result {
+	switch {
+	case r.Damage != "":
+		return parser.Result{Verdict: parser.Reject, Reason: r.Damage}
+	case r.TooLong:
+		return parser.Result{Verdict: parser.Reject, Reason: fmt.Sprintf("the record is %d bytes long, more than max_line_bytes allows", r.Size)}
+	}
+	o := parser.Options{Now: now, RecordTime: r.Time}
+	if s.in.opts.Positional() {
+		o.Position = fmt.Sprintf("%s:%d", r.Stream, r.Offset)
+	}
+	if s.kind == Objects {
+		return parser.Object(r.Data, o)
+	}
+	return parser.Line(r.Data, o)
+}
+
+func (s *Source) event(r *tailer.Record, e *parser.Event, now time.Time) queue.NewEvent {
+	return queue.NewEvent{
+		Event: queue.Event{
+			ID: e.ID, Type: e.Type, Source: s.name, Path: r.Path, Stream: r.Stream, Offset: r.Offset,
+			ReadAt: now, TraceID: e.ID[len("evt_"):], Incomplete: e.Incomplete, Body: e.Body,
+		},
+		Webhooks: s.in.opts.Route(e.Type, e.Body),
+	}
+}
+
+func (s *Source) reject(r *tailer.Record, now time.Time) queue.Rejected {
+	head := r.Data
+	if len(head) > tailer.HeadBytes {
+		head = head[:tailer.HeadBytes]
+	}
+	return queue.Rejected{
+		Source: s.name, Path: r.Path, Stream: r.Stream, Offset: r.Offset, Size: r.Size,
+		At: now, Reason: r.Rejected, Data: append([]byte(nil), head...),
+	}
+}
+
+func (s *Source) gap(g *tailer.Gap) {
+	s.in.metrics.gaps.WithLabelValues(s.name).Inc()
+	s.in.opts.Logger.Warn("records may have been missed: content that was not read to its end is gone; if a copy exists, run 'intellidocs-agent ingest FILE'",
+		"source", s.name, "file", g.Path, "read_up_to", g.Offset, "last_read", g.Since, "reason", g.Reason)
+}
+
+func (s *Source) count(b batch) {
+	t := &s.totals
+	t.Records += b.records
+	t.Queued += b.queued
+	t.Duplicates += b.duplicates
+	t.Deliveries += b.deliveries
+	t.Rejected += b.rejected
+	for typ, n := range b.events {
+		t.Events[typ] += n
+	}
+	for _, n := range b.skipped {
+		t.Skipped += n
+	}
+	s.in.metrics.count(s.name, b)
+}
