@@ -1,0 +1,1 @@
+"""Writes IntelliDocs' AI events where intellidocs-agent reads them. See README.md."""

@@ -1,0 +1,1 @@
+"""A stand-in for IntelliDocs' application of this name, with what concerns AI webhooks."""
