@@ -1,0 +1,300 @@
+// Package dispatch delivers what is due: it decides which webhooks want an event, when
+// each delivery is tried, and what an attempt's result means. Sending one attempt is the
+// business of package send, keeping the deliveries that of a Store.
+//
+// Every webhook has a worker of its own, and no lock is held over I/O, so that a webhook
+// that hangs, fails or is held never delays another.
+package dispatch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
+)
+
+// Sender makes one attempt. It ends when ctx does, with send.Stopped.
+type Sender interface {
+	Send(ctx context.Context, m send.Message) send.Result
+}
+
+// Webhook is one receiver and how it is to be served.
+type Webhook struct {
+	Name    string // unique
+	Enabled bool
+	Events  []string // exact names, or with * for any run of characters; empty: all
+	Filter  string   // an expr expression over the payload; empty: all
+	Ordered bool     // strictly one after another, in the order the events were read
+
+	RateLimit   float64 // attempts a second; 0: no limit
+	Concurrency int     // attempts at once; 0: 8
+
+	MaxRetries    int           // after the first attempt
+	RetryDelay    time.Duration // before the first retry, doubling with each
+	RetryMaxDelay time.Duration // cap of it; 0: none
+	RetryJitter   float64       // up to this fraction of the delay is added on top
+
+	BreakerFailures int           // outage failures in a row that hold the webhook; 0: never
+	Timeout         time.Duration // of one attempt; kept by Sender, told here for logs only
+
+	Sender Sender
+	// Digest identifies the webhook's whole configuration. A pause that a 410 caused
+	// lifts when it changes. Two webhooks of equal digest are taken for equal.
+	Digest string
+}
+
+const defaultConcurrency = 8
+
+// recordGrace is how long after the grace period a store that fails may still be tried.
+const recordGrace = 2 * time.Second
+
+// Options are what a Dispatcher works with.
+type Options struct {
+	Store Store
+	// Grace is how long attempts under way may go on once Run's context has ended.
+	Grace      time.Duration
+	Logger     *slog.Logger          // nil: none
+	Registerer prometheus.Registerer // nil: metrics are kept but not registered
+}
+
+// Dispatcher delivers. Apply gives it its webhooks, Run sets it going.
+type Dispatcher struct {
+	store   Store
+	grace   time.Duration
+	log     *slog.Logger
+	metrics *metrics
+	routes  atomic.Pointer[[]route]
+
+	mu      sync.Mutex // workers, order, running; never held over I/O
+	workers map[string]*worker
+	order   []string // names in configuration order
+	start   func(*worker)
+
+	applying sync.Mutex // one Apply at a time
+}
+
+// New makes a Dispatcher without webhooks.
+func New(o Options) *Dispatcher {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	d := &Dispatcher{
+		store:   o.Store,
+		grace:   o.Grace,
+		log:     o.Logger,
+		workers: map[string]*worker{},
+	}
+	d.routes.Store(new([]route))
+	d.metrics = newMetrics(o.Registerer, d.States)
+	return d
+}
+
+// Apply makes these the webhooks, at first and at every reload: all of them, or, on an
+// error, none. What has not changed goes on undisturbed. A webhook that is disabled or no
+// longer there claims nothing further; attempts under way finish, its other deliveries
+// stay where they are until it returns.
+func (d *Dispatcher) Apply(webhooks []Webhook) error {
+	d.applying.Lock()
+	defer d.applying.Unlock()
+
+	webhooks = slices.Clone(webhooks)
+	var errs []error
+	seen := map[string]bool{}
+	for i := range webhooks {
+		w := &webhooks[i]
+		w.Concurrency = cmp.Or(w.Concurrency, defaultConcurrency)
+		if err := w.validate(); err != nil {
+			errs = append(errs, fmt.Errorf("webhook %q: %w", w.Name, err))
+		}
+		if seen[w.Name] {
+			errs = append(errs, fmt.Errorf("webhook %q: the name is used twice; give each its own", w.Name))
+		}
+		seen[w.Name] = true
+	}
+	routes, err := newRoutes(webhooks, *d.routes.Load(), d.metrics.filterErrors)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return err
+	}
+	added, err := d.newWorkers(webhooks)
+	if err != nil {
+		return err
+	}
+	d.install(webhooks, added)
+	d.routes.Store(&routes)
+	return nil
+}
+
+func (w *Webhook) validate() error {
+	switch {
+	case w.Name == "":
+		return errors.New("it has no name")
+	case w.Enabled && w.Sender == nil:
+		return errors.New("it has no sender")
+	case w.Concurrency < 0, w.MaxRetries < 0, w.BreakerFailures < 0, w.RateLimit < 0:
+		return errors.New("concurrency, max_retries, breaker_failures and rate_limit cannot be negative")
+	case w.RetryDelay < 0, w.RetryMaxDelay < 0, w.RetryJitter < 0:
+		return errors.New("retry_delay, retry_max_delay and retry_jitter cannot be negative")
+	}
+	return nil
+}
+
+// newWorkers makes a worker, with the state it was left in, for each webhook that has none.
+func (d *Dispatcher) newWorkers(webhooks []Webhook) (map[string]*worker, error) {
+	d.mu.Lock()
+	known := d.workers
+	d.mu.Unlock()
+	added := map[string]*worker{}
+	var errs []error
+	for _, cfg := range webhooks {
+		if known[cfg.Name] != nil {
+			continue
+		}
+		state, err := d.store.State(cfg.Name)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("webhook %q: read whether it is paused or held: %w", cfg.Name, err))
+			continue
+		}
+		added[cfg.Name] = newWorker(d, cfg, state)
+	}
+	return added, errors.Join(errs...)
+}
+
+func (d *Dispatcher) install(webhooks []Webhook, added map[string]*worker) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	// Copied, not changed in place: newWorkers reads the map it was given without the lock.
+	workers := make(map[string]*worker, len(d.workers)+len(added))
+	for name, w := range d.workers {
+		workers[name] = w
+	}
+	order := make([]string, 0, len(webhooks))
+	kept := map[string]bool{}
+	for _, cfg := range webhooks {
+		order = append(order, cfg.Name)
+		kept[cfg.Name] = true
+		if w := added[cfg.Name]; w != nil {
+			workers[cfg.Name] = w
+			if d.start != nil {
+				d.start(w)
+			}
+			continue
+		}
+		workers[cfg.Name].configure(cfg)
+	}
+	for name, w := range workers {
+		if !kept[name] {
+			// It stays, parked: what it has in flight must not be sent again by a
+			// successor of the same name.
+			w.remove()
+		}
+	}
+	d.workers, d.order = workers, order
+}
+
+// Run delivers until ctx ends. Then nothing further is claimed; attempts under way have
+// the grace period to finish and are cancelled after it, which is not an attempt. Run
+// returns when all goroutines are done.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	detached := context.WithoutCancel(ctx)
+	sending, stopSending := context.WithCancel(detached)
+	defer stopSending()
+	recording, stopRecording := context.WithCancel(detached)
+	defer stopRecording()
+	lives := lives{claim: ctx, send: sending, record: recording}
+	var running sync.WaitGroup
+
+	d.mu.Lock()
+	if d.start != nil {
+		d.mu.Unlock()
+		return errors.New("dispatch: Run was called twice")
+	}
+	d.start = func(w *worker) { running.Go(func() { w.run(lives) }) }
+	for _, w := range d.workers {
+		d.start(w)
+	}
+	d.mu.Unlock()
+
+	<-ctx.Done()
+	// An Apply that comes too late must not start a worker that nobody joins.
+	d.mu.Lock()
+	d.start = func(*worker) {}
+	d.mu.Unlock()
+
+	defer time.AfterFunc(d.grace, stopSending).Stop()
+	defer time.AfterFunc(d.grace+recordGrace, stopRecording).Stop()
+	running.Wait()
+	return nil
+}
+
+// Notify says that these webhooks have new deliveries. It never blocks.
+func (d *Dispatcher) Notify(webhooks []string) {
+	d.mu.Lock()
+	workers := d.workers
+	d.mu.Unlock()
+	for _, name := range webhooks {
+		if w := workers[name]; w != nil {
+			w.poke()
+		}
+	}
+}
+
+// Pause holds back the webhook's deliveries until Resume, also across restarts. Attempts
+// under way finish. An error means that nothing has changed.
+func (d *Dispatcher) Pause(ctx context.Context, name, reason string) error {
+	w, err := d.worker(name)
+	if err != nil {
+		return err
+	}
+	return w.setPause(ctx, &pause{Reason: reason, Since: time.Now()})
+}
+
+// Resume lets the webhook's deliveries go: it ends a pause, whatever caused it, and
+// closes the breaker. An error means that nothing has changed.
+func (d *Dispatcher) Resume(ctx context.Context, name string) error {
+	w, err := d.worker(name)
+	if err != nil {
+		return err
+	}
+	return w.setPause(ctx, nil)
+}
+
+// ErrUnknownWebhook is what Pause and Resume give for a name that is not configured.
+var ErrUnknownWebhook = errors.New("no such webhook")
+
+func (d *Dispatcher) worker(name string) (*worker, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if slices.Contains(d.order, name) {
+		return d.workers[name], nil
+	}
+	known := slices.Sorted(slices.Values(d.order))
+	if len(known) == 0 {
+		return nil, fmt.Errorf("%w: %q; none is configured", ErrUnknownWebhook, name)
+	}
+	return nil, fmt.Errorf("%w: %q; the configured ones are %s", ErrUnknownWebhook, name, strings.Join(known, ", "))
+}
+
+// States tells how every configured webhook is doing, in configuration order.
+func (d *Dispatcher) States() []State {
+	d.mu.Lock()
+	workers := make([]*worker, 0, len(d.order))
+	for _, name := range d.order {
+		workers = append(workers, d.workers[name])
+	}
+	d.mu.Unlock()
+	states := make([]State, 0, len(workers))
+	for _, w := range workers {
+		states = append(states, w.state())
+	}
+	return states
+}

@@ -1,0 +1,109 @@
+package dispatch
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/vm"
+)
+
+// Bounds of a filter. Payloads come from elsewhere: a filter that loops over one must
+// not be made to take long or much memory.
+const (
+	filterMaxNodes  = 500                    // of its expression
+	filterMaxMemory = 100_000                // elements it may create
+	filterMaxSteps  = 200_000                // times the bodies of its loops may run
+	filterMaxTime   = 250 * time.Millisecond // looked at between those
+)
+
+// filterBuiltins are the functions a filter may call: those that answer questions
+// about a payload. What can blow it up (repeat, replace, join, reduce …) is left out.
+var filterBuiltins = []string{
+	"all", "none", "any", "one", "filter", "map", "find", "findIndex", "count", "sum",
+	"len", "type", "abs", "ceil", "floor", "round", "int", "float", "string",
+	"trim", "trimPrefix", "trimSuffix", "upper", "lower", "split", "indexOf", "lastIndexOf",
+	"hasPrefix", "hasSuffix", "max", "min", "first", "last", "get", "keys", "values",
+	"now", "duration", "date",
+}
+
+// filter is a compiled filter expression. Safe for concurrent use.
+type filter struct {
+	source  string
+	program *vm.Program
+
+	mu       sync.Mutex // one run at a time: the bounds are those of the run
+	steps    int
+	deadline time.Time
+}
+
+const stepName = "__step"
+
+var errFilterTooLong = errors.New("it took too long on this payload")
+
+func compileFilter(source string) (*filter, error) {
+	f := &filter{source: source}
+	options := []expr.Option{
+		expr.Env(map[string]any{}),
+		expr.AllowUndefinedVariables(),
+		expr.AsBool(),
+		expr.MaxNodes(filterMaxNodes),
+		expr.DisableAllBuiltins(),
+		expr.Function(stepName, f.step, new(func() bool)),
+		expr.Patch(lenient{}),
+	}
+	for _, name := range filterBuiltins {
+		options = append(options, expr.EnableBuiltin(name))
+	}
+	program, err := expr.Compile(source, options...)
+	if err != nil {
+		return nil, err
+	}
+	f.program = program
+	return f, nil
+}
+
+// match runs the filter over a payload. An error means that it has no answer.
+func (f *filter) match(payload map[string]any) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.steps, f.deadline = 0, time.Now().Add(filterMaxTime)
+	machine := vm.VM{MemoryBudget: filterMaxMemory} // a kept one would keep the payload too
+	out, err := machine.Run(f.program, payload)
+	if err != nil {
+		return false, err
+	}
+	matched, ok := out.(bool)
+	if !ok {
+		return false, fmt.Errorf("it gives %T, not true or false", out)
+	}
+	return matched, nil
+}
+
+// step is called before each run of a loop's body.
+func (f *filter) step(...any) (any, error) {
+	if f.steps++; f.steps > filterMaxSteps || time.Now().After(f.deadline) {
+		return nil, errFilterTooLong
+	}
+	return true, nil
+}
+
+// lenient makes a.b nil where a is nil or has no b, and counts the steps of loops.
+type lenient struct{}
+
+func (lenient) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.MemberNode:
+		if !n.Method {
+			ast.Patch(node, &ast.BuiltinNode{Name: "get", Arguments: []ast.Node{n.Node, n.Property}})
+		}
+	case *ast.PredicateNode:
+		n.Node = &ast.SequenceNode{Nodes: []ast.Node{
+			&ast.CallNode{Callee: &ast.IdentifierNode{Value: stepName}, Arguments: nil},
+			n.Node,
+		}}
+	}
+}

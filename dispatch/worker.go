@@ -1,0 +1,292 @@
+package dispatch
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// lives are how long each kind of work may go on, from the shortest to the longest.
+type lives struct{ claim, send, record context.Context }
+
+// lookAgain bounds how long a worker relies on its timer: due times are by the wall
+// clock, which may be set, and timers stand still while the machine sleeps.
+const lookAgain = time.Minute
+
+// worker serves one webhook. Its goroutine alone claims; each attempt has a goroutine of
+// its own.
+type worker struct {
+	d     *Dispatcher
+	name  string
+	wake  chan struct{}
+	sends sync.WaitGroup
+
+	// Of the worker's goroutine alone. Nothing leaves claimed during a call of Store.Due:
+	// it may have read a delivery before the outcome of its attempt was recorded.
+	claimed map[string]bool
+	reading backoff
+	writing backoff
+
+	persisting sync.Mutex // one SetState at a time; taken before mu
+
+	mu      sync.Mutex // what follows; never held over I/O
+	cfg     Webhook
+	active  bool // configured and enabled
+	removed bool // not configured any more
+	limiter *rate.Limiter
+	done    []string // claimed ones whose attempt has ended
+	breaker breaker
+	offline offline
+	paused  *pause
+	dirty   bool // paused or breaker changed and that is not stored yet
+	tally   tally
+}
+
+func newWorker(d *Dispatcher, cfg Webhook, state []byte) *worker {
+	w := &worker{
+		d:       d,
+		name:    cfg.Name,
+		wake:    make(chan struct{}, 1),
+		claimed: map[string]bool{},
+	}
+	w.restore(state)
+	w.configure(cfg)
+	return w
+}
+
+// configure gives the worker its webhook's configuration, the first or a new one.
+func (w *worker) configure(cfg Webhook) {
+	defer w.poke()
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.active, w.removed = cfg.Enabled, false
+	if cfg.Digest != "" && cfg.Digest == w.cfg.Digest && w.cfg.Sender != nil {
+		return
+	}
+	if w.limiter == nil || w.cfg.RateLimit != cfg.RateLimit {
+		w.limiter = newLimiter(cfg.RateLimit)
+	}
+	if w.paused != nil && w.paused.Digest != "" && w.paused.Digest != cfg.Digest {
+		w.d.log.Info("webhook resumed: its configuration has changed", "webhook", w.name, "reason", w.paused.Reason)
+		w.paused, w.dirty = nil, true
+	}
+	if w.breaker.open && w.cfg.Name != "" {
+		w.breaker.probeAt, w.breaker.delay = now, probeFirst // it may have been mended
+	}
+	w.cfg = cfg
+}
+
+// newLimiter lets through perSecond attempts, evenly: no more at once than a tenth of a
+// second's.
+func newLimiter(perSecond float64) *rate.Limiter {
+	if perSecond == 0 {
+		return rate.NewLimiter(rate.Inf, 0)
+	}
+	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/10)))
+}
+
+func (w *worker) remove() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.active, w.removed = false, true
+	w.d.metrics.forget(w.name)
+}
+
+// poke makes the worker look at what is to be done.
+func (w *worker) poke() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run claims what is due until lives.claim ends, and returns when all attempts have ended.
+func (w *worker) run(l lives) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for l.claim.Err() == nil {
+		w.release()
+		persistAt := w.persistChanges(l.claim)
+		if at := earliest(w.claim(l), persistAt); at.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(min(time.Until(at), lookAgain))
+		}
+		select {
+		case <-l.claim.Done():
+		case <-w.wake:
+		case <-timer.C:
+		}
+	}
+	w.sends.Wait()
+	w.persistChanges(l.record)
+}
+
+// release forgets the claimed ones whose attempt has ended.
+func (w *worker) release() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range w.done {
+		delete(w.claimed, id)
+	}
+	w.done = w.done[:0]
+}
+
+// plan is what may be claimed now.
+type plan struct {
+	n  int       // how many
+	at time.Time // with n 0, when to look again; zero: when poked
+	trial
+	ordered bool
+	probed  map[string]bool
+}
+
+// trial says why an attempt is made although others wait.
+type trial struct{ probe, offline bool }
+
+func (w *worker) plan(now time.Time) plan {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.active || w.paused != nil {
+		return plan{}
+	}
+	p := plan{ordered: w.cfg.Ordered, trial: trial{probe: w.breaker.open, offline: w.offline.is()}}
+	limit := w.breaker.limit(w.cfg.Concurrency)
+	if p.ordered || p.offline {
+		limit = 1
+	}
+	free := limit - len(w.claimed)
+	if free <= 0 {
+		return plan{}
+	}
+	gate := w.reading.until
+	if p.probe {
+		gate = latest(gate, w.breaker.probeAt)
+		p.probed = maps.Clone(w.breaker.probed)
+	}
+	if p.offline {
+		gate = latest(gate, w.offline.retry)
+	}
+	if gate.After(now) {
+		return plan{at: gate}
+	}
+	if perSecond := w.limiter.Limit(); perSecond != rate.Inf {
+		tokens := w.limiter.TokensAt(now)
+		if tokens < 1 {
+			wait := time.Duration((1 - tokens) / float64(perSecond) * float64(time.Second))
+			return plan{at: now.Add(max(wait, time.Millisecond))}
+		}
+		free = min(free, int(tokens))
+	}
+	p.n = free
+	return p
+}
+
+// claim starts attempts for what is due, as far as may be, and says when to look again
+// (zero: when poked).
+func (w *worker) claim(l lives) time.Time {
+	for l.claim.Err() == nil {
+		now := time.Now()
+		p := w.plan(now)
+		if p.n == 0 {
+			return p.at
+		}
+		deliveries, next, err := w.due(p, now)
+		if err != nil {
+			if w.reading.failed(now) {
+				w.d.log.Error("cannot read what is due; trying again", "webhook", w.name, "error", err)
+			}
+			return w.reading.until
+		}
+		w.reading.succeeded()
+		for _, d := range deliveries {
+			w.begin(l, p.trial, d, now)
+		}
+		if len(deliveries) < p.n {
+			return next
+		}
+	}
+	return time.Time{}
+}
+
+// due reads at most p.n deliveries to attempt now, and when the next one is due.
+func (w *worker) due(p plan, now time.Time) ([]queue.Delivery, time.Time, error) {
+	if p.ordered {
+		head, ok, err := w.d.store.Head(w.name)
+		switch {
+		case err != nil || !ok:
+			return nil, time.Time{}, err
+		case head.NextAttemptAt.After(now):
+			return nil, head.NextAttemptAt, nil
+		}
+		return []queue.Delivery{head}, time.Time{}, nil
+	}
+	deliveries, next, err := w.d.store.Due(w.name, now, p.n, func(id string) bool {
+		return w.claimed[id] || p.probed[id]
+	})
+	if err != nil || len(deliveries) > 0 || len(p.probed) == 0 {
+		return deliveries, next, err
+	}
+	// Each was a probe before: begin again with the first.
+	w.mu.Lock()
+	clear(w.breaker.probed)
+	w.mu.Unlock()
+	return w.d.store.Due(w.name, now, p.n, func(id string) bool { return w.claimed[id] })
+}
+
+func (w *worker) begin(l lives, t trial, d queue.Delivery, now time.Time) {
+	w.claimed[d.ID] = true
+	w.mu.Lock()
+	w.limiter.AllowN(now, 1)
+	if t.probe && w.breaker.open {
+		w.breaker.markProbe(d.ID)
+	}
+	sender := w.cfg.Sender
+	w.tally.inFlight++
+	w.mu.Unlock()
+	w.sends.Go(func() {
+		w.deliver(l, sender, t, d)
+		w.mu.Lock()
+		w.done = append(w.done, d.ID)
+		w.tally.inFlight--
+		w.mu.Unlock()
+		w.poke()
+	})
+}
+
+// backoff spaces out what keeps failing. The zero value is ready.
+type backoff struct {
+	delay time.Duration
+	until time.Time
+}
+
+// failed says whether it is the first failure in a row.
+func (b *backoff) failed(now time.Time) bool {
+	first := b.delay == 0
+	b.delay = min(max(2*b.delay, 100*time.Millisecond), 30*time.Second)
+	b.until = now.Add(b.delay)
+	return first
+}
+
+func (b *backoff) succeeded() { *b = backoff{} }
+
+// earliest leaves out zero times.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
