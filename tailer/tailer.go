@@ -86,3 +86,22 @@ type Status struct {
 	// Gaps counts the gaps since the start.
 	Gaps int64
 }
+
+// Start says where the first run begins.
+type Start uint8
+
+const (
+	// FromBeginning reads the file as it is found. Files that were rotated before
+	// the first run are old news: they are recorded as read.
+	FromBeginning Start = iota
+	// FromEnd skips what is in the file at the first run.
+	FromEnd
+)
+
+// Defaults of the options.
+const (
+	DefaultMaxLine    = 1 << 20
+	DefaultBatchLines = 512
+	DefaultBatchBytes = 1 << 20
+	DefaultSweep      = 200 * time.Millisecond
+)

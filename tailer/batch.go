@@ -1,0 +1,110 @@
+package tailer
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"time"
+)
+
+const (
+	firstPause = time.Second
+	lastPause  = 30 * time.Second
+)
+
+// feed offers batches to the handler, each until it is kept.
+type feed struct {
+	source  string
+	handler Handler
+	log     *slog.Logger
+	// failing is told the handler's error, and nil when it has recovered.
+	failing func(error)
+	// idle runs before each pause: rotations do not wait for a full disk.
+	idle func()
+}
+
+// offer returns nil once the handler has kept b; otherwise ctx's error.
+func (f *feed) offer(ctx context.Context, b *Batch) error {
+	b.Source = f.source
+	said := ""
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		for i := range b.Records {
+			b.Records[i].Rejected = ""
+		}
+		err := f.handler(ctx, b)
+		if err == nil {
+			if said != "" {
+				f.log.Info("batch kept, reading goes on", "source", f.source)
+				f.failing(nil)
+			}
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if s := err.Error(); s != said {
+			f.log.Error("batch cannot be kept, reading waits", "source", f.source, "records", len(b.Records), "error", err)
+			said = s
+		}
+		f.failing(err)
+		f.idle()
+		if !sleep(ctx, pause) {
+			return ctx.Err()
+		}
+	}
+}
+
+// sleep is false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// pack collects records and the bytes they point into. It is used again for
+// every batch, so that a steady stream allocates nothing.
+type pack struct {
+	records []Record
+	arena   []byte
+}
+
+// maxArena is what is kept of an arena between batches.
+const maxArena = 2 << 20
+
+func (p *pack) reset() {
+	clear(p.records)
+	p.records = p.records[:0]
+	if cap(p.arena) > maxArena {
+		p.arena = nil
+	}
+	p.arena = p.arena[:0]
+}
+
+// keep copies b into the arena. Growth leaves earlier slices valid on the old one.
+func (p *pack) keep(b []byte) []byte {
+	from := len(p.arena)
+	p.arena = append(p.arena, b...)
+	return p.arena[from:len(p.arena):len(p.arena)]
+}
+
+func (p *pack) keepString(s string) []byte {
+	from := len(p.arena)
+	p.arena = append(p.arena, s...)
+	return p.arena[from:len(p.arena):len(p.arena)]
+}
+
+var bom = []byte("\xef\xbb\xbf")
+
+// trim takes off what belongs to the file and not to the line.
+func trim(line []byte, offset int64) []byte {
+	line = bytes.TrimSuffix(line, []byte{'\r'})
+	if offset == 0 {
+		line = bytes.TrimPrefix(line, bom)
+	}
+	return line
+}

@@ -1,0 +1,190 @@
+package tailer
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// liveBatches is after how many batches of a busy live file the others get their turn.
+const liveBatches = 16
+
+// unread lists the files with something to read, in the order to read them.
+func (l *Log) unread() []*file {
+	var list []*file
+	for _, f := range l.files {
+		if f.unread() {
+			list = append(list, f)
+		}
+	}
+	slices.SortFunc(list, l.byAge)
+	return list
+}
+
+// drain hands over all whole lines of f. more: there may be others.
+func (l *Log) drain(ctx context.Context, f *file) (more bool, err error) {
+	for n := 0; ; n++ {
+		if n > 0 {
+			l.look() // a long read must not let new files slip away
+		}
+		if f == l.live && n == liveBatches {
+			return true, nil
+		}
+		if !f.unread() {
+			return false, nil
+		}
+		if err := f.open(); err != nil {
+			f.trouble = err
+			return false, nil
+		}
+		kept, err := l.step(ctx, f)
+		switch {
+		case errors.Is(err, errChanged):
+			f.stale = true
+			return true, nil
+		case err != nil && ctx.Err() != nil:
+			return false, err
+		case err != nil:
+			f.trouble = err
+			l.dir.problem = err.Error()
+			return false, nil
+		case !kept:
+			return false, nil
+		}
+	}
+}
+
+// step hands over one batch. It is false where there is no whole line.
+func (l *Log) step(ctx context.Context, f *file) (bool, error) {
+	s := f.s
+	e, err := l.scan.next(f.f, f.size, s)
+	if err != nil || e.lines == 0 && !e.long {
+		return false, err
+	}
+	l.pack.reset()
+	if e.long {
+		err = l.takeLong(f, e.start, e.end, 1)
+	} else {
+		err = readLines(f.f, e, func(line string, off int64) {
+			size := int64(len(line)) + 1
+			l.take(f, trim(l.pack.keepString(line), off), off, size)
+		})
+	}
+	if err == nil {
+		err = l.unchanged(f, e.end)
+	}
+	if err == nil {
+		s.advance(e.end)
+		err = l.settleOffsets()
+	}
+	if err != nil {
+		l.rewind(s)
+		return false, err
+	}
+	return true, l.hand(ctx, s)
+}
+
+// take adds a line to the batch, or to those whose end is waited for.
+func (l *Log) take(f *file, line []byte, off, size int64) {
+	if r, whole := l.join.add(line, f.path, place{f.s, off}, size); whole {
+		l.pack.records = append(l.pack.records, r)
+	}
+}
+
+// takeLong adds the line [start, end), which is over the limit, by its beginning.
+func (l *Log) takeLong(f *file, start, end, terminator int64) error {
+	buf := make([]byte, min(HeadBytes, end-start-terminator))
+	if n, _ := f.f.ReadAt(buf, start); n < len(buf) {
+		return errChanged
+	}
+	l.pack.records = append(l.pack.records, Record{
+		Data: trim(buf, start), Path: f.path, Stream: f.s.id, Offset: start, Size: end - start, TooLong: true,
+	})
+	return nil
+}
+
+// unchanged makes sure that what was read up to end was of the stream.
+func (l *Log) unchanged(f *file, end int64) error {
+	info, err := f.f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() < end || f.s.off > 0 && !f.s.matches(f.f, info.Size()) {
+		return errChanged
+	}
+	return nil
+}
+
+// settleOffsets moves the durable positions to where nothing held back begins.
+func (l *Log) settleOffsets() error {
+	for _, f := range l.files {
+		if f.s == nil {
+			continue
+		}
+		off := l.join.floor(f.s)
+		if off == f.s.off || f.size < off {
+			continue
+		}
+		if err := f.open(); err != nil {
+			return err
+		}
+		if err := f.s.moveTo(off, f.f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rewind forgets what was read of s, and of all that is held with it, since the
+// last batch that was kept.
+func (l *Log) rewind(s *stream) {
+	s.advance(s.off)
+	for key, h := range l.join.held {
+		if !slices.ContainsFunc(h.starts, func(p place) bool { return p.s == s }) {
+			continue
+		}
+		delete(l.join.held, key)
+		for _, p := range h.starts {
+			if p.s != s {
+				l.rewind(p.s)
+			}
+		}
+	}
+}
+
+// hand offers the collected records with the cursor behind them.
+func (l *Log) hand(ctx context.Context, s *stream) error {
+	now := time.Now()
+	if s != nil {
+		s.read = now
+	}
+	return l.offer(ctx, &Batch{Records: l.pack.records})
+}
+
+func (l *Log) offer(ctx context.Context, b *Batch) error {
+	var err error
+	if b.Cursor, err = l.cur.encode(); err != nil {
+		return err
+	}
+	l.dirty = false
+	if err := l.feed.offer(ctx, b); err != nil {
+		return err
+	}
+	l.publish()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(b.Records) > 0 {
+		l.status.LastRecord = time.Now()
+	}
+	if b.Gap != nil {
+		l.status.Gaps++
+	}
+	return nil
+}
+
+func (l *Log) closeAll() {
+	for _, f := range l.files {
+		f.close()
+	}
+}

@@ -1,0 +1,327 @@
+package tailer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// fullSweeps is after how many sweeps the directories are read even if nothing
+// hints at a change.
+const fullSweeps = 25
+
+// dirState is what was found where the log should be.
+type dirState struct {
+	// scanned: the directories have been read at least once.
+	scanned bool
+	// full is when they were last read whole.
+	full time.Time
+	// stamps are the directories' modification times then.
+	stamps map[string]time.Time
+	// archive is a compressed rotated file.
+	archive string
+	// waiting is what is not there yet, problem what is wrong.
+	waiting, problem string
+}
+
+func (d *dirState) state() (ready bool, reason string) {
+	if d.problem != "" {
+		return false, d.problem
+	}
+	return true, d.waiting
+}
+
+// look brings what is known of the files up to date and opens those that must not
+// slip away: the live file and the unread ones.
+func (l *Log) look() {
+	now := time.Now()
+	names := l.watch.changed()
+	l.dir.problem, l.dir.waiting = "", ""
+	target := l.findLive(now)
+	roots := []string{l.o.Path}
+	if target != "" && target != l.o.Path {
+		roots = append(roots, target)
+	}
+	if l.rootsChanged(roots, now) || names {
+		l.readRoots(roots, now)
+	}
+	for _, f := range l.files {
+		if f.f != nil {
+			if info, err := f.f.Stat(); err == nil {
+				f.refresh(info, now)
+			}
+		}
+	}
+	if l.checkAll() {
+		// A stream has lost its file: perhaps to a copy made just now.
+		l.readRoots(roots, now)
+		l.checkAll()
+	}
+	if l.dir.full.Equal(now) && l.dir.problem == "" {
+		l.dir.scanned = true
+	}
+}
+
+// findLive says which inode stands at the path, and its name without links.
+func (l *Log) findLive(now time.Time) (target string) {
+	info, err := os.Stat(l.o.Path)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			l.live = nil
+		}
+		l.dir.absent(l.o.Path, err)
+		return ""
+	}
+	if !info.Mode().IsRegular() {
+		l.live = nil
+		l.dir.problem = l.o.Path + " is not a regular file"
+		return ""
+	}
+	if target, err = filepath.EvalSymlinks(l.o.Path); err != nil {
+		target = l.o.Path
+	}
+	f := l.found(target, info, now)
+	if l.live != f {
+		l.live = f
+		l.dir.full = time.Time{} // the old one has gone somewhere
+	}
+	if err := f.open(); err != nil {
+		l.dir.problem = err.Error()
+	} else if err := readable(l.o.Path); err != nil {
+		l.dir.problem = fmt.Sprintf("%s cannot be opened any more (%v); what is written to it is still read, until it is rotated or the agent restarts", l.o.Path, err)
+	}
+	return target
+}
+
+func (d *dirState) absent(path string, err error) {
+	dir := filepath.Dir(path)
+	_, dirErr := os.Stat(dir)
+	switch {
+	case !errors.Is(err, fs.ErrNotExist):
+		d.problem = err.Error()
+	case errors.Is(dirErr, fs.ErrNotExist):
+		d.problem = "directory " + dir + " does not exist"
+	default:
+		d.waiting = "waiting for " + path + " to be written"
+	}
+}
+
+// found returns the file of an inode, a new one where it was not known.
+func (l *Log) found(path string, info os.FileInfo, now time.Time) *file {
+	id := idOf(info)
+	f := l.files[id]
+	if f == nil {
+		f = &file{id: id, size: -1}
+		l.files[id] = f
+	}
+	f.path, f.known = path, true
+	f.refresh(info, now)
+	return f
+}
+
+// rootsChanged reports whether the directories must be read again.
+func (l *Log) rootsChanged(roots []string, now time.Time) bool {
+	changed := now.Sub(l.dir.full) > fullSweeps*l.o.Sweep
+	stamps := map[string]time.Time{}
+	for _, root := range roots {
+		dir := filepath.Dir(root)
+		info, err := os.Stat(dir)
+		if err != nil {
+			l.watch.lost(dir)
+			continue
+		}
+		l.watch.dir(dir, info)
+		stamps[dir] = info.ModTime()
+		if !l.dir.stamps[dir].Equal(info.ModTime()) || now.Sub(info.ModTime()) < recent {
+			changed = true
+		}
+	}
+	l.dir.stamps = stamps
+	l.watch.only(func(name string) bool {
+		for _, root := range roots {
+			if strings.HasPrefix(name, root) || filepath.Dir(root) == name {
+				return true
+			}
+		}
+		return false
+	})
+	return changed
+}
+
+// readRoots finds the live file's rotated siblings.
+func (l *Log) readRoots(roots []string, now time.Time) {
+	for _, f := range l.files {
+		f.known = f == l.live
+	}
+	l.dir.archive = ""
+	whole := true
+	for _, root := range roots {
+		if err := l.readDir(filepath.Dir(root), filepath.Base(root), now); err != nil {
+			whole = false
+			if !errors.Is(err, fs.ErrNotExist) {
+				l.dir.problem = err.Error()
+			}
+		}
+	}
+	l.readHints(now)
+	if whole {
+		l.dir.full = now
+	}
+	for id, f := range l.files {
+		if !f.known && f.f == nil {
+			delete(l.files, id)
+		}
+	}
+}
+
+func (l *Log) readDir(dir, base string, now time.Time) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	for {
+		names, err := d.Readdirnames(256)
+		for _, name := range names {
+			if !rotated(base, name) || foreign(name) {
+				continue
+			}
+			if compressed(name) {
+				l.dir.archive = filepath.Join(dir, name)
+				continue
+			}
+			path := filepath.Join(dir, name)
+			if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+				l.found(path, info, now)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading directory %s: %w", dir, err)
+		}
+	}
+}
+
+// readHints looks where unfinished streams were last seen: what a symbolic link
+// pointed to before is under no name that could be guessed.
+func (l *Log) readHints(now time.Time) {
+	for _, s := range l.cur.streams {
+		if s.done || s.path == "" || s.off == 0 || l.holder(s, nil) != nil {
+			continue
+		}
+		info, err := os.Lstat(s.path)
+		if err != nil || !info.Mode().IsRegular() || idOf(info) != s.file {
+			continue
+		}
+		l.found(s.path, info, now)
+	}
+}
+
+// checkAll compares every file that changed with the stream it belongs to, and finds
+// the streams of new ones. lost: a stream is without a file now.
+func (l *Log) checkAll() (lost bool) {
+	stale := make([]*file, 0, len(l.files))
+	for _, f := range l.files {
+		if f.stale {
+			stale = append(stale, f)
+		}
+	}
+	slices.SortFunc(stale, l.byAge)
+	if n := len(stale); n > 0 && stale[n-1] == l.live {
+		// First of all: what the others are depends on it.
+		stale = append([]*file{l.live}, stale[:n-1]...)
+	}
+	for _, f := range stale {
+		lost = l.check(f) || lost
+	}
+	return lost
+}
+
+// check opens f if need be. It stays open if there is something to read.
+func (l *Log) check(f *file) (lost bool) {
+	if f.size == 0 && f.s == nil {
+		f.stale = false
+		return false
+	}
+	if err := f.open(); err != nil {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errChanged) && f != l.live {
+			l.dir.problem = err.Error()
+		}
+		f.trouble = err
+		return false
+	}
+	f.trouble, f.stale = nil, false
+	if f.s != nil && !l.still(f) {
+		l.detach(f)
+		lost = true
+	}
+	if f.s == nil && !f.old {
+		l.identify(f)
+	}
+	if f.s != nil && f.s.pos <= f.size {
+		f.s.size = max(f.s.size, f.size)
+		if f.size > f.s.pos {
+			f.s.done = false
+		}
+	}
+	if f != l.live && (f.s == nil || f.s.done || l.openFiles() > maxOpen) {
+		f.close()
+	}
+	return lost
+}
+
+// still reports whether f goes on with its stream.
+func (l *Log) still(f *file) bool {
+	s := f.s
+	if s.off == 0 {
+		if f.size < s.scanned {
+			s.advance(0)
+		}
+		return f.size >= s.pos
+	}
+	if g := l.holder(s, f); f.size < s.pos && f != l.live && g != nil && g.open() == nil {
+		return partOf(f, g) // a copy, overtaken by its original
+	}
+	return s.matches(f.f, f.size)
+}
+
+func (l *Log) openFiles() (n int) {
+	for _, f := range l.files {
+		if f.f != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// byAge orders files for reading: those begun before the others, then the oldest,
+// and the live one last.
+func (l *Log) byAge(a, b *file) int {
+	begun := func(f *file) int {
+		switch {
+		case f == l.live:
+			return 2
+		case f.s != nil && f.s.off > 0:
+			return 0
+		}
+		return 1
+	}
+	if c := begun(a) - begun(b); c != 0 {
+		return c
+	}
+	if c := a.mod.Compare(b.mod); c != 0 {
+		return c
+	}
+	if c := sequence(b.path) - sequence(a.path); c != 0 {
+		return c
+	}
+	return strings.Compare(a.path, b.path)
+}

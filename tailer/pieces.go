@@ -1,0 +1,103 @@
+package tailer
+
+// maxHeld bounds how many cut lines are put together at once. A container has two
+// streams; a line that would be one more is handed on as it is.
+const maxHeld = 16
+
+// held is a cut line whose end has not been seen.
+type held struct {
+	// record is what will be handed over; its Data is what is kept so far.
+	record Record
+	// length is that of all pieces, kept or not.
+	length int
+	// starts are the places where its pieces begin, the first in each stream.
+	starts []place
+}
+
+type place struct {
+	s   *stream
+	off int64
+}
+
+// joiner puts the pieces of cut lines together, also when they lie in two files.
+type joiner struct {
+	partial func(line []byte) (key string, more bool)
+	maxLine int
+	held    map[string]*held
+}
+
+// add takes a line that begins at p and fills size bytes. It returns the record to
+// hand over, if there is one by now. The record's Data may be line itself.
+func (j *joiner) add(line []byte, path string, p place, size int64) (Record, bool) {
+	r := Record{Data: line, Path: path, Stream: p.s.id, Offset: p.off, Size: size}
+	if j.partial == nil {
+		return r, true
+	}
+	key, more := j.partial(line)
+	if key == "" {
+		return r, true
+	}
+	h := j.held[key]
+	if h == nil {
+		if !more || len(j.held) >= maxHeld {
+			return r, true
+		}
+		r.Data, r.Size = nil, 0
+		h = &held{record: r}
+		if j.held == nil {
+			j.held = map[string]*held{}
+		}
+		j.held[key] = h
+	}
+	h.add(line, p, size, j.maxLine)
+	if more {
+		return Record{}, false
+	}
+	delete(j.held, key)
+	return h.record, true
+}
+
+func (h *held) add(line []byte, p place, size int64, maxLine int) {
+	known := false
+	for _, q := range h.starts {
+		known = known || q.s == p.s
+	}
+	if !known {
+		h.starts = append(h.starts, p)
+	}
+	r := &h.record
+	r.Size += size
+	if h.length > 0 {
+		h.length++
+		r.Data = append(r.Data, '\n')
+	}
+	h.length += len(line)
+	r.Data = append(r.Data, line...)
+	r.TooLong = h.length > maxLine
+	if r.TooLong && len(r.Data) > HeadBytes {
+		r.Data = append([]byte(nil), r.Data[:HeadBytes]...)
+	}
+}
+
+// floor is how far the position of s may become durable.
+func (j *joiner) floor(s *stream) int64 {
+	off := s.pos
+	for _, h := range j.held {
+		for _, p := range h.starts {
+			if p.s == s {
+				off = min(off, p.off)
+			}
+		}
+	}
+	return off
+}
+
+// give ends the lines that began in s: their ends will not come.
+func (j *joiner) give(s *stream, take func(Record)) {
+	for key, h := range j.held {
+		if h.starts[0].s == s {
+			delete(j.held, key)
+			take(h.record)
+		}
+	}
+}
