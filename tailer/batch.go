@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -92,10 +93,21 @@ func (p *pack) keep(b []byte) []byte {
 	return p.arena[from:len(p.arena):len(p.arena)]
 }
 
-func (p *pack) keepString(s string) []byte {
+// room makes n bytes in the arena to read into.
+func (p *pack) room(n int64) []byte {
+	from := len(p.arena)
+	p.arena = slices.Grow(p.arena, int(n))[:from+int(n)]
+	return p.arena[from:len(p.arena):len(p.arena)]
+}
+
+// keepLine copies a line and its terminator, so that the arena ends up holding
+// exactly what was read of the file.
+func (p *pack) keepLine(s string) []byte {
 	from := len(p.arena)
 	p.arena = append(p.arena, s...)
-	return p.arena[from:len(p.arena):len(p.arena)]
+	to := len(p.arena)
+	p.arena = append(p.arena, '\n')
+	return p.arena[from:to:to]
 }
 
 var bom = []byte("\xef\xbb\xbf")

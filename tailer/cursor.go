@@ -1,6 +1,7 @@
 package tailer
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -46,7 +47,8 @@ type stream struct {
 	// off is the position that is durable: restarts go on here. pos is how far it
 	// has been read; the two differ while a piece of a cut line is held.
 	off, pos int64
-	// head covers the first min(off, headLen) bytes, tail the min(off, tailLen) before off.
+	// head covers the first min(off, headLen) bytes, tail the min(off, tailLen) before
+	// off. Before anything is read, head covers what was there at first sight.
 	head, tail print
 	// file and path are where it was last seen: hints only.
 	file fileID
@@ -92,6 +94,45 @@ func (s *stream) sameHead(r io.ReaderAt) bool {
 func (s *stream) sameTail(r io.ReaderAt) bool {
 	p, ok := printAt(r, s.off-int64(s.tail.n), s.tail.n)
 	return ok && p == s.tail
+}
+
+// sight takes the fingerprint of a stream of which nothing was read yet.
+func (s *stream) sight(r io.ReaderAt, size int64) {
+	if s.off > 0 || s.head.n == headLen {
+		return
+	}
+	if p, ok := printAt(r, 0, int(min(size, headLen))); ok {
+		s.head = p
+	}
+}
+
+// confirm moves s, of which raw was read at start, to end, if r still holds all of
+// that. Without this a file that is cut and written anew in the middle of a read
+// would be taken for what it was.
+func (s *stream) confirm(r io.ReaderAt, raw []byte, start, end int64) error {
+	head, ok1 := readAt(r, 0, min(end, headLen))
+	tail, ok2 := readAt(r, max(0, end-tailLen), min(end, tailLen))
+	if !ok1 || !ok2 || !agree(head, 0, raw, start) || !agree(tail, end-int64(len(tail)), raw, start) {
+		return errChanged
+	}
+	if s.off > 0 && (printOf(head[:s.head.n]) != s.head || !s.sameTail(r)) {
+		return errChanged
+	}
+	s.off, s.head, s.tail = end, printOf(head), printOf(tail)
+	s.advance(end)
+	return nil
+}
+
+func readAt(r io.ReaderAt, off, n int64) ([]byte, bool) {
+	b := make([]byte, n)
+	got, _ := r.ReadAt(b, off)
+	return b, got == len(b)
+}
+
+// agree compares a, which begins at offset x, and b, which begins at y, where they overlap.
+func agree(a []byte, x int64, b []byte, y int64) bool {
+	from, to := max(x, y), min(x+int64(len(a)), y+int64(len(b)))
+	return from >= to || bytes.Equal(a[from-x:to-x], b[from-y:to-y])
 }
 
 // moveTo makes off the durable position. r holds the content.
@@ -182,7 +223,7 @@ func decodeCursor(b []byte) (*cursor, error) {
 		c.horizon = time.Unix(0, in.Horizon)
 	}
 	for _, j := range in.Streams {
-		if j.ID == "" || j.Off <= 0 || j.Len <= 0 || j.Len > headLen || int64(j.Len) > j.Off {
+		if j.ID == "" || j.Off <= 0 || j.Len <= 0 || j.Len > headLen {
 			return nil, fmt.Errorf("cursor is damaged: stream %q at offset %d", j.ID, j.Off)
 		}
 		s := &stream{

@@ -68,17 +68,18 @@ func (l *Log) step(ctx context.Context, f *file) (bool, error) {
 	} else {
 		err = readLines(f.f, e, func(line string, off int64) {
 			size := int64(len(line)) + 1
-			l.take(f, trim(l.pack.keepString(line), off), off, size)
+			l.take(f, trim(l.pack.keepLine(line), off), off, size)
 		})
 	}
+	was := *s
 	if err == nil {
-		err = l.unchanged(f, e.end)
+		err = s.confirm(f.f, l.pack.arena, e.start, e.end)
 	}
 	if err == nil {
-		s.advance(e.end)
 		err = l.settleOffsets()
 	}
 	if err != nil {
+		s.off, s.head, s.tail = was.off, was.head, was.tail
 		l.rewind(s)
 		return false, err
 	}
@@ -94,25 +95,13 @@ func (l *Log) take(f *file, line []byte, off, size int64) {
 
 // takeLong adds the line [start, end), which is over the limit, by its beginning.
 func (l *Log) takeLong(f *file, start, end, terminator int64) error {
-	buf := make([]byte, min(HeadBytes, end-start-terminator))
+	buf := l.pack.room(min(HeadBytes, end-start-terminator))
 	if n, _ := f.f.ReadAt(buf, start); n < len(buf) {
 		return errChanged
 	}
 	l.pack.records = append(l.pack.records, Record{
 		Data: trim(buf, start), Path: f.path, Stream: f.s.id, Offset: start, Size: end - start, TooLong: true,
 	})
-	return nil
-}
-
-// unchanged makes sure that what was read up to end was of the stream.
-func (l *Log) unchanged(f *file, end int64) error {
-	info, err := f.f.Stat()
-	if err != nil {
-		return err
-	}
-	if info.Size() < end || f.s.off > 0 && !f.s.matches(f.f, info.Size()) {
-		return errChanged
-	}
 	return nil
 }
 

@@ -69,17 +69,21 @@ func (l *Log) finishFile(ctx context.Context, f *file, now time.Time) error {
 func (l *Log) finishStream(ctx context.Context, f *file) error {
 	s := f.s
 	l.pack.reset()
-	start := s.pos + s.lead
-	if start < f.size {
-		if err := l.takeRest(f, start); err != nil {
+	was := *s
+	if start := s.pos + s.lead; start < f.size {
+		err := l.takeRest(f, start)
+		if err == nil {
+			err = s.confirm(f.f, l.pack.arena, start, f.size)
+		}
+		if err != nil {
 			f.stale = true
 			return nil
 		}
-		s.advance(f.size)
 	}
 	l.join.give(s, func(r Record) { l.pack.records = append(l.pack.records, r) })
 	if err := l.settleOffsets(); err != nil {
 		f.stale = true
+		s.off, s.head, s.tail = was.off, was.head, was.tail
 		l.rewind(s)
 		return nil
 	}
@@ -94,12 +98,9 @@ func (l *Log) takeRest(f *file, start int64) error {
 	if f.size-start > int64(l.o.MaxLine) {
 		return l.takeLong(f, start, f.size, 0)
 	}
-	buf := make([]byte, f.size-start)
+	buf := l.pack.room(f.size - start)
 	if n, _ := f.f.ReadAt(buf, start); n < len(buf) {
 		return errChanged
-	}
-	if err := l.unchanged(f, f.size); err != nil {
-		return err
 	}
 	l.take(f, trim(buf, start), start, f.size-start)
 	return nil

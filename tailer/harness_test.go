@@ -128,7 +128,10 @@ func follow(t *testing.T, s *store, path string, change ...func(*LogOptions)) *r
 	}
 	t.Cleanup(r.stop)
 	// Until its first look, what is rotated is old news to it.
-	eventually(t, "first look", func() bool { return s.lastCursor() != nil || !l.Status().Ready })
+	eventually(t, "first look", func() bool {
+		st := l.Status()
+		return s.lastCursor() != nil || !st.Ready && st.Reason != notStarted
+	})
 	return r
 }
 

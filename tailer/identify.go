@@ -93,7 +93,7 @@ func (l *Log) holder(s *stream, f *file) *file {
 
 // holds reports whether f is what s was read from, or a copy of it.
 func (l *Log) holds(f *file, s *stream) bool {
-	if s.off > 0 && !s.matches(f.f, f.size) {
+	if s.off > 0 && !s.matches(f.f, f.size) || s.off == 0 && !s.sameHead(f.f) {
 		return false
 	}
 	g := l.holder(s, f)

@@ -42,6 +42,8 @@ type LogOptions struct {
 // to be finished (3 s by default). It is opened again if it grows after that.
 const settleSweeps = 15
 
+const notStarted = "not started"
+
 // Log follows one log through rotation, truncation and restarts.
 //
 // A position belongs to content, not to a name or an inode, so a file that was
@@ -91,7 +93,7 @@ func NewLog(o LogOptions) (*Log, error) {
 			block: make([]byte, blockLen),
 		},
 		join:   joiner{partial: o.Partial, maxLine: o.MaxLine},
-		status: Status{Source: o.Source, Reason: "not started"},
+		status: Status{Source: o.Source, Reason: notStarted},
 		first:  len(o.Cursor) == 0,
 	}
 	l.feed = feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: l.failing, idle: l.look}

@@ -268,6 +268,7 @@ func (l *Log) check(f *file) (lost bool) {
 	}
 	if f.s != nil && f.s.pos <= f.size {
 		f.s.size = max(f.s.size, f.size)
+		f.s.sight(f.f, f.size)
 		if f.size > f.s.pos {
 			f.s.done = false
 		}
@@ -282,10 +283,7 @@ func (l *Log) check(f *file) (lost bool) {
 func (l *Log) still(f *file) bool {
 	s := f.s
 	if s.off == 0 {
-		if f.size < s.scanned {
-			s.advance(0)
-		}
-		return f.size >= s.pos
+		return f.size >= max(s.pos, s.scanned) && s.sameHead(f.f)
 	}
 	if g := l.holder(s, f); f.size < s.pos && f != l.live && g != nil && g.open() == nil {
 		return partOf(f, g) // a copy, overtaken by its original
