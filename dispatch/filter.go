@@ -3,6 +3,8 @@ package dispatch
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,6 +48,7 @@ var errFilterTooLong = errors.New("it took too long on this payload")
 
 func compileFilter(source string) (*filter, error) {
 	f := &filter{source: source}
+	patch := &lenient{}
 	options := []expr.Option{
 		expr.Env(map[string]any{}),
 		expr.AllowUndefinedVariables(),
@@ -53,7 +56,7 @@ func compileFilter(source string) (*filter, error) {
 		expr.MaxNodes(filterMaxNodes),
 		expr.DisableAllBuiltins(),
 		expr.Function(stepName, f.step, new(func() bool)),
-		expr.Patch(lenient{}),
+		expr.Patch(patch),
 	}
 	for _, name := range filterBuiltins {
 		options = append(options, expr.EnableBuiltin(name))
@@ -61,6 +64,9 @@ func compileFilter(source string) (*filter, error) {
 	program, err := expr.Compile(source, options...)
 	if err != nil {
 		return nil, err
+	}
+	if patch.call != "" {
+		return nil, fmt.Errorf("there is no function %s; the functions are %s", patch.call, strings.Join(filterBuiltins, ", "))
 	}
 	f.program = program
 	return f, nil
@@ -92,10 +98,18 @@ func (f *filter) step(...any) (any, error) {
 }
 
 // lenient makes a.b nil where a is nil or has no b, and counts the steps of loops.
-type lenient struct{}
+type lenient struct {
+	call string // a function called that is not among filterBuiltins
+}
 
-func (lenient) Visit(node *ast.Node) {
+func (l *lenient) Visit(node *ast.Node) {
 	switch n := (*node).(type) {
+	case *ast.CallNode:
+		l.call = n.Callee.String()
+	case *ast.BuiltinNode: // disabling does not reach those that take a predicate
+		if !slices.Contains(filterBuiltins, n.Name) {
+			l.call = n.Name
+		}
 	case *ast.MemberNode:
 		if !n.Method {
 			ast.Patch(node, &ast.BuiltinNode{Name: "get", Arguments: []ast.Node{n.Node, n.Property}})

@@ -1,0 +1,261 @@
+package dispatch
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+func TestApply_AllOrNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := answering(delivered)
+		b := newBench(t, newModelStore(), hook("a", e))
+		defer b.end()
+		wrong, twice, nobody := hook("wrong", e), hook("a", e), hook("nobody", nil)
+		wrong.Filter = "document ="
+		err := b.Apply([]Webhook{hook("new", e), wrong, twice, hook("a", e), nobody})
+		for _, want := range []string{`"wrong": filter:`, `"a": the name is used twice`, `"nobody": it has no sender`} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want an error that says %s", err, want)
+			}
+		}
+		if got := b.Route("x", nil); len(got) != 1 || len(b.States()) != 1 {
+			t.Errorf("a configuration with errors changed the webhooks: %v", got)
+		}
+		b.store.set(func() { b.store.failState = errDisk })
+		if err := b.Apply([]Webhook{hook("new", e)}); err == nil || !strings.Contains(err.Error(), `"new"`) {
+			t.Errorf("%v, want an error that names the webhook whose state cannot be read", err)
+		}
+		b.queue("a", 1)
+		after(time.Second)
+		if b.store.count(queue.Success) != 1 {
+			t.Error("the webhook of before does not work any more")
+		}
+	})
+}
+
+func TestApply_RemovedAndDisabledParkAndGoOnWhenTheyReturn(t *testing.T) {
+	for _, way := range []string{"removed", "disabled"} {
+		t.Run(way, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				e := answering(delivered)
+				e.took = 10 * time.Second
+				h := hook("a", e)
+				h.Concurrency = 2
+				b := newBench(t, newModelStore(), h)
+				defer b.end()
+				b.queue("a", 5)
+				after(time.Second)
+				var rest []Webhook
+				if way == "disabled" {
+					off := h
+					off.Enabled, off.Digest = false, "2"
+					rest = []Webhook{off}
+				}
+				if err := b.Apply(rest); err != nil {
+					t.Fatal(err)
+				}
+				if way == "disabled" && b.stateOf(t, "a").State != Disabled {
+					t.Errorf("state %s", b.stateOf(t, "a").State)
+				}
+				after(time.Second)
+				// It returns while two are still under way: they must not go out twice.
+				if err := b.Apply([]Webhook{h}); err != nil {
+					t.Fatal(err)
+				}
+				after(time.Second)
+				if n := len(e.all()); n != 2 {
+					t.Fatalf("%d attempts, want the two under way", n)
+				}
+				if err := b.Apply(rest); err != nil {
+					t.Fatal(err)
+				}
+				after(time.Hour)
+				if n := b.store.count(queue.Success); n != 2 || len(e.all()) != 2 {
+					t.Fatalf("%d delivered in %d attempts while away, want the 2 that were under way", n, len(e.all()))
+				}
+				if err := b.Apply([]Webhook{h}); err != nil {
+					t.Fatal(err)
+				}
+				after(time.Hour)
+				if n := b.store.count(queue.Success); n != 5 || len(e.all()) != 5 {
+					t.Fatalf("%d delivered in %d attempts, want 5 in 5", n, len(e.all()))
+				}
+			})
+		})
+	}
+}
+
+func TestApply_UnchangedGoesOnUndisturbedChangedTakesEffect(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e, other := answering(delivered), answering(delivered)
+		e.took = time.Second
+		h := hook("a", e)
+		h.Concurrency = 1
+		b := newBench(t, newModelStore(), h)
+		defer b.end()
+		b.queue("a", 20)
+		after(500 * time.Millisecond)
+		same := h
+		same.Sender = other // made anew from the same configuration
+		if err := b.Apply([]Webhook{same}); err != nil {
+			t.Fatal(err)
+		}
+		after(5 * time.Second)
+		if len(e.all()) != 6 || len(other.all()) != 0 {
+			t.Fatalf("%d by the one of before, %d by the new one", len(e.all()), len(other.all()))
+		}
+		changed := same
+		changed.Digest, changed.Concurrency = "2", 4
+		other.took = time.Second
+		if err := b.Apply([]Webhook{changed}); err != nil {
+			t.Fatal(err)
+		}
+		after(10 * time.Second)
+		if b.store.count(queue.Success) != 20 || other.most != 4 {
+			t.Fatalf("%d delivered, %d at once", b.store.count(queue.Success), other.most)
+		}
+	})
+}
+
+func TestPause_HoldsAcrossARestartUntilResumed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := answering(delivered)
+		store := newModelStore()
+		b := newBench(t, store, hook("a", e))
+		if err := b.Pause(t.Context(), "a", "maintenance"); err != nil {
+			t.Fatal(err)
+		}
+		paused := time.Now()
+		b.queue("a", 3)
+		after(time.Hour)
+		b.end()
+		h := hook("a", e)
+		h.Digest = "2" // a person's pause is not the configuration's to lift
+		b = newBench(t, store, h)
+		defer b.end()
+		after(time.Hour)
+		if s := b.stateOf(t, "a"); s.State != Paused || s.Reason != "maintenance" || !s.Since.Equal(paused) || len(e.all()) != 0 {
+			t.Fatalf("after a restart: %+v, %d attempts", s, len(e.all()))
+		}
+		if err := b.Resume(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Second)
+		if n := store.count(queue.Success); n != 3 {
+			t.Fatalf("%d delivered, want 3", n)
+		}
+	})
+}
+
+func TestPause_AnErrorChangesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newBench(t, newModelStore(), hook("slack", answering(delivered)), hook("n8n", answering(delivered)))
+		defer b.end()
+		if err := b.Pause(t.Context(), "slak", ""); err == nil || !strings.Contains(err.Error(), `"slak"; the configured ones are n8n, slack`) {
+			t.Errorf("unknown name: %v", err)
+		}
+		b.store.set(func() { b.store.failState = errDisk })
+		if err := b.Pause(t.Context(), "slack", ""); err == nil || !strings.Contains(err.Error(), `"slack"`) {
+			t.Errorf("store fails: %v", err)
+		}
+		if s := b.stateOf(t, "slack"); s.State != Healthy {
+			t.Errorf("state %s", s.State)
+		}
+	})
+}
+
+func TestState_CountsAndMeasures(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := failing(1, serverError)
+		e.took = 100 * time.Millisecond
+		b := newBench(t, newModelStore(), hook("a", e))
+		defer b.end()
+		b.queue("a", 10)
+		after(50 * time.Millisecond)
+		if s := b.stateOf(t, "a"); s.InFlight != 8 {
+			t.Errorf("%d in flight, want 8", s.InFlight)
+		}
+		after(time.Second)
+		s := b.stateOf(t, "a")
+		if s.PerMinute < 9 || s.P50 != 100*time.Millisecond || s.P99 != 100*time.Millisecond {
+			t.Errorf("%v a minute, p50 %v, p99 %v", s.PerMinute, s.P50, s.P99)
+		}
+		if s.State != Healthy || s.LastSuccess.IsZero() || s.LastError != "HTTP 500" {
+			t.Errorf("%+v", s)
+		}
+		after(2 * time.Minute)
+		s = b.stateOf(t, "a")
+		var delivered, failed int
+		for i, m := range s.Minutes {
+			delivered, failed = delivered+m.Delivered, failed+m.Failed
+			if i > 0 && m.At.Sub(s.Minutes[i-1].At) != time.Minute {
+				t.Errorf("minute %d begins %s after the one before", i, m.At.Sub(s.Minutes[i-1].At))
+			}
+		}
+		if len(s.Minutes) != 60 || delivered != 10 || failed != 1 {
+			t.Errorf("%d minutes, %d delivered, %d failed", len(s.Minutes), delivered, failed)
+		}
+		after(2 * time.Hour)
+		s = b.stateOf(t, "a")
+		for _, m := range s.Minutes {
+			if m.Delivered+m.Failed > 0 {
+				t.Errorf("two hours later the last hour has %+v", m)
+			}
+		}
+		if s.PerMinute != 0 {
+			t.Errorf("two hours later %v a minute", s.PerMinute)
+		}
+	})
+}
+
+func TestMetrics_TellStatesAndForgetRemovedWebhooks(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		reg := prometheus.NewPedanticRegistry()
+		d := New(Options{Store: newModelStore(), Registerer: reg})
+		if err := d.Apply([]Webhook{hook("a", answering(delivered)), hook("b", answering(delivered))}); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Pause(t.Context(), "b", ""); err != nil {
+			t.Fatal(err)
+		}
+		w, _ := d.worker("a")
+		v := w.settle(trial{}, queue.Delivery{}, delivered, 0)
+		w.observe(queue.Delivery{}, queue.Event{ReadAt: time.Now()}, v)
+		if err := testutil.GatherAndCompare(reg, strings.NewReader(`
+# HELP intellidocs_agent_delivery_attempts_total Attempts made, by what came of them.
+# TYPE intellidocs_agent_delivery_attempts_total counter
+intellidocs_agent_delivery_attempts_total{outcome="delivered",webhook="a"} 1
+# HELP intellidocs_agent_webhook_state 1 for the state that the webhook is in, 0 for the others.
+# TYPE intellidocs_agent_webhook_state gauge
+intellidocs_agent_webhook_state{state="disabled",webhook="a"} 0
+intellidocs_agent_webhook_state{state="disabled",webhook="b"} 0
+intellidocs_agent_webhook_state{state="healthy",webhook="a"} 1
+intellidocs_agent_webhook_state{state="healthy",webhook="b"} 0
+intellidocs_agent_webhook_state{state="held",webhook="a"} 0
+intellidocs_agent_webhook_state{state="held",webhook="b"} 0
+intellidocs_agent_webhook_state{state="paused",webhook="a"} 0
+intellidocs_agent_webhook_state{state="paused",webhook="b"} 1
+intellidocs_agent_webhook_state{state="retrying",webhook="a"} 0
+intellidocs_agent_webhook_state{state="retrying",webhook="b"} 0
+`), "intellidocs_agent_delivery_attempts_total", "intellidocs_agent_webhook_state"); err != nil {
+			t.Error(err)
+		}
+		if err := d.Apply(nil); err != nil {
+			t.Fatal(err)
+		}
+		w.observe(queue.Delivery{}, queue.Event{}, v) // of an attempt that ends after it
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			t.Errorf("%s has %d series of removed webhooks", f.GetName(), len(f.GetMetric()))
+		}
+	})
+}
