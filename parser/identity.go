@@ -1,0 +1,35 @@
+package parser
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
+// id is "evt_" and the first 32 hex digits of a SHA-256 over what identifies an event.
+// The kind keeps an event_id, a position and a payload from ever meaning one another.
+func id(kind string, parts ...[]byte) string {
+	h := sha256.New()
+	h.Write([]byte(kind))
+	for _, p := range parts {
+		h.Write([]byte{0})
+		h.Write(p)
+	}
+	return "evt_" + hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// identify names an event: by its own event_id, else by where it was read if that is
+// wanted, else by its canonical payload.
+func identify(obj map[string]any, body []byte, position string) string {
+	switch own := obj["event_id"].(type) {
+	case string:
+		if own != "" {
+			return id("event_id", []byte(own))
+		}
+	case number:
+		return id("event_id", []byte(own))
+	}
+	if position != "" {
+		return id("position", []byte(position), body)
+	}
+	return id("payload", body)
+}
