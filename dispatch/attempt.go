@@ -104,7 +104,7 @@ func (w *worker) settle(t trial, d queue.Delivery, r send.Result, jitter float64
 		w.settleDelivered(&v)
 	case send.Offline:
 		v.Attempt.Outcome, v.Status, v.Free, v.Due = outcomeHeld, queue.Retrying, true, cmp.Or(d.NextAttemptAt, now)
-		v.offline = w.offline.met(now)
+		v.offline = w.offline.met(now, t.offline)
 		v.silent = t.offline
 		return v // nothing is known about the endpoint
 	case send.Dead:

@@ -110,11 +110,15 @@ type offline struct {
 
 func (o *offline) is() bool { return !o.since.IsZero() }
 
-// met says whether it is news.
-func (o *offline) met(now time.Time) bool {
+// met says whether it is news. trial: the attempt was the one made to see whether it
+// is over, unlike those that were under way when it began.
+func (o *offline) met(now time.Time, trial bool) bool {
 	news := !o.is()
-	if news {
+	switch {
+	case news:
 		o.since, o.delay = now, offlineFirst
+	case !trial:
+		return false
 	}
 	o.retry = now.Add(o.delay)
 	o.delay = min(2*o.delay, offlineMax)

@@ -45,7 +45,7 @@ type Webhook struct {
 	RetryJitter   float64       // up to this fraction of the delay is added on top
 
 	BreakerFailures int           // outage failures in a row that hold the webhook; 0: never
-	Timeout         time.Duration // of one attempt; kept by Sender, told here for logs only
+	Timeout         time.Duration // of one attempt; the Sender keeps it
 
 	Sender Sender
 	// Digest identifies the webhook's whole configuration. A pause that a 410 caused

@@ -209,6 +209,9 @@ func (w *worker) claim(l lives) time.Time {
 			w.begin(l, p.trial, d, now)
 		}
 		if len(deliveries) < p.n {
+			if !next.IsZero() && !next.After(now) {
+				next = now.Add(100 * time.Millisecond) // became due meanwhile, or is claimed
+			}
 			return next
 		}
 	}
