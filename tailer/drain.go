@@ -36,6 +36,10 @@ func (l *Log) drain(ctx context.Context, f *file) (more bool, err error) {
 		}
 		if err := f.open(); err != nil {
 			f.trouble = err
+			if elsewhere(err) {
+				l.dir.full = noTime
+				return true, nil
+			}
 			return false, nil
 		}
 		kept, err := l.step(ctx, f)

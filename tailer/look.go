@@ -58,10 +58,8 @@ func (l *Log) look() {
 			}
 		}
 	}
-	if l.checkAll() {
-		// A stream has lost its file: perhaps to a copy made just now.
+	for tries := 0; l.checkAll() && tries < 3; tries++ {
 		l.readRoots(roots, now)
-		l.checkAll()
 	}
 	if l.dir.full.Equal(now) && l.dir.problem == "" {
 		l.dir.scanned = true
@@ -226,8 +224,9 @@ func (l *Log) readHints(now time.Time) {
 }
 
 // checkAll compares every file that changed with the stream it belongs to, and finds
-// the streams of new ones. lost: a stream is without a file now.
-func (l *Log) checkAll() (lost bool) {
+// the streams of new ones. moved: names have changed meanwhile, or a stream has lost
+// its file, perhaps to a copy made just now.
+func (l *Log) checkAll() (moved bool) {
 	stale := make([]*file, 0, len(l.files))
 	for _, f := range l.files {
 		if f.stale {
@@ -240,28 +239,29 @@ func (l *Log) checkAll() (lost bool) {
 		stale = append([]*file{l.live}, stale[:n-1]...)
 	}
 	for _, f := range stale {
-		lost = l.check(f) || lost
+		moved = l.check(f) || moved
 	}
-	return lost
+	return moved
 }
 
 // check opens f if need be. It stays open if there is something to read.
-func (l *Log) check(f *file) (lost bool) {
+func (l *Log) check(f *file) (moved bool) {
 	if f.size == 0 && f.s == nil {
 		f.stale = false
 		return false
 	}
 	if err := f.open(); err != nil {
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errChanged) && f != l.live {
+		f.trouble = err
+		moved = elsewhere(err)
+		if !moved && f != l.live {
 			l.dir.problem = err.Error()
 		}
-		f.trouble = err
-		return false
+		return moved
 	}
 	f.trouble, f.stale = nil, false
 	if f.s != nil && !l.still(f) {
 		l.detach(f)
-		lost = true
+		moved = true
 	}
 	if f.s == nil && !f.old {
 		l.identify(f)
@@ -276,7 +276,12 @@ func (l *Log) check(f *file) (lost bool) {
 	if f != l.live && (f.s == nil || f.s.done || l.openFiles() > maxOpen) {
 		f.close()
 	}
-	return lost
+	return moved
+}
+
+// elsewhere: the file was not under its name any more.
+func elsewhere(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, errChanged)
 }
 
 // still reports whether f goes on with its stream.

@@ -105,3 +105,13 @@ const (
 	DefaultBatchBytes = 1 << 20
 	DefaultSweep      = 200 * time.Millisecond
 )
+
+// After says what becomes of a spool file whose records are all kept.
+type After uint8
+
+const (
+	// Delete removes it.
+	Delete After = iota
+	// Archive moves it to archive/ in the spool directory.
+	Archive
+)

@@ -1,0 +1,320 @@
+package tailer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+type spooling struct {
+	spool *Spool
+	stop  func()
+}
+
+func spool(t *testing.T, s *store, dir string, change ...func(*SpoolOptions)) *spooling {
+	t.Helper()
+	o := SpoolOptions{
+		Source: "spool", Path: dir, Cursor: s.lastCursor(), Handler: s.handle, Sweep: testSweep,
+		Logger: slog.New(slog.NewTextHandler(&s.log, nil)),
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	sp, err := NewSpool(o)
+	must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- sp.Run(ctx) }()
+	var once sync.Once
+	stop := func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		})
+	}
+	t.Cleanup(stop)
+	return &spooling{sp, stop}
+}
+
+// drop moves a finished file into the spool, as a producer should.
+func drop(t *testing.T, dir, name, content string) {
+	t.Helper()
+	tmp := filepath.Join(dir, "."+name)
+	must(t, os.WriteFile(tmp, []byte(content), 0o644))
+	must(t, os.Rename(tmp, filepath.Join(dir, name)))
+}
+
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	must(t, err)
+	var list []string
+	for _, e := range entries {
+		if !e.IsDir() {
+			list = append(list, e.Name())
+		}
+	}
+	return list
+}
+
+func wantNames(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	slices.Sort(want)
+	eventually(t, fmt.Sprintf("%s holds %q", dir, want), func() bool { return slices.Equal(names(t, dir), want) })
+}
+
+func TestSpool_FilesAreReadInNameOrderAndGoAway(t *testing.T) {
+	s, dir := &store{}, t.TempDir()
+	drop(t, dir, "2.json", `[{"n":2}, {"n":"]},{"} ,3]`)
+	drop(t, dir, "1.json", "\xef\xbb\xbf{\n  \"n\": 1\n}\n")
+	drop(t, dir, "3.ndjson", "{\"n\":4}\r\n\n{\"n\":5}")
+	drop(t, dir, "4.jsonl", "{\"n\":6}\n")
+	drop(t, dir, "5.json", "[]")
+	for _, ignored := range []string{"a.tmp", "b.json.part", ".c.json", "d.txt"} {
+		must(t, os.WriteFile(filepath.Join(dir, ignored), []byte("{}"), 0o644))
+	}
+	must(t, os.Mkdir(filepath.Join(dir, "dir.json"), 0o755))
+	must(t, os.Symlink("/etc/passwd", filepath.Join(dir, "link.json")))
+	spool(t, s, dir)
+	s.want(t, []string{"{\n  \"n\": 1\n}", `{"n":2}`, `{"n":"]},{"}`, "3", `{"n":4}`, `{"n":5}`, `{"n":6}`})
+	wantNames(t, dir, "a.tmp", "b.json.part", ".c.json", "d.txt", "link.json")
+	drop(t, dir, "1.json", `{"again":1}`)
+	s.wait(t, 8)
+	wantNames(t, dir, "a.tmp", "b.json.part", ".c.json", "d.txt", "link.json")
+	if r := s.records[0]; r.Time.IsZero() || r.Path != filepath.Join(dir, "1.json") {
+		t.Errorf("record %+v", r)
+	}
+}
+
+func TestSpool_ArchiveNeverOverwrites(t *testing.T) {
+	s, dir := &store{}, t.TempDir()
+	spool(t, s, dir, func(o *SpoolOptions) { o.After = Archive })
+	for i := range 3 {
+		drop(t, dir, "a.json", fmt.Sprintf(`{"n":%d}`, i))
+		s.wait(t, i+1)
+		wantNames(t, dir)
+	}
+	wantNames(t, filepath.Join(dir, archiveDir), "a.json", "a.1.json", "a.2.json")
+}
+
+func TestSpool_WhatCannotBeReadGoesToRejectedWithTheReason(t *testing.T) {
+	for name, c := range map[string]struct{ content, reason string }{
+		"text.json":     {"hello", "not JSON"},
+		"empty.json":    {"", "empty"},
+		"cut.json":      {`[{"a":1},{"b":`, "ends within a value"},
+		"brackets.json": {`{"a":[1}`, "where"},
+		"more.json":     {`{"a":1} {"b":2}`, "follows"},
+		"comma.json":    {`[{"a":1} {"b":2}]`, "comma"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, dir := &store{}, t.TempDir()
+			drop(t, dir, name, c.content)
+			drop(t, dir, "z.json", `{"good":1}`)
+			spool(t, s, dir, func(o *SpoolOptions) { o.After = Archive })
+			wantNames(t, filepath.Join(dir, rejectedDir), name, name+".reason")
+			wantNames(t, filepath.Join(dir, archiveDir), "z.json")
+			why, err := os.ReadFile(filepath.Join(dir, rejectedDir, name+".reason"))
+			must(t, err)
+			if !strings.Contains(string(why), c.reason) {
+				t.Errorf("reason is %s", why)
+			}
+			damaged := slices.ContainsFunc(s.records, func(r Record) bool { return r.Damage != "" })
+			if !damaged {
+				t.Error("no record says so")
+			}
+		})
+	}
+}
+
+func TestSpool_AFileWithARecordTheHandlerRejectsIsKept(t *testing.T) {
+	s, dir := &store{}, t.TempDir()
+	s.fail = func(b *Batch) error {
+		for i := range b.Records {
+			if strings.Contains(string(b.Records[i].Data), "bad") {
+				b.Records[i].Rejected = "no event_type"
+			}
+		}
+		return nil
+	}
+	drop(t, dir, "a.ndjson", "{\"good\":1}\n{\"bad\":1}\n")
+	spool(t, s, dir)
+	wantNames(t, dir)
+	wantNames(t, filepath.Join(dir, rejectedDir), "a.ndjson", "a.ndjson.reason")
+	why, err := os.ReadFile(filepath.Join(dir, rejectedDir, "a.ndjson.reason"))
+	must(t, err)
+	if !strings.Contains(string(why), "offset 11: no event_type") {
+		t.Errorf("reason is %s", why)
+	}
+}
+
+func TestSpool_AValueOverTheLimitIsCutAndTheNextOneRead(t *testing.T) {
+	s, dir := &store{}, t.TempDir()
+	long := `{"long":"` + strings.Repeat("x", 300_000) + `"}`
+	drop(t, dir, "a.json", "["+long+`,{"n":1}]`)
+	drop(t, dir, "b.ndjson", long+"\n{\"n\":2}\n")
+	spool(t, s, dir, func(o *SpoolOptions) { o.MaxRecord = 100_000 })
+	s.want(t, []string{long[:HeadBytes], `{"n":1}`, long[:HeadBytes], `{"n":2}`})
+	if r := s.records[0]; !r.TooLong || r.Size != int64(len(long)) || r.Offset != 1 {
+		t.Errorf("record %+v", r)
+	}
+}
+
+func TestSpool_NothingGoesAwayBeforeItIsKept(t *testing.T) {
+	s, dir := &store{}, t.TempDir()
+	tries := make(chan struct{}, 100)
+	s.fail = func(*Batch) error { tries <- struct{}{}; return errors.New("disk full") }
+	drop(t, dir, "a.json", `{"n":1}`)
+	r := spool(t, s, dir)
+	<-tries
+	wantNames(t, dir, "a.json")
+	eventually(t, "status says so", func() bool {
+		st := r.spool.Status()
+		return !st.Ready && strings.Contains(st.Reason, "disk full")
+	})
+	r.stop()
+	s.fail = nil
+	spool(t, s, dir)
+	s.want(t, []string{`{"n":1}`})
+	wantNames(t, dir)
+}
+
+func TestSpool_ACrashBeforeTheRemovalReadsNothingTwice(t *testing.T) {
+	s, dir := &store{}, t.TempDir()
+	drop(t, dir, "a.json", `{"n":1}`)
+	// The crash: the batch is kept, and the process ends before it is told so.
+	ctx, cancel := context.WithCancel(context.Background())
+	sp, err := NewSpool(SpoolOptions{Path: dir, Sweep: testSweep, Handler: func(ctx context.Context, b *Batch) error {
+		if err := s.handle(ctx, b); err != nil {
+			return err
+		}
+		cancel()
+		return ctx.Err()
+	}})
+	must(t, err)
+	must(t, sp.Run(ctx))
+	wantNames(t, dir, "a.json")
+	drop(t, dir, "b.json", `{"n":2}`)
+	spool(t, s, dir)
+	s.want(t, []string{`{"n":1}`, `{"n":2}`})
+	wantNames(t, dir)
+	s.want(t, []string{`{"n":1}`, `{"n":2}`})
+}
+
+func TestSpool_ABigFileGoesOnWhereItWasLeft(t *testing.T) {
+	for _, ext := range []string{"json", "ndjson"} {
+		t.Run(ext, func(t *testing.T) {
+			s, dir := &store{}, t.TempDir()
+			var want []string
+			for i := range 5000 {
+				want = append(want, fmt.Sprintf(`{"n":%d}`, i))
+			}
+			content := "[" + strings.Join(want, ", ") + "]"
+			if ext == "ndjson" {
+				content = strings.Join(want, "\n")
+			}
+			drop(t, dir, "a."+ext, content)
+			for s.count() < len(want) {
+				// Each life keeps one batch more.
+				kept := false
+				s.fail = func(*Batch) error {
+					if kept {
+						return errors.New("dead")
+					}
+					kept = true
+					return nil
+				}
+				before := s.count()
+				r := spool(t, s, dir)
+				s.wait(t, before+1)
+				r.stop()
+			}
+			s.fail = nil
+			spool(t, s, dir)
+			wantNames(t, dir)
+			s.want(t, want)
+			ids := map[string]bool{}
+			for _, r := range s.records {
+				ids[r.Stream] = true
+			}
+			if len(ids) != 1 {
+				t.Errorf("%d streams for one file", len(ids))
+			}
+		})
+	}
+}
+
+func TestSpool_TwentyThousandFilesAtOnce(t *testing.T) {
+	s, dir := &store{}, t.TempDir()
+	r := spool(t, s, dir)
+	n := 20_000
+	if testing.Short() {
+		n = 2000
+	}
+	for i := range n {
+		must(t, os.WriteFile(filepath.Join(dir, "tmp"), []byte(fmt.Sprintf(`{"n":%d}`, i)), 0o644))
+		must(t, os.Rename(filepath.Join(dir, "tmp"), filepath.Join(dir, fmt.Sprintf("%06d.json", i))))
+	}
+	s.wait(t, n)
+	wantNames(t, dir)
+	eventually(t, "no lag", func() bool { return r.spool.Status().LagBytes == 0 })
+	var want []string
+	for i := range n {
+		want = append(want, fmt.Sprintf(`{"n":%d}`, i))
+	}
+	s.wantSet(t, want)
+}
+
+func TestSpool_AFileWrittenInPlaceIsWaitedFor(t *testing.T) {
+	s, dir := &store{}, t.TempDir()
+	spool(t, s, dir, func(o *SpoolOptions) { o.Sweep = 200 * time.Millisecond })
+	f, err := os.Create(filepath.Join(dir, "a.json"))
+	must(t, err)
+	defer f.Close()
+	_, err = f.WriteString(`[{"n":1},`)
+	must(t, err)
+	drop(t, dir, "b.json", `{"n":3}`)
+	s.wait(t, 1)
+	_, err = f.WriteString(`{"n":2}]`)
+	must(t, err)
+	s.want(t, []string{`{"n":3}`, `{"n":1}`, `{"n":2}`})
+}
+
+func TestSpool_DirectoryThatIsMissingOrMadeAgain(t *testing.T) {
+	s, dir := &store{}, filepath.Join(t.TempDir(), "spool")
+	r := spool(t, s, dir)
+	eventually(t, "not ready", func() bool { return strings.Contains(r.spool.Status().Reason, "does not exist") })
+	for i := range 3 {
+		must(t, os.Mkdir(dir, 0o755))
+		drop(t, dir, "a.json", fmt.Sprintf(`{"n":%d}`, i))
+		s.wait(t, i+1)
+		wantNames(t, dir)
+		eventually(t, "ready", func() bool { return r.spool.Status().Ready })
+		must(t, os.RemoveAll(dir))
+		eventually(t, "not ready", func() bool { return !r.spool.Status().Ready })
+	}
+	if n := strings.Count(s.log.String(), "does not exist"); n != 4 {
+		t.Errorf("said %d times: %s", n, s.log.String())
+	}
+}
+
+func TestSpool_ACursorThatIsNoneIsRefused(t *testing.T) {
+	for _, c := range []string{"x", `{"v":9}`, `{"v":1,"part":{"off":9,"size":1}}`} {
+		_, err := NewSpool(SpoolOptions{Path: "/x", Cursor: []byte(c), Handler: (&store{}).handle})
+		if err == nil {
+			t.Errorf("%s: taken", c)
+		}
+	}
+}
