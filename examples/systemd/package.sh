@@ -8,8 +8,7 @@ VERSION=${version:-0.0.0}
 [ $# -eq 0 ] || shift
 [ $# -gt 0 ] || set -- "$(go env GOARCH)"
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
-MTIME=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
-export VERSION SOURCE_DATE_EPOCH MTIME
+export VERSION SOURCE_DATE_EPOCH
 
 build() { # GOARCH OUTPUT
   CGO_ENABLED=0 GOOS=linux GOARCH=$1 go build -trimpath -buildvcs=false \

@@ -10,7 +10,12 @@ esac
 
 # The unit loads this file, so there must be one; a random secret is a good one to begin with.
 if [ ! -e "$secret" ]; then
-  (umask 077 && head -c 32 /dev/urandom | base64 > "$secret")
+  value=$(head -c 32 /dev/urandom | base64)
+  if [ ${#value} -lt 44 ]; then
+    echo "intellidocs-agent: no randomness for $secret (is /dev/urandom there?): write a secret into it, then configure the package again" >&2
+    exit 1
+  fi
+  (umask 077 && echo "$value" > "$secret")
 fi
 
 [ -d /run/systemd/system ] || exit 0

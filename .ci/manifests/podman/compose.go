@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// order is in which the services start; those that are not named are left out.
+var order = []string{"webserver", "receiver", "agent"}
+
+func compose(ctx context.Context, dir string) ([]container, error) {
+	options, err := cli.NewProjectOptions([]string{filepath.Join(dir, "docker-compose.yml")},
+		cli.WithWorkingDirectory(dir), cli.WithProfiles([]string{"try"}), cli.WithName("intellidocs"), cli.WithOsEnv)
+	if err != nil {
+		return nil, err
+	}
+	project, err := options.LoadProject(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []container
+	for _, name := range order {
+		all = append(all, fromService(project, project.Services[name]))
+	}
+	return all, nil
+}
+
+func fromService(project *types.Project, s types.ServiceConfig) container {
+	c := container{
+		name: s.Name, image: s.Image, user: s.User, readOnly: s.ReadOnly, capDrop: s.CapDrop,
+		noNewPrivs: slices.Contains(s.SecurityOpt, "no-new-privileges:true"), memory: int64(s.MemLimit), command: s.Command,
+	}
+	for key, value := range s.Environment {
+		if value != nil {
+			c.env = append(c.env, key+"="+*value)
+		}
+	}
+	for _, v := range s.Volumes {
+		source := v.Source
+		if v.Type == types.VolumeTypeVolume {
+			source = project.Volumes[v.Source].Name
+		}
+		c.mounts = append(c.mounts, source+":"+v.Target+mode(v.ReadOnly))
+	}
+	for _, secret := range s.Secrets {
+		c.mounts = append(c.mounts, project.Secrets[secret.Source].File+":/run/secrets/"+secret.Source+":ro")
+	}
+	return c
+}
+
+func mode(readOnly bool) string {
+	if readOnly {
+		return ":ro"
+	}
+	return ""
+}

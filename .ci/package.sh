@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# The packages where no systemd runs, in a chroot: .ci/package.sh. Needs root.
+# (.ci/systemd.sh tries the .deb in a machine that has booted.)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. .ci/lib.sh
+work=$(mktemp -d)
+trap 'unoverlay "$work/chroot"; rm -rf "$work"' EXIT
+overlay "$work/chroot"
+root=$work/chroot/root
+mount --bind /proc "$root/proc"
+mount --bind /dev "$root/dev"
+mount --bind /dev/pts "$root/dev/pts"
+in_chroot() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive HOME=/root "$@"; }
+
+step 'both formats, both architectures, the same bytes twice'
+for version in 1.0.0 1.1.0; do
+  rm -f dist/intellidocs-agent[_-]*.deb dist/intellidocs-agent[_-]*.rpm
+  examples/systemd/package.sh $version amd64 arm64
+  mkdir -p "$work/$version"
+  mv dist/intellidocs-agent[_-]*.deb dist/intellidocs-agent[_-]*.rpm "$work/$version/"
+done
+examples/systemd/package.sh 1.0.0 amd64
+for package in dist/intellidocs-agent[_-]*.deb dist/intellidocs-agent[_-]*.rpm; do
+  cmp "$package" "$work/1.0.0/$(basename "$package")" || fail "two builds of $package differ"
+done
+[ "$(find "$work/1.1.0" -type f | wc -l)" = 4 ] || fail "not four packages: $(ls "$work/1.1.0")"
+mkdir -p "$root/pkg"
+cp -r "$work/1.0.0" "$work/1.1.0" "$root/pkg/"
+deb() { echo "/pkg/$1/intellidocs-agent_$1_amd64.deb"; }
+rpm_() { echo "/pkg/$1/intellidocs-agent-$1-1.x86_64.rpm"; }
+
+queue() { # what a running agent would have left
+  mkdir -p "$root/var/lib/private/intellidocs-agent"
+  echo queue > "$root/var/lib/private/intellidocs-agent/MANIFEST"
+}
+present() { for p in "$@"; do [ -e "$root/$p" ] || fail "$p is missing"; done; }
+absent() { for p in "$@"; do [ ! -e "$root/$p" ] || fail "$p is left"; done; }
+own=(usr/bin/intellidocs-agent usr/lib/systemd/system/intellidocs-agent.service usr/share/man/man1/intellidocs-agent.1.gz
+  usr/share/bash-completion/completions/intellidocs-agent usr/share/intellidocs-agent/intellidocs_events/apps.py)
+state=var/lib/private/intellidocs-agent/MANIFEST
+config=etc/intellidocs-agent/agent.toml
+secret=etc/intellidocs-agent/credentials/webhook_secret
+
+lifecycle() { # INSTALL UPGRADE REMOVE: the same promises for both formats
+  step "$1"
+  in_chroot $1
+  present "${own[@]}" "$config" "$secret"
+  [ "$(stat -c '%a %u' "$root/$secret")" = '600 0' ] || fail 'the secret is not root’s alone'
+  [ "$(stat -c %s "$root/$secret")" -ge 40 ] || fail 'the secret is short'
+  [ "$(stat -c %a "$root/etc/intellidocs-agent/credentials")" = 700 ] || fail 'the directory of secrets is open'
+  in_chroot intellidocs-agent version | grep -qF 1.0.0 || fail 'wrong version'
+  in_chroot intellidocs-agent check
+  in_chroot systemd-analyze verify /usr/lib/systemd/system/intellidocs-agent.service
+  queue
+  echo '# mine' >> "$root/$config"
+  cp "$root/$secret" "$work/secret"
+  step "$2"
+  in_chroot $2
+  in_chroot intellidocs-agent version | grep -qF 1.1.0 || fail 'not upgraded'
+  grep -q '^# mine' "$root/$config" || fail 'the upgrade took the configuration'
+  cmp "$root/$secret" "$work/secret"
+  present "$state"
+  step "$3"
+  in_chroot $3
+  absent "${own[@]}"
+  present "$state" "$secret"
+}
+
+lifecycle "apt-get install -y $(deb 1.0.0)" "apt-get install -y $(deb 1.1.0)" 'apt-get remove -y intellidocs-agent'
+present "$config"
+step 'purge'
+in_chroot apt-get purge -y intellidocs-agent
+absent "${own[@]}" "$state" "$config" "$secret" etc/intellidocs-agent
+
+lifecycle "rpm -i --nodeps $(rpm_ 1.0.0)" "rpm -U --nodeps $(rpm_ 1.1.0)" 'rpm -e intellidocs-agent'
+present "$config.rpmsave"
+step 'packages: all well'
