@@ -122,18 +122,18 @@ func (l *Log) let(f *file, quiet time.Duration) {
 // finishCopy records a file that holds only what was read elsewhere as read, so
 // that it is known when its original is gone.
 func (l *Log) finishCopy(f *file) {
+	if f.open() != nil {
+		return
+	}
+	defer f.close()
 	for _, s := range l.cur.streams {
 		if g := l.holder(s, f); g != nil && g.size >= f.size && f.size < s.pos && l.partOfKnown(f) {
 			return // as long as the original is there it may yet be growing
 		}
 	}
-	if f.open() != nil {
-		return
-	}
 	f.copying = false
 	l.attach(f, l.addStream())
 	l.skip(f, f.size)
-	f.close()
 }
 
 // findGaps reports streams that were not read to their end and are nowhere to be found.

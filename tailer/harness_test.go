@@ -296,3 +296,9 @@ func must(t *testing.T, err error) {
 }
 
 func logPath(t *testing.T) string { return filepath.Join(t.TempDir(), "app.log") }
+
+// quiet waits for as long as it takes to think a file finished, counted in sweeps.
+func (r *running) quiet() {
+	r.t.Helper()
+	time.Sleep(2 * settleSweeps * testSweep) // that nothing happens can only be waited for
+}

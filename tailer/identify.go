@@ -112,7 +112,8 @@ func (l *Log) holds(f *file, s *stream) bool {
 		return s.off > headLen || g == nil && !s.done && s.off > 0
 	}
 	if g == nil {
-		return s.off > 0
+		// Of a stream that was lost before anything was read the head must do.
+		return s.off > 0 || s.head.n > 0 && f.size >= s.size
 	}
 	if g.open() != nil {
 		return s.off > 0

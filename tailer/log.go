@@ -204,7 +204,7 @@ func (l *Log) publish() {
 	var loose int64
 	for _, f := range l.files {
 		if f.s == nil {
-			if !f.copying {
+			if !f.copying && !f.old {
 				loose += f.size
 			}
 			continue

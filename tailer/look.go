@@ -273,7 +273,7 @@ func (l *Log) check(f *file) (moved bool) {
 			f.s.done = false
 		}
 	}
-	if f != l.live && (f.s == nil || f.s.done || l.openFiles() > maxOpen) {
+	if f != l.live && f.known && (f.s == nil || f.s.done || l.openFiles() > maxOpen) {
 		f.close()
 	}
 	return moved
