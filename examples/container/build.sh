@@ -4,7 +4,9 @@
 #     examples/container/build.sh [TAG]              for this machine
 #     ARCHS="amd64 arm64" examples/container/build.sh [TAG]   TAG becomes a manifest list
 #
-# The same commit gives the same bytes: files bear the commit's time.
+# The same commit gives the same layers: files bear the commit's time. With FORMAT=oci the
+# image's digest is the same too, but that format knows no health check; buildah writes a
+# random number into docker's.
 set -eu
 cd "$(dirname "$0")/../.."
 tag=${1:-intellidocs-agent}
@@ -26,7 +28,7 @@ for arch in $archs; do
     target="--tag $tag"
     [ -z "$many" ] || target="--manifest $tag"
     # shellcheck disable=SC2086
-    buildah build --format docker --layers=false --timestamp "$SOURCE_DATE_EPOCH" \
+    buildah build --format "${FORMAT:-docker}" --layers=false --timestamp "$SOURCE_DATE_EPOCH" \
       --file examples/container/Dockerfile --ignorefile examples/container/Dockerfile.dockerignore \
       --target prebuilt --os linux --arch "$arch" \
       --build-arg TARGETARCH="$arch" --build-arg VERSION="$version" $target .

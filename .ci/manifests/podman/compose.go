@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -24,12 +25,16 @@ func compose(ctx context.Context, dir string) ([]container, error) {
 	}
 	var all []container
 	for _, name := range order {
-		all = append(all, fromService(project, project.Services[name]))
+		one, err := fromService(project, project.Services[name])
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
 	}
 	return all, nil
 }
 
-func fromService(project *types.Project, s types.ServiceConfig) container {
+func fromService(project *types.Project, s types.ServiceConfig) (container, error) {
 	c := container{
 		name: s.Name, image: s.Image, user: s.User, readOnly: s.ReadOnly, capDrop: s.CapDrop,
 		noNewPrivs: slices.Contains(s.SecurityOpt, "no-new-privileges:true"), memory: int64(s.MemLimit), command: s.Command,
@@ -43,13 +48,15 @@ func fromService(project *types.Project, s types.ServiceConfig) container {
 		source := v.Source
 		if v.Type == types.VolumeTypeVolume {
 			source = project.Volumes[v.Source].Name
+		} else if err := os.MkdirAll(source, 0o755); err != nil { // as compose does
+			return c, err
 		}
 		c.mounts = append(c.mounts, source+":"+v.Target+mode(v.ReadOnly))
 	}
 	for _, secret := range s.Secrets {
 		c.mounts = append(c.mounts, project.Secrets[secret.Source].File+":/run/secrets/"+secret.Source+":ro")
 	}
-	return c
+	return c, nil
 }
 
 func mode(readOnly bool) string {
