@@ -57,8 +57,12 @@ func (c *cluster) add(t *testing.T, kind, name string, text []byte) {
 func build(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{
-		map[string]*appsv1.Deployment{}, map[string]*corev1.Service{}, map[string]*corev1.ConfigMap{},
-		map[string]*corev1.Secret{}, map[string]*corev1.PersistentVolumeClaim{}, map[string]*corev1.Namespace{},
+		map[string]*appsv1.Deployment{},
+		map[string]*corev1.Service{},
+		map[string]*corev1.ConfigMap{},
+		map[string]*corev1.Secret{},
+		map[string]*corev1.PersistentVolumeClaim{},
+		map[string]*corev1.Namespace{},
 	}
 	dir := filepath.Join(examples(t), "kubernetes")
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
