@@ -50,7 +50,7 @@ lifecycle() { # INSTALL UPGRADE REMOVE: the same promises for both formats
   [ "$(stat -c %s "$root/$secret")" -ge 40 ] || fail 'the secret is short'
   [ "$(stat -c %a "$root/etc/intellidocs-agent/credentials")" = 700 ] || fail 'the directory of secrets is open'
   in_chroot intellidocs-agent version | grep -qF 1.0.0 || fail 'wrong version'
-  in_chroot intellidocs-agent check
+  in_chroot CREDENTIALS_DIRECTORY=/etc/intellidocs-agent/credentials intellidocs-agent check
   in_chroot systemd-analyze verify /usr/lib/systemd/system/intellidocs-agent.service
   queue
   echo '# mine' >> "$root/$config"
@@ -75,4 +75,21 @@ absent "${own[@]}" "$state" "$config" "$secret" etc/intellidocs-agent
 
 lifecycle "rpm -i --nodeps $(rpm_ 1.0.0)" "rpm -U --nodeps $(rpm_ 1.1.0)" 'rpm -e intellidocs-agent'
 present "$config.rpmsave"
+step 'the plain binary: the page, as written'
+paperless "$root/opt/paperless"
+mkdir -p "$root/build" "$root/root"
+git ls-files -z | xargs -0 cp --parents -t "$root/build"
+steps examples/binary/README.md > "$root/build/steps.sh"
+cat >> "$root/build/steps.sh" << 'END'
+. .ci/lib.sh
+delivered() { ./intellidocs-agent deliveries -c ~/agent/agent.toml --json --status success | grep -q scan_completed; }
+eventually 20 delivered
+eventually 10 grep -qi verified ~/agent/receiver.log
+kill %2 && wait %2
+kill %1
+END
+# Ports of its own; Go's caches are this machine's, seen through the overlay.
+unshare --net sh -c "ip link set lo up && exec chroot '$root' env -i HOME=/root PATH='$(dirname "$(command -v go)"):/usr/sbin:/usr/bin:/sbin:/bin' \
+  GOMODCACHE='$(go env GOMODCACHE)' GOCACHE='$(go env GOCACHE)' GOFLAGS=-buildvcs=false bash -c 'cd /build && set -m && . ./steps.sh'"
+
 step 'packages: all well'
