@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by the scripts that try the examples; to be sourced.
 
 # steps FILE: the commands of a page's "First event", as they stand there.

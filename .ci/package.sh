@@ -42,11 +42,12 @@ state=var/lib/private/intellidocs-agent/MANIFEST
 config=etc/intellidocs-agent/agent.toml
 secret=etc/intellidocs-agent/credentials/webhook_secret
 
+# shellcheck disable=SC2086 # the arguments are commands
 lifecycle() { # INSTALL UPGRADE REMOVE: the same promises for both formats
   step "$1"
   in_chroot $1
   present "${own[@]}" "$config" "$secret"
-  [ "$(stat -c '%a %u' "$root/$secret")" = '600 0' ] || fail 'the secret is not root’s alone'
+  [ "$(stat -c '%a %u' "$root/$secret")" = '600 0' ] || fail 'the secret is not for root alone'
   [ "$(stat -c %s "$root/$secret")" -ge 40 ] || fail 'the secret is short'
   [ "$(stat -c %a "$root/etc/intellidocs-agent/credentials")" = 700 ] || fail 'the directory of secrets is open'
   in_chroot intellidocs-agent version | grep -qF 1.0.0 || fail 'wrong version'
