@@ -1,0 +1,88 @@
+package queue
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+)
+
+// Every value carries a checksum: after damage to a value log Badger gives empty or wrong
+// values without an error, and a wrong payload must never be sent.
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func seal(data []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(data)), crc32.Checksum(data, castagnoli)), data...)
+}
+
+func unseal(what string, value []byte) ([]byte, error) {
+	if len(value) < 4 || binary.BigEndian.Uint32(value) != crc32.Checksum(value[4:], castagnoli) {
+		return nil, fmt.Errorf("%w: %s does not match its checksum", ErrDamaged, what)
+	}
+	return value[4:], nil
+}
+
+// storedEvent is an event as kept: its metadata, then its body as it is sent.
+type storedEvent struct {
+	Event
+	Webhooks []string `json:"webhooks"`
+}
+
+func encodeEvent(e *storedEvent) ([]byte, error) {
+	meta, err := json.Marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	data := binary.AppendUvarint(make([]byte, 0, len(meta)+len(e.Body)+4), uint64(len(meta)))
+	data = append(data, meta...)
+	return seal(append(data, e.Body...)), nil
+}
+
+func decodeEvent(seq uint64, value []byte) (*storedEvent, error) {
+	what := fmt.Sprintf("the event of %s", seqTime(seq).UTC().Format("2006-01-02T15:04:05.000000000Z"))
+	data, err := unseal(what, value)
+	if err != nil {
+		return nil, err
+	}
+	n, used := binary.Uvarint(data)
+	if used <= 0 || uint64(len(data)-used) < n {
+		return nil, fmt.Errorf("%w: %s is cut off", ErrDamaged, what)
+	}
+	e := &storedEvent{}
+	if err := json.Unmarshal(data[used:used+int(n)], e); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, what, err)
+	}
+	e.Body = append([]byte(nil), data[used+int(n):]...)
+	return e, nil
+}
+
+func encodeJSON(v any) ([]byte, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return seal(data), nil
+}
+
+// decodeJSON reads what get gave.
+func decodeJSON(what string, data []byte, v any) error {
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrDamaged, what, err)
+	}
+	return nil
+}
+
+// clip bounds what an endpoint or a library said, on a rune's boundary.
+func clip(s string, runes int) string {
+	n := 0
+	for i := range s {
+		if n == runes {
+			return s[:i]
+		}
+		n++
+	}
+	return s
+}
+
+func seqOf(b []byte) uint64 { return binary.BigEndian.Uint64(b) }

@@ -1,0 +1,191 @@
+package queue
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Commit makes a batch durable: its events with a delivery for each webhook that wants
+// them, its rejected records, and the cursor of its source. While the queue is full it
+// waits for room, which stops the reading. An error means that the cursor has not moved;
+// reading the batch again then queues nothing twice.
+//
+// A batch too large for one transaction is written in several, the cursor with the last.
+func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
+	if len(b.Events)+len(b.Rejected) > 0 {
+		if err := q.space.wait(ctx, q); err != nil {
+			return Committed{}, err
+		}
+	}
+	var total Committed
+	for {
+		n, ops := 0, 2+3*len(b.Rejected)
+		for n < len(b.Events) && (n == 0 || ops+eventOps(&b.Events[n]) <= maxOps) {
+			ops += eventOps(&b.Events[n])
+			n++
+		}
+		part := b
+		part.Events = b.Events[:n]
+		last := n == len(b.Events)
+		if !last {
+			part.Cursor = nil
+			part.Rejected = nil
+		}
+		done, err := q.commitPart(ctx, part, ops)
+		if err != nil {
+			return Committed{}, err
+		}
+		total.Queued = append(total.Queued, done.Queued...)
+		total.Duplicates += done.Duplicates
+		total.Deliveries += done.Deliveries
+		if last {
+			return total, nil
+		}
+		b.Events = b.Events[n:]
+	}
+}
+
+// eventOps bounds the keys an event takes: itself, its id, and of each delivery the due
+// time, the index and, at most, a count.
+func eventOps(e *NewEvent) int { return 3 + 3*len(e.Webhooks) }
+
+func (q *Queue) commitPart(ctx context.Context, b Batch, ops int) (Committed, error) {
+	var done Committed
+	_, _, window := q.limits.get()
+	err := q.do(ctx, ops, func(r *round) error {
+		done = Committed{} // a round that failed is applied again
+		for i := range b.Events {
+			isNew, err := r.event(&b.Events[i], window, b.Backfill)
+			if err != nil {
+				return err
+			}
+			if !isNew {
+				done.Duplicates++
+				continue
+			}
+			done.Queued = append(done.Queued, b.Events[i].ID)
+			done.Deliveries += len(b.Events[i].Webhooks)
+		}
+		for i := range b.Rejected {
+			if err := r.rejected(&b.Rejected[i]); err != nil {
+				return err
+			}
+		}
+		if b.Cursor != nil {
+			return r.set(cursorKey(b.Source), seal(b.Cursor))
+		}
+		return nil
+	})
+	return done, err
+}
+
+// event queues an event unless its id is known.
+func (r *round) event(e *NewEvent, window time.Duration, backfill bool) (isNew bool, err error) {
+	if e.ID == "" || len(e.Webhooks) > 1<<16-1 {
+		return false, fmt.Errorf("event %q from %s cannot be queued: it has no id, or too many webhooks want it", e.ID, e.Path)
+	}
+	known, err := get(r.txn, dedupKey(e.ID), "the id of an event")
+	switch {
+	case errors.Is(err, ErrNotFound):
+	case err != nil:
+		return false, err
+	case backfill || window == 0 || r.q.now().Sub(seqTime(binary.BigEndian.Uint64(known))) < window:
+		return false, nil
+	}
+	seq := r.next()
+	value, err := encodeEvent(&storedEvent{Event: e.Event, Webhooks: e.Webhooks})
+	if err != nil {
+		return false, err
+	}
+	if err := r.set(eventKey(seq), value); err != nil {
+		return false, err
+	}
+	if err := r.set(dedupKey(e.ID), seal(u64(nil, seq))); err != nil {
+		return false, err
+	}
+	for i, webhook := range e.Webhooks {
+		d := ref{seq, uint16(i)}
+		if err := r.index(d, combo{}, comboFor(webhook, Pending, e.Type)); err != nil {
+			return false, err
+		}
+		if err := r.enqueue(dueKey(webhook, seqTime(seq), d), webhook); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// rejected keeps a record that could not be read, once for each place it was read at.
+func (r *round) rejected(rec *Rejected) error {
+	key := rejectIDKey(rec)
+	if _, err := get(r.txn, key, "a rejected record"); !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	seq := r.next()
+	kept := *rec
+	kept.ID = rejectedID(seq)
+	value, err := encodeJSON(kept)
+	if err != nil {
+		return err
+	}
+	r.rej++
+	return errors.Join(r.set(rejectedKey(seq), value), r.set(key, seal(u64(nil, seq))))
+}
+
+// DropRejected forgets rejected records. Unknown ids are no error.
+func (q *Queue) DropRejected(ctx context.Context, ids ...string) error {
+	return q.do(ctx, 2*len(ids), func(r *round) error {
+		for _, id := range ids {
+			seq, err := parseRejectedID(id)
+			if err != nil {
+				continue
+			}
+			if err := r.dropRejected(seq); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (r *round) dropRejected(seq uint64) error {
+	var rec Rejected
+	value, err := get(r.txn, rejectedKey(seq), "a rejected record")
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err == nil:
+		err = decodeJSON("a rejected record", value, &rec)
+	}
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	// A damaged one goes too; its other key then stays, which only keeps it from being rejected again.
+	r.rej--
+	return errors.Join(r.delete(rejectedKey(seq)), r.delete(rejectIDKey(&rec)))
+}
+
+// Cursor is where reading a source goes on, nil where it was never read.
+func (q *Queue) Cursor(source string) (cursor []byte, err error) {
+	err = q.read(cursorKey(source), "the cursor of "+source, &cursor)
+	return cursor, err
+}
+
+// State is what SetState kept about a webhook, nil for none.
+func (q *Queue) State(webhook string) (state []byte, err error) {
+	err = q.read(stateKey(webhook), "the state of webhook "+webhook, &state)
+	return state, err
+}
+
+// SetState keeps something about a webhook; nil forgets it.
+func (q *Queue) SetState(ctx context.Context, webhook string, state []byte) error {
+	return q.do(ctx, 1, func(r *round) error {
+		if state == nil {
+			return r.delete(stateKey(webhook))
+		}
+		return r.set(stateKey(webhook), seal(state))
+	})
+}

@@ -1,0 +1,339 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Filter selects deliveries; zero fields select all.
+type Filter struct {
+	Status    []Status
+	Webhook   string
+	EventType string
+	Since     time.Time // created at or after
+	Until     time.Time // created before
+	// Search is text in an id, the type, the error or the payload, in either case.
+	Search string
+	// Before is a delivery ID: only those that come after it in the list.
+	Before string
+	Limit  int // 0: 50
+}
+
+// Page is a part of a list, newest first. Next, where not empty, is the Before of the
+// part that follows.
+type Page struct {
+	Deliveries []Delivery
+	Next       string
+}
+
+// searchFor bounds how long one List searches; what it has not reached is for the next page.
+const searchFor = 100 * time.Millisecond
+
+// List gives deliveries, newest first. It takes as long as the page is large, however
+// many there are; a search ends after 100 ms with what it has found.
+func (q *Queue) List(ctx context.Context, f Filter) (Page, error) {
+	if f.Limit <= 0 {
+		f.Limit = 50
+	}
+	until := ref{seq: ^uint64(0), idx: ^uint16(0)}
+	if !f.Until.IsZero() {
+		until = ref{seq: nanos(f.Until)}
+	}
+	if f.Before != "" {
+		before, err := q.parseDeliveryID(f.Before)
+		if err != nil {
+			return Page{}, err
+		}
+		if before.less(until) {
+			until = before
+		}
+	}
+	stop := time.Now().Add(searchFor)
+	var page Page
+	for {
+		// One more than wanted tells whether there is more.
+		refs, err := q.newest(&f, until, f.Limit-len(page.Deliveries)+1)
+		if err != nil {
+			return Page{}, err
+		}
+		for _, r := range refs {
+			if len(page.Deliveries) == f.Limit {
+				page.Next = q.deliveryID(until)
+				return page, nil
+			}
+			d, ok, err := q.match(r, &f)
+			if err != nil {
+				return Page{}, err
+			}
+			if until = r; ok {
+				page.Deliveries = append(page.Deliveries, *d)
+			}
+		}
+		switch {
+		case len(refs) == 0:
+			return page, nil
+		case ctx.Err() != nil:
+			return Page{}, ctx.Err()
+		case f.Search != "" && time.Now().After(stop):
+			page.Next = q.deliveryID(until)
+			return page, nil
+		}
+	}
+}
+
+func (r ref) less(o ref) bool { return r.seq < o.seq || r.seq == o.seq && r.idx < o.idx }
+
+// match loads a delivery and applies what the index does not know.
+func (q *Queue) match(r ref, f *Filter) (d *Delivery, ok bool, err error) {
+	err = q.view(func(txn *badger.Txn) error {
+		d, err = q.load(txn, r)
+		if errors.Is(err, ErrDamaged) {
+			if d, err = q.locate(txn, r); err == nil && d.Error == "" {
+				d.Error = "its record is damaged on the disk"
+			}
+		}
+		if err != nil || f.Search == "" {
+			ok = err == nil
+			return err
+		}
+		needle := strings.ToLower(f.Search)
+		if ok = strings.Contains(strings.ToLower(d.ID+" "+d.EventID+" "+d.EventType+" "+d.Error), needle); ok {
+			return nil
+		}
+		e, err := loadEvent(txn, r.seq)
+		if err == nil {
+			ok = bytes.Contains(bytes.ToLower(e.Body), []byte(needle))
+		}
+		return nil // what cannot be read does not match
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil, false, nil // deleted meanwhile
+	}
+	return d, ok, err
+}
+
+func (q *Queue) matching(f *Filter) map[combo]int64 {
+	webhook, typ := bounded(f.Webhook), bounded(f.EventType)
+	return q.counts.combos(func(c combo) bool {
+		return (f.Webhook == "" || c.webhook == webhook) && (f.EventType == "" || c.typ == typ) &&
+			(len(f.Status) == 0 || slices.Contains(f.Status, c.status))
+	})
+}
+
+// newest gives the newest refs below until that the index can tell, at most limit.
+func (q *Queue) newest(f *Filter, until ref, limit int) ([]ref, error) {
+	var since uint64
+	if !f.Since.IsZero() {
+		since = nanos(f.Since)
+	}
+	var refs []ref
+	err := q.view(func(txn *badger.Txn) error {
+		for co := range q.matching(f) {
+			prefix := co.prefix()
+			it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true})
+			n := 0
+			for it.Seek(until.append(bytes.Clone(prefix))); it.Valid() && n < limit; it.Next() {
+				r := refAt(it.Item().Key())
+				if !r.less(until) {
+					continue
+				}
+				if r.seq < since {
+					break
+				}
+				refs = append(refs, r)
+				n++
+			}
+			it.Close()
+		}
+		return nil
+	})
+	slices.SortFunc(refs, func(a, b ref) int {
+		switch {
+		case b.less(a):
+			return -1
+		case a.less(b):
+			return 1
+		}
+		return 0
+	})
+	return refs[:min(len(refs), limit)], err
+}
+
+// Count says how many deliveries a filter selects. Without Search, Since, Until and
+// Before it costs nothing.
+func (q *Queue) Count(ctx context.Context, f Filter) (int, error) {
+	n := 0
+	if f.Search == "" && f.Since.IsZero() && f.Until.IsZero() && f.Before == "" {
+		for _, c := range q.matching(&f) {
+			n += int(c)
+		}
+		return n, nil
+	}
+	err := q.each(ctx, f, func(ids []string) error { n += len(ids); return nil })
+	return n, err
+}
+
+// each walks everything a filter selects, newest first, in parts.
+func (q *Queue) each(ctx context.Context, f Filter, do func(ids []string) error) error {
+	f.Limit = 500
+	for {
+		page, err := q.List(ctx, f)
+		if err != nil {
+			return err
+		}
+		ids := make([]string, len(page.Deliveries))
+		for i := range page.Deliveries {
+			ids[i] = page.Deliveries[i].ID
+		}
+		if len(ids) > 0 {
+			if err := do(ids); err != nil {
+				return err
+			}
+		}
+		if page.Next == "" {
+			return nil
+		}
+		f.Before = page.Next
+	}
+}
+
+// Get gives one delivery.
+func (q *Queue) Get(id string) (Delivery, error) {
+	r, err := q.parseDeliveryID(id)
+	if err != nil {
+		return Delivery{}, err
+	}
+	var d *Delivery
+	err = q.view(func(txn *badger.Txn) (err error) {
+		d, err = q.load(txn, r)
+		return err
+	})
+	if err != nil {
+		return Delivery{}, err
+	}
+	return *d, nil
+}
+
+// DeliveriesOf gives the deliveries of the latest event of an id.
+func (q *Queue) DeliveriesOf(eventID string) ([]Delivery, error) {
+	var out []Delivery
+	err := q.view(func(txn *badger.Txn) error {
+		seq, err := get(txn, dedupKey(eventID), "event "+eventID)
+		if err != nil {
+			return err
+		}
+		at := ref{seq: seqOf(seq)}
+		e, err := loadEvent(txn, at.seq)
+		if err != nil {
+			return err
+		}
+		for i := range e.Webhooks {
+			at.idx = uint16(i)
+			d, err := q.load(txn, at)
+			if err != nil {
+				return err
+			}
+			out = append(out, *d)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Recent gives the latest events, newest first, without their bodies.
+func (q *Queue) Recent(_ context.Context, limit int) ([]Event, error) {
+	var out []Event
+	err := q.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindEvent}, Reverse: true})
+		defer it.Close()
+		for it.Seek(after([]byte{kindEvent})); it.Valid() && len(out) < limit; it.Next() {
+			e, err := loadEvent(txn, seqOf(it.Item().Key()[1:]))
+			if errors.Is(err, ErrDamaged) {
+				continue // it is shown with its deliveries
+			}
+			if err != nil {
+				return err
+			}
+			e.Body = nil
+			out = append(out, e.Event)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// RejectedFilter selects rejected records.
+type RejectedFilter struct {
+	Source string
+	Since  time.Time
+	Before string // a rejected record's ID
+	Limit  int    // 0: 50
+}
+
+// Rejected gives rejected records, newest first, and the Before of the next part.
+func (q *Queue) Rejected(ctx context.Context, f RejectedFilter) (out []Rejected, next string, err error) {
+	if f.Limit <= 0 {
+		f.Limit = 50
+	}
+	seek := after([]byte{kindRejected})
+	if f.Before != "" {
+		seq, err := parseRejectedID(f.Before)
+		if err != nil {
+			return nil, "", err
+		}
+		seek = rejectedKey(seq - 1)
+	}
+	err = q.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindRejected}, Reverse: true})
+		defer it.Close()
+		for it.Seek(seek); it.Valid(); it.Next() {
+			seq := seqOf(it.Item().Key()[1:])
+			if !f.Since.IsZero() && seq < nanos(f.Since) || ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if len(out) == f.Limit {
+				next = out[len(out)-1].ID
+				return nil
+			}
+			rec, err := loadRejected(txn, seq)
+			if errors.Is(err, ErrDamaged) {
+				rec = Rejected{ID: rejectedID(seq), At: seqTime(seq), Reason: "its record is damaged on the disk"}
+			} else if err != nil {
+				return err
+			}
+			if f.Source == "" || rec.Source == f.Source {
+				out = append(out, rec)
+			}
+		}
+		return nil
+	})
+	return out, next, err
+}
+
+// RejectedByID gives one rejected record.
+func (q *Queue) RejectedByID(id string) (rec Rejected, err error) {
+	seq, err := parseRejectedID(id)
+	if err != nil {
+		return rec, err
+	}
+	err = q.view(func(txn *badger.Txn) error {
+		rec, err = loadRejected(txn, seq)
+		return err
+	})
+	return rec, err
+}
+
+func loadRejected(txn *badger.Txn, seq uint64) (rec Rejected, err error) {
+	what := "rejected record " + rejectedID(seq)
+	value, err := get(txn, rejectedKey(seq), what)
+	if err != nil {
+		return rec, err
+	}
+	return rec, decodeJSON(what, value, &rec)
+}

@@ -1,0 +1,60 @@
+package queue
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxResident is how much of the database's mapped files may stay in memory.
+const maxResident = 24 << 20
+
+// pageOut gives back the memory of the database's mapped files once they are too much of
+// it: they stay mapped, so that with time all of the data would count as this process's.
+// MADV_PAGEOUT writes dirty pages first; MADV_DONTNEED would be quicker and not safe.
+func pageOut(dir string) {
+	if resident() < maxResident {
+		return
+	}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return
+	}
+	lines := bufio.NewScanner(bytes.NewReader(maps))
+	for lines.Scan() {
+		line := lines.Text()
+		if !strings.Contains(line, dir+"/") {
+			continue
+		}
+		span, _, _ := strings.Cut(line, " ")
+		lo, hi, _ := strings.Cut(span, "-")
+		start, err1 := strconv.ParseUint(lo, 16, 64)
+		end, err2 := strconv.ParseUint(hi, 16, 64)
+		if err1 == nil && err2 == nil {
+			// Best effort: an old kernel does not know it, and a mapping may be gone by now.
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(start), uintptr(end-start), unix.MADV_PAGEOUT)
+		}
+	}
+}
+
+// resident is how much memory the process's file mappings take, 0 where that cannot be told.
+func resident() int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, ok := strings.Cut(string(status), "RssFile:")
+	if !ok {
+		return 0
+	}
+	field, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	kb, err := strconv.ParseInt(field, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return kb << 10
+}

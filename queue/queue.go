@@ -1,0 +1,371 @@
+// Package queue is the agent's memory and the only owner of durable state: events,
+// deliveries with the moment they are due, read positions, rejected records, and what is
+// known about webhooks, in one Badger database.
+//
+// Whatever belongs together is one transaction with a synced write: an event is there
+// with its deliveries and the position it was read at, or not at all. One goroutine
+// writes; it gathers what waits into one transaction a round, since a sync costs the
+// same for one write as for hundreds.
+package queue
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"crypto/rand"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// What can be wrong, for errors.Is.
+var (
+	ErrNotFound = errors.New("there is no such thing in the queue")
+	ErrLocked   = errors.New("the state directory is in use by another process")
+	ErrNewer    = errors.New("the state directory was written by a newer version")
+	ErrDamaged  = errors.New("the queue is damaged")
+	ErrClosed   = errors.New("the queue is closed")
+)
+
+// format is the layout's version. A queue of a higher one is refused.
+const format = 1
+
+// Options are what Open needs; zero values are the defaults of agent.toml where there are such.
+type Options struct {
+	Dir         string
+	MaxSize     int64         // bytes on the disk past which Commit waits; 0: no bound
+	Retention   time.Duration // of finished deliveries and rejected records; 0: for ever
+	DedupWindow time.Duration // how long an event's id is remembered; 0: as long as the event is kept
+	Logger      *slog.Logger
+	Registerer  prometheus.Registerer // nil: none
+	Now         func() time.Time      // nil: time.Now
+	// Notify is told which webhooks have something due; it must not block.
+	Notify func(webhooks []string)
+}
+
+// Queue is safe for concurrent use.
+type Queue struct {
+	dir      string
+	db       *badger.DB
+	log      *slog.Logger
+	now      func() time.Time
+	notify   func([]string)
+	instance string
+
+	requests chan *request
+	quit     chan struct{}
+	done     chan struct{}
+	closing  sync.Once
+	closeErr error
+
+	limits limits
+	counts counts
+	marks  marks
+	space  space
+	seq    uint64 // of the latest event or rejected record; the committer's alone
+}
+
+// limits may change while the queue is open.
+type limits struct {
+	sync.Mutex
+	maxSize                int64
+	retention, dedupWindow time.Duration
+}
+
+func (l *limits) get() (maxSize int64, retention, dedupWindow time.Duration) {
+	l.Lock()
+	defer l.Unlock()
+	return l.maxSize, l.retention, l.dedupWindow
+}
+
+// SetLimits changes the limits of Options.
+func (q *Queue) SetLimits(maxSize int64, retention, dedupWindow time.Duration) {
+	q.limits.Lock()
+	defer q.limits.Unlock()
+	q.limits.maxSize, q.limits.retention, q.limits.dedupWindow = maxSize, retention, dedupWindow
+}
+
+// Open opens the queue in a state directory, making both where there is none. The
+// directory is kept at 0700. What cannot be opened is left as it is, with an error that
+// says what to do.
+func Open(ctx context.Context, o Options) (*Queue, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Notify == nil {
+		o.Notify = func([]string) {}
+	}
+	if err := prepare(o.Dir, o.Logger); err != nil {
+		return nil, err
+	}
+	q := &Queue{
+		dir: o.Dir, log: o.Logger, now: o.Now, notify: o.Notify,
+		requests: make(chan *request), quit: make(chan struct{}), done: make(chan struct{}),
+	}
+	q.SetLimits(o.MaxSize, o.Retention, o.DedupWindow)
+	known, err := readLabel(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := inspect(q.dbDir(), known != nil); err != nil {
+		return nil, err
+	}
+	if q.db, err = openDB(q.dbDir()); err != nil {
+		return nil, err
+	}
+	if err := q.begin(known); err != nil {
+		return nil, errors.Join(err, q.db.Close())
+	}
+	if o.Registerer != nil {
+		if err := o.Registerer.Register(collector{q}); err != nil {
+			return nil, errors.Join(err, q.db.Close())
+		}
+	}
+	go q.commitLoop()
+	return q, nil
+}
+
+func (q *Queue) dbDir() string { return filepath.Join(q.dir, "queue") }
+
+// prepare makes the state directory, or takes from others what they may do in it.
+func prepare(dir string, log *slog.Logger) error {
+	if dir == "" {
+		return errors.New("the state directory has no path; set [state] path")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the state directory: %w (set [state] path to a directory that this user may write)", err)
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return fmt.Errorf("state directory: %w", err)
+	case !info.IsDir():
+		return fmt.Errorf("state directory %s: it is not a directory", dir)
+	case info.Mode().Perm()&0o077 != 0:
+		if err := os.Chmod(dir, 0o700); err != nil {
+			return fmt.Errorf("state directory %s: others may read it and that cannot be changed: %w", dir, err)
+		}
+		log.Warn("the state directory was open to others; it is now 0700", "dir", dir, "was", info.Mode().Perm().String())
+	}
+	return nil
+}
+
+// label is the file beside the database that says what it is. It is written once the
+// database exists, so that with it and without a database something was lost.
+type label struct {
+	Format   int    `json:"format"`
+	Instance string `json:"instance"`
+}
+
+const labelName = "queue.json"
+
+func readLabel(dir string) (*label, error) {
+	path := filepath.Join(dir, labelName)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	l := &label{}
+	if err := json.Unmarshal(data, l); err != nil || l.Format < 1 || len(l.Instance) != 8 {
+		return nil, fmt.Errorf("%w: %s is not readable; restore the state directory from a backup, or move it away to begin anew", ErrDamaged, path)
+	}
+	if l.Format > format {
+		return nil, fmt.Errorf("%w: %s has format %d and this version knows %d; use the newer version again, nothing was changed", ErrNewer, dir, l.Format, format)
+	}
+	return l, nil
+}
+
+func writeLabel(dir string) (*label, error) {
+	id := make([]byte, 4)
+	if _, err := rand.Read(id); err != nil {
+		return nil, err
+	}
+	l := &label{Format: format, Instance: hex.EncodeToString(id)}
+	data, err := json.Marshal(l)
+	if err != nil {
+		return nil, err
+	}
+	tmp, err := os.OpenFile(filepath.Join(dir, labelName+".tmp"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	_, err = tmp.Write(append(data, '\n'))
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(tmp.Name(), filepath.Join(dir, labelName)); err != nil {
+		return nil, err
+	}
+	return l, syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// inspect refuses what Badger would open and empty: tables without the manifest that
+// names them are deleted by it.
+func inspect(dir string, known bool) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("state directory: %w", err)
+	}
+	manifest, data := false, false
+	for _, e := range entries {
+		switch {
+		case e.Name() == "MANIFEST":
+			manifest = true
+		case strings.HasSuffix(e.Name(), ".sst"), strings.HasSuffix(e.Name(), ".vlog"), strings.HasSuffix(e.Name(), ".mem"):
+			data = true
+		}
+	}
+	switch {
+	case manifest:
+		return nil
+	case data:
+		return fmt.Errorf("%w: %s has data but no MANIFEST; nothing was changed. Restore the state directory from a backup, or move it away to begin anew", ErrDamaged, dir)
+	case known:
+		return fmt.Errorf("%w: the database in %s is gone; nothing was changed. Restore the state directory from a backup, or move it away to begin anew", ErrDamaged, dir)
+	}
+	return nil
+}
+
+// dbOptions keep Badger small: its defaults take hundreds of megabytes.
+func dbOptions(dir string) badger.Options {
+	o := badger.DefaultOptions(dir).
+		WithLogger(nil).
+		WithSyncWrites(true).
+		WithMemTableSize(8 << 20).
+		WithNumMemtables(2).
+		WithValueThreshold(256).
+		WithValueLogFileSize(16 << 20).
+		WithBaseTableSize(512 << 10).
+		WithNumCompactors(2).
+		WithNumLevelZeroTables(4).
+		WithNumLevelZeroTablesStall(12).
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(0).
+		WithDetectConflicts(false).
+		WithNumVersionsToKeep(1).
+		WithMetricsEnabled(false).
+		WithVerifyValueChecksum(true)
+	o.TableSizeMultiplier = 1
+	return o
+}
+
+func openDB(dir string) (*badger.DB, error) {
+	db, err := tryOpen(dir)
+	if err != nil && strings.Contains(err.Error(), "Create a new file") {
+		// An earlier process was killed between truncating a file and unlinking it; the
+		// first open cleans up after it.
+		db, err = tryOpen(dir)
+	}
+	switch {
+	case err == nil:
+		return db, nil
+	case strings.Contains(err.Error(), "Cannot acquire directory lock"):
+		return nil, fmt.Errorf("%w: %s", ErrLocked, dir)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("open the queue: %w (run as the user that owns the state directory)", err)
+	}
+	return nil, fmt.Errorf("%w: %w. Nothing was changed: restore the state directory from a backup, or move it away to begin anew", ErrDamaged, err)
+}
+
+// tryOpen turns Badger's panics on damaged files into errors.
+func tryOpen(dir string) (db *badger.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			db, err = nil, fmt.Errorf("%v", p)
+		}
+	}()
+	return badger.Open(dbOptions(dir))
+}
+
+// begin reads what is kept in memory.
+func (q *Queue) begin(known *label) (err error) {
+	if known == nil {
+		if known, err = writeLabel(q.dir); err != nil {
+			return fmt.Errorf("state directory: %w", err)
+		}
+	}
+	q.instance = known.Instance
+	q.marks.init()
+	err = q.view(func(txn *badger.Txn) error {
+		if data, err := get(txn, metaSeq, "the sequence"); err == nil && len(data) == 8 {
+			q.seq = binary.BigEndian.Uint64(data)
+		} else if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		return q.counts.load(txn)
+	})
+	if err != nil {
+		return err
+	}
+	q.space.measure(q)
+	return nil
+}
+
+// Close stops the writer after what it has begun and closes the database. Calls that
+// wait get ErrClosed.
+func (q *Queue) Close() error {
+	q.closing.Do(func() {
+		close(q.quit)
+		<-q.done
+		q.closeErr = q.db.Close()
+	})
+	return q.closeErr
+}
+
+// view reads. Values must be copied and the transaction be short: an open one keeps
+// space from being given back.
+func (q *Queue) view(f func(txn *badger.Txn) error) (err error) {
+	defer func() {
+		// A read of a damaged table panics within Badger.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+	}()
+	if q.db.IsClosed() {
+		return ErrClosed
+	}
+	return q.db.View(f)
+}
+
+// get reads a sealed value.
+func get(txn *badger.Txn, key []byte, what string) ([]byte, error) {
+	item, err := txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, fmt.Errorf("%s: %w", what, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", what, err)
+	}
+	value, err := item.ValueCopy(nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: read %s: %w", ErrDamaged, what, err)
+	}
+	return unseal(what, value)
+}

@@ -1,0 +1,73 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Replay queues deliveries again, due at once, under the same event id; by says whose
+// wish it was. One that is not finished is only made due. An unknown id is an error, and
+// then nothing is replayed.
+func (q *Queue) Replay(ctx context.Context, by string, ids []string) (int, error) {
+	for _, id := range ids {
+		if _, err := q.Get(id); err != nil && !errors.Is(err, ErrDamaged) {
+			return 0, err
+		}
+	}
+	return q.replay(ctx, by, ids)
+}
+
+func (q *Queue) replay(ctx context.Context, by string, ids []string) (int, error) {
+	const part = 500
+	n := 0
+	for len(ids) > 0 {
+		now := ids[:min(part, len(ids))]
+		if err := q.do(ctx, 7*len(now), func(r *round) error { return r.replay(by, now) }); err != nil {
+			return n, fmt.Errorf("after %d deliveries: %w", n, err)
+		}
+		n += len(now)
+		ids = ids[len(now):]
+	}
+	return n, nil
+}
+
+func (r *round) replay(by string, ids []string) error {
+	at := r.q.now()
+	for _, id := range ids {
+		err := r.change(id, func(d *Delivery) {
+			d.Status = Pending
+			if d.Attempts > 0 {
+				d.Status = Retrying
+			}
+			if !d.CompletedAt.IsZero() {
+				d.Spent = 0
+			}
+			d.NextAttemptAt, d.CompletedAt = at, time.Time{}
+			d.Replays = append(d.Replays, Replay{At: at, By: by})
+			d.Replays = d.Replays[max(0, len(d.Replays)-maxReplays):]
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReplayMatching replays what a filter selects and tells how far it is. What was created
+// before the call is replayed, in parts: an error leaves those before it replayed.
+func (q *Queue) ReplayMatching(ctx context.Context, by string, f Filter, progress func(done, total int)) (int, error) {
+	total, err := q.Count(ctx, f)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	err = q.each(ctx, f, func(ids []string) error {
+		done, err := q.replay(ctx, by, ids)
+		n += done
+		progress(n, max(n, total))
+		return err
+	})
+	return n, err
+}
