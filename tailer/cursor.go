@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -97,25 +99,27 @@ func (s *stream) sameTail(r io.ReaderAt) bool {
 }
 
 // sight takes the fingerprint of a stream of which nothing was read yet.
-func (s *stream) sight(r io.ReaderAt, size int64) {
+func (s *stream) sight(r io.ReaderAt, size int64) bool {
 	if s.off > 0 || s.head.n == headLen {
-		return
+		return true
 	}
-	if p, ok := printAt(r, 0, int(min(size, headLen))); ok {
+	p, ok := printAt(r, 0, int(min(size, headLen)))
+	if ok {
 		s.head = p
 	}
+	return ok
 }
 
 // confirm moves s, of which raw was read at start, to end, if r still holds all of
 // that. Without this a file that is cut and written anew in the middle of a read
 // would be taken for what it was.
 func (s *stream) confirm(r io.ReaderAt, raw []byte, start, end int64) error {
-	head, ok1 := readAt(r, 0, min(end, headLen))
+	head, ok1 := readAt(r, 0, max(min(end, headLen), int64(s.head.n)))
 	tail, ok2 := readAt(r, max(0, end-tailLen), min(end, tailLen))
 	if !ok1 || !ok2 || !agree(head, 0, raw, start) || !agree(tail, end-int64(len(tail)), raw, start) {
 		return errChanged
 	}
-	if s.off > 0 && (printOf(head[:s.head.n]) != s.head || !s.sameTail(r)) {
+	if s.head.n > 0 && printOf(head[:s.head.n]) != s.head || s.off > 0 && !s.sameTail(r) {
 		return errChanged
 	}
 	s.off, s.head, s.tail = end, printOf(head), printOf(tail)
@@ -186,7 +190,8 @@ type cursor struct {
 	horizon time.Time
 }
 
-func (c *cursor) encode() ([]byte, error) {
+// encode writes the cursor. Paths in dir are written without it.
+func (c *cursor) encode(dir string) ([]byte, error) {
 	out := cursorJSON{Version: cursorVersion, Streams: []streamJSON{}}
 	if !c.horizon.IsZero() {
 		out.Horizon = c.horizon.UnixNano()
@@ -197,7 +202,7 @@ func (c *cursor) encode() ([]byte, error) {
 		}
 		j := streamJSON{
 			ID: s.id, Off: s.off, Head: s.head.sum, Len: s.head.n, Tail: s.tail.sum,
-			Dev: s.file.dev, Ino: s.file.ino, Path: s.path, Done: s.done,
+			Dev: s.file.dev, Ino: s.file.ino, Path: strings.TrimPrefix(s.path, dir+"/"), Done: s.done,
 		}
 		if !s.read.IsZero() {
 			j.Read = s.read.Unix()
@@ -207,7 +212,7 @@ func (c *cursor) encode() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-func decodeCursor(b []byte) (*cursor, error) {
+func decodeCursor(b []byte, dir string) (*cursor, error) {
 	var in cursorJSON
 	if err := json.Unmarshal(b, &in); err != nil {
 		return nil, fmt.Errorf("cursor is damaged: %w", err)
@@ -230,6 +235,9 @@ func decodeCursor(b []byte) (*cursor, error) {
 			id: j.ID, off: j.Off, pos: j.Off,
 			head: print{j.Len, j.Head}, tail: print{int(min(j.Off, tailLen)), j.Tail},
 			file: fileID{j.Dev, j.Ino}, path: j.Path, done: j.Done, size: -1,
+		}
+		if s.path != "" && !filepath.IsAbs(s.path) {
+			s.path = filepath.Join(dir, s.path)
 		}
 		if j.Read != 0 {
 			s.read = time.Unix(j.Read, 0)

@@ -3,6 +3,7 @@ package tailer
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"time"
 )
@@ -156,8 +157,9 @@ func (l *Log) hand(ctx context.Context, s *stream) error {
 }
 
 func (l *Log) offer(ctx context.Context, b *Batch) error {
+	l.prune()
 	var err error
-	if b.Cursor, err = l.cur.encode(); err != nil {
+	if b.Cursor, err = l.cur.encode(filepath.Dir(l.o.Path)); err != nil {
 		return err
 	}
 	l.dirty = false

@@ -230,14 +230,22 @@ func (l *Log) oldestDone(held map[*stream]*file) *stream {
 	var oldest *stream
 	for _, s := range l.cur.streams {
 		f := held[s]
-		if !s.done || f == l.live {
-			continue
-		}
-		if f == nil {
+		if f == nil && s.done {
 			return s
+		}
+		if f == nil || f == l.live || s.pos < f.size {
+			continue
 		}
 		if oldest == nil || f.mod.Before(held[oldest].mod) {
 			oldest = s
+		}
+	}
+	if oldest == nil {
+		return nil
+	}
+	for _, f := range l.files {
+		if f.unread() && f != l.live && !f.mod.After(held[oldest].mod) {
+			return nil // it would be taken for one that was read
 		}
 	}
 	return oldest

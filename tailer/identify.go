@@ -111,15 +111,18 @@ func (l *Log) holds(f *file, s *stream) bool {
 		}
 		return s.off > headLen || g == nil && !s.done && s.off > 0
 	}
-	if g == nil {
+	if g == nil || g.open() != nil || g.lost(s) {
 		// Of a stream that was lost before anything was read the head must do.
 		return s.off > 0 || s.head.n > 0 && f.size >= s.size
 	}
-	if g.open() != nil {
-		return s.off > 0
-	}
 	common := min(f.size, g.size)
 	return (s.off > 0 || common > 0) && sameBytes(f.f, g.f, s.off, common)
+}
+
+// lost reports whether f, which held s, was cut since it was looked at.
+func (f *file) lost(s *stream) bool {
+	info, err := f.f.Stat()
+	return err != nil || info.Size() < s.size || !s.sameHead(f.f)
 }
 
 // partOfKnown reports whether all of f was read from another file: logrotate is

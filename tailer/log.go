@@ -98,7 +98,7 @@ func NewLog(o LogOptions) (*Log, error) {
 	}
 	l.feed = feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: l.failing, idle: l.look}
 	if !l.first {
-		if l.cur, err = decodeCursor(o.Cursor); err != nil {
+		if l.cur, err = decodeCursor(o.Cursor, filepath.Dir(o.Path)); err != nil {
 			return nil, fmt.Errorf("log %s: %w", o.Path, err)
 		}
 	}

@@ -51,13 +51,6 @@ func (l *Log) look() {
 	if l.rootsChanged(roots, now) || names {
 		l.readRoots(roots, now)
 	}
-	for _, f := range l.files {
-		if f.f != nil {
-			if info, err := f.f.Stat(); err == nil {
-				f.refresh(info, now)
-			}
-		}
-	}
 	for tries := 0; l.checkAll() && tries < 3; tries++ {
 		l.readRoots(roots, now)
 	}
@@ -227,6 +220,7 @@ func (l *Log) readHints(now time.Time) {
 // the streams of new ones. moved: names have changed meanwhile, or a stream has lost
 // its file, perhaps to a copy made just now.
 func (l *Log) checkAll() (moved bool) {
+	l.restat()
 	stale := make([]*file, 0, len(l.files))
 	for _, f := range l.files {
 		if f.stale {
@@ -242,6 +236,25 @@ func (l *Log) checkAll() (moved bool) {
 		moved = l.check(f) || moved
 	}
 	return moved
+}
+
+// restat looks at all open files. The live one comes last: where a copy of it has
+// been found, it must be known as it was when it was copied, or later.
+func (l *Log) restat() {
+	stat := func(f *file) {
+		if f == nil || f.f == nil {
+			return
+		}
+		if info, err := f.f.Stat(); err == nil {
+			f.refresh(info, time.Now())
+		}
+	}
+	for _, f := range l.files {
+		if f != l.live {
+			stat(f)
+		}
+	}
+	stat(l.live)
 }
 
 // check opens f if need be. It stays open if there is something to read.
@@ -267,8 +280,11 @@ func (l *Log) check(f *file) (moved bool) {
 		l.identify(f)
 	}
 	if f.s != nil && f.s.pos <= f.size {
+		if !f.s.sight(f.f, f.size) {
+			f.stale = true // it has just been cut
+			return true
+		}
 		f.s.size = max(f.s.size, f.size)
-		f.s.sight(f.f, f.size)
 		if f.size > f.s.pos {
 			f.s.done = false
 		}

@@ -70,7 +70,11 @@ func (s *Spool) moveRejected(path string, f *spoolFile) error {
 	if n := f.mark.Count - len(f.mark.Reasons); n > 0 {
 		fmt.Fprintf(&b, "and %d more\n", n)
 	}
-	return os.WriteFile(to+".reason", []byte(b.String()), 0o640)
+	tmp := filepath.Join(filepath.Dir(to), "."+filepath.Base(to)+".tmp")
+	if err := os.WriteFile(tmp, []byte(b.String()), 0o640); err != nil {
+		return err
+	}
+	return os.Rename(tmp, to+".reason")
 }
 
 // move moves a file into a directory of the spool, under a name that is free there.
