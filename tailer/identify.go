@@ -1,5 +1,7 @@
 package tailer
 
+import "time"
+
 // identify finds the stream that f holds, or makes one. It leaves f without one
 // while it looks like a copy that is being made.
 func (l *Log) identify(f *file) {
@@ -112,7 +114,11 @@ func (l *Log) holds(f *file, s *stream) bool {
 		return s.off > headLen || g == nil && !s.done && s.off > 0
 	}
 	if g == nil || g.open() != nil || g.lost(s) {
-		// Of a stream that was lost before anything was read the head must do.
+		// Of a stream that was lost before anything was read the head must do. Who
+		// cuts a log has finished its copy first: the size is that of now.
+		if info, err := f.f.Stat(); err == nil {
+			f.refresh(info, time.Now())
+		}
 		return s.off > 0 || s.head.n > 0 && f.size >= s.size
 	}
 	common := min(f.size, g.size)
