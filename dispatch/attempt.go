@@ -65,11 +65,10 @@ func (w *worker) deliver(l lives, sender Sender, t trial, d queue.Delivery) {
 	w.report(d, v)
 }
 
-// unreadable fails a delivery whose event is damaged for good; any other error of the
-// store is left to pass.
+// unreadable fails a delivery whose event is damaged or no longer there; any other error
+// of the store is left to pass.
 func (w *worker) unreadable(l lives, d queue.Delivery, err error) {
-	var damaged interface{ Damaged() bool }
-	if !errors.As(err, &damaged) || !damaged.Damaged() {
+	if !errors.Is(err, queue.ErrDamaged) && !errors.Is(err, queue.ErrNotFound) {
 		w.mu.Lock()
 		first := w.tally.unread.failed(time.Now())
 		wait := w.tally.unread.delay

@@ -14,7 +14,7 @@ import (
 // TestRandom_WhateverHappensEveryDeliveryEndsAsItShould lets endpoints, the store, the
 // configuration and the agent itself misbehave at random for a day, then all be well.
 func TestRandom_WhateverHappensEveryDeliveryEndsAsItShould(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			bubble(t, func(t *testing.T) { misbehave(t, rand.New(rand.NewPCG(seed, 0))) })
 		})

@@ -2,7 +2,7 @@ package dispatch
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -284,16 +284,12 @@ func TestRecord_FailingStoreDoesNotStopTheStopping(t *testing.T) {
 	})
 }
 
-type damagedError struct{ error }
-
-func (damagedError) Damaged() bool { return true }
-
 func TestEvent_DamagedFailsAnyOtherErrorPasses(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := answering(delivered)
 		store := newModelStore()
 		ids := store.add("a", 3)
-		store.eventErr[ids[0]] = damagedError{errors.New("checksum")}
+		store.eventErr[ids[0]] = fmt.Errorf("%w: it does not match its checksum", queue.ErrDamaged)
 		store.eventErr[ids[1]] = errDisk
 		b := newBench(t, store, hook("a", e))
 		defer b.end()
