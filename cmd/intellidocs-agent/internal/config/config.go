@@ -1,0 +1,160 @@
+// Package config reads agent.toml: strictly, with every mistake told at once, where it
+// stands and what would be right.
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// DefaultPath is where agent.toml is looked for last.
+const DefaultPath = "/etc/intellidocs-agent/agent.toml"
+
+// Config is a whole, valid configuration with defaults, environment and secrets filled in.
+type Config struct {
+	Path     string // absolute
+	Enabled  bool
+	State    State
+	Sources  []Source
+	Security Security
+	Admin    Admin
+	Log      Log
+	Webhooks []Webhook
+	Warnings []Problem
+	// Files are those the configuration was made from: itself, secrets, templates, tokens.
+	Files []string
+
+	where *positions
+}
+
+// State is [state].
+type State struct {
+	Path                   string
+	Retention, DedupWindow time.Duration
+	MaxSize                int64
+}
+
+// Source is a [[source]].
+type Source struct {
+	Type         string // log or spool
+	Path         string // absolute
+	Start        string // beginning or end
+	Poll         bool
+	MaxLineBytes int64
+	After        string // delete or archive
+}
+
+// Security is [security].
+type Security struct {
+	AllowedSchemes        []string
+	AllowedPorts          []int
+	AllowInternalRequests bool
+	AllowedCIDRs          []netip.Prefix
+	Proxy                 string // none or environment
+}
+
+// Admin is [admin].
+type Admin struct {
+	Listen    string
+	TokenFile string // absolute, or empty
+}
+
+// Log is [log].
+type Log struct {
+	Level, Format string
+}
+
+// Webhook is a [[webhook]] with everything it inherits.
+type Webhook struct {
+	Name            string
+	Enabled         bool
+	URL             Secret
+	Events          []string
+	Filter          string
+	Headers         map[string]Secret
+	Secret          Secret
+	PreviousSecrets []PreviousSecret
+	SigningKey      Secret
+	Format          string
+	Template        string
+	ContentType     string
+	Ordered         bool
+	RateLimit       float64
+	MaxRetries      int
+	RetryDelay      time.Duration
+	RetryMaxDelay   time.Duration
+	RetryJitter     float64
+	Timeout         time.Duration
+	Concurrency     int
+	BreakerFailures int
+	TLS             TLS
+}
+
+// PreviousSecret is a secret that is going out of use.
+type PreviousSecret struct {
+	Secret  Secret
+	Expires time.Time // zero: never
+}
+
+// TLS is a webhook's tls table; paths are absolute or empty.
+type TLS struct {
+	CAFile, CertFile, KeyFile, ServerName string
+}
+
+// Secret is text that never prints itself; Reveal gives it.
+type Secret struct{ text string }
+
+const redacted = "[secret]"
+
+// NewSecret wraps a text.
+func NewSecret(text string) Secret { return Secret{text} }
+
+// Reveal gives the text.
+func (s Secret) Reveal() string { return s.text }
+
+// Set tells whether there is any.
+func (s Secret) Set() bool { return s.text != "" }
+
+// String, GoString, LogValue and MarshalText keep the text out of whatever is printed.
+func (Secret) String() string               { return redacted }
+func (Secret) GoString() string             { return redacted }
+func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Digest identifies a webhook's whole configuration, secrets included, without telling them.
+func (w *Webhook) Digest() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q %q\n", w.URL.text, w.Secret.text, w.SigningKey.text)
+	for _, p := range w.PreviousSecrets {
+		fmt.Fprintf(h, "%q %s\n", p.Secret.text, p.Expires)
+	}
+	headers := map[string]string{}
+	for k, v := range w.Headers {
+		headers[k] = v.text
+	}
+	// Maps are written in the order of their keys; what is a Secret prints nothing here.
+	if err := json.NewEncoder(h).Encode([]any{w, headers}); err != nil {
+		panic(err) // plain data
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// Environment looks up the process's own environment.
+func Environment() func(string) (string, bool) { return os.LookupEnv }
+
+// Path says which file to read: the flag, else $INTELLIDOCS_AGENT_CONFIG, else DefaultPath.
+func Path(flag string, env func(string) (string, bool)) string {
+	if flag != "" {
+		return flag
+	}
+	if v, ok := env("INTELLIDOCS_AGENT_CONFIG"); ok && v != "" {
+		return v
+	}
+	return DefaultPath
+}

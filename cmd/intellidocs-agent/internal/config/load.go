@@ -1,0 +1,251 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// maxConfig bounds agent.toml.
+const maxConfig = 4 << 20
+
+// Load reads a configuration. What is wrong with it comes as Errors, all at once.
+func Load(path string, env func(string) (string, bool)) (*Config, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	text, err := readConfig(abs)
+	if err != nil {
+		return nil, err
+	}
+	root, err := decode(abs, text)
+	if err != nil {
+		return nil, err
+	}
+	b := &binder{file: abs, dir: filepath.Dir(abs), env: env, where: scan(text), files: []string{abs}}
+	c := b.config(&table{b: b, m: root})
+	if len(b.errors) > 0 {
+		return nil, b.errors.sorted()
+	}
+	c.Path, c.Warnings, c.Files, c.where = abs, b.warnings, slices.Compact(slices.Sorted(slices.Values(b.files))), b.where
+	return c, nil
+}
+
+func readConfig(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("read the configuration: %w (name another file with --config, or start from agent.toml.example)", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("read the configuration: %w", err)
+	case len(data) > maxConfig:
+		return "", fmt.Errorf("read the configuration: %s is larger than %d MiB", path, maxConfig>>20)
+	}
+	return string(data), nil
+}
+
+func decode(path, text string) (map[string]any, error) {
+	root := map[string]any{}
+	_, err := toml.Decode(text, &root)
+	var syntax toml.ParseError
+	if errors.As(err, &syntax) {
+		return nil, Errors{{File: path, Line: syntax.Position.Line, Text: "this is not TOML: " + syntax.Message}}
+	}
+	if err != nil {
+		return nil, Errors{{File: path, Text: "this is not TOML: " + err.Error()}}
+	}
+	return root, nil
+}
+
+// StatePath reads [state] path alone, also from a file that has errors elsewhere: who
+// looks into a running agent must find it.
+func StatePath(path string) (string, error) {
+	text, err := readConfig(path)
+	if err != nil {
+		return "", err
+	}
+	root, err := decode(path, text)
+	if err != nil {
+		return "", err
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	b := &binder{file: abs, dir: filepath.Dir(abs)}
+	state, _ := root["state"].(map[string]any)
+	if s, ok := state["path"].(string); ok && s != "" {
+		return b.abs(s), nil
+	}
+	return defaultState, nil
+}
+
+const defaultState = "/var/lib/intellidocs-agent"
+
+func (b *binder) config(t *table) *Config {
+	c := &Config{Enabled: t.flag("enabled", true)}
+	if v, ok := b.env("PAPERLESS_AI_WEBHOOKS_ENABLED"); ok && v != "" {
+		c.Enabled = paperlessBool(v)
+	}
+	b.state(t.sub("state"), &c.State)
+	b.security(t.sub("security"), &c.Security)
+	b.admin(t.sub("admin"), &c.Admin)
+	log := t.sub("log")
+	c.Log = Log{
+		Level:  log.oneOf("level", "info", "debug", "info", "warn", "error"),
+		Format: log.oneOf("format", "text", "text", "json"),
+	}
+	log.finish()
+	for _, s := range t.list("source") {
+		b.source(s, c)
+	}
+	defaults := b.defaults(t.sub("defaults"))
+	for _, w := range t.list("webhook") {
+		b.webhook(w, c, defaults)
+	}
+	t.finish()
+	if c.Enabled && len(b.errors) == 0 {
+		if len(c.Sources) == 0 {
+			b.warnings = append(b.warnings, Problem{File: b.file, Text: "there is no [[source]]: nothing will be read"})
+		}
+		if !slices.ContainsFunc(c.Webhooks, func(w Webhook) bool { return w.Enabled }) {
+			b.warnings = append(b.warnings, Problem{File: b.file, Text: "there is no enabled [[webhook]]: events will be kept and go nowhere"})
+		}
+	}
+	return c
+}
+
+func (b *binder) state(t *table, s *State) {
+	s.Path = t.text("path", defaultState)
+	if s.Path == "" {
+		t.errorf("path", "it must name a directory")
+	}
+	s.Path = b.abs(s.Path)
+	s.Retention = t.duration("retention", 30*24*time.Hour, time.Minute)
+	s.DedupWindow = t.duration("dedup_window", 24*time.Hour, 0)
+	s.MaxSize = t.size("max_size", 2<<30, 16<<20, 1<<50)
+	t.finish()
+}
+
+func (b *binder) security(t *table, s *Security) {
+	s.AllowedSchemes = t.texts("allowed_schemes", []string{"http", "https"})
+	s.AllowedPorts = t.integers("allowed_ports", []int{}, 1, 65535)
+	s.AllowInternalRequests = t.flag("allow_internal_requests", true)
+	s.Proxy = t.oneOf("proxy", "none", "none", "environment")
+	for _, text := range t.texts("allowed_cidrs", nil) {
+		prefix, err := netip.ParsePrefix(text)
+		if addr, addrErr := netip.ParseAddr(text); err != nil && addrErr == nil {
+			prefix, err = addr.Prefix(addr.BitLen())
+		}
+		if err != nil {
+			t.errorf("allowed_cidrs", "%q is no network such as 10.0.0.0/8 or fd00::/8", text)
+			continue
+		}
+		s.AllowedCIDRs = append(s.AllowedCIDRs, prefix.Masked())
+	}
+	if v, ok := b.env("PAPERLESS_WEBHOOKS_ALLOWED_SCHEMES"); ok && v != "" {
+		s.AllowedSchemes = commas(v)
+	}
+	if v, ok := b.env("PAPERLESS_WEBHOOKS_ALLOWED_PORTS"); ok && v != "" {
+		s.AllowedPorts = nil
+		for _, text := range commas(v) {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 1 || n > 65535 {
+				b.environment("PAPERLESS_WEBHOOKS_ALLOWED_PORTS", "it must be ports separated by commas, such as 80,443, not %q", v)
+				break
+			}
+			s.AllowedPorts = append(s.AllowedPorts, n)
+		}
+	}
+	if v, ok := b.env("PAPERLESS_WEBHOOKS_ALLOW_INTERNAL_REQUESTS"); ok && v != "" {
+		s.AllowInternalRequests = paperlessBool(v)
+	}
+	for i, scheme := range s.AllowedSchemes {
+		s.AllowedSchemes[i] = strings.ToLower(scheme)
+		if s.AllowedSchemes[i] != "http" && s.AllowedSchemes[i] != "https" {
+			t.errorf("allowed_schemes", "%q is not possible; there are http and https", scheme)
+		}
+	}
+	t.finish()
+}
+
+// environment reports what is wrong with a variable.
+func (b *binder) environment(name, format string, args ...any) {
+	b.errors = append(b.errors, Problem{File: "environment", Key: name, Text: fmt.Sprintf(format, args...)})
+}
+
+// paperlessBool reads a truth value as IntelliDocs does.
+func paperlessBool(v string) bool {
+	return slices.Contains([]string{"yes", "y", "1", "t", "true"}, strings.ToLower(v))
+}
+
+func commas(v string) []string {
+	out := []string{}
+	for part := range strings.SplitSeq(v, ",") {
+		if part = strings.ToLower(strings.TrimSpace(part)); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+func (b *binder) admin(t *table, a *Admin) {
+	a.Listen = t.text("listen", "127.0.0.1:9723")
+	a.TokenFile = t.text("token_file", "")
+	if a.TokenFile != "" {
+		// Found like every secret; the agent reads it.
+		before := len(b.files)
+		if s, err := b.readSecret(a.TokenFile); err != nil {
+			t.errorf("token_file", "%v", err)
+		} else if len(s.text) < 16 {
+			t.errorf("token_file", "the token must have at least 16 characters; 'openssl rand -hex 32' makes a good one")
+		}
+		a.TokenFile = b.files[max(before, len(b.files)-1)]
+	}
+	if a.Listen != "" {
+		host, port, err := net.SplitHostPort(a.Listen)
+		if n, convErr := strconv.Atoi(port); err != nil || convErr != nil || n < 0 || n > 65535 {
+			t.errorf("listen", `it must be an address and a port such as "127.0.0.1:9723", or "" for none, not %q`, a.Listen)
+		} else if ip, ipErr := netip.ParseAddr(host); a.TokenFile == "" && host != "localhost" && (ipErr != nil || !ip.IsLoopback()) {
+			t.errorf("listen", "others than this machine can reach %s: set token_file, or listen on 127.0.0.1", a.Listen)
+		}
+	}
+	t.finish()
+}
+
+func (b *binder) source(t *table, c *Config) {
+	s := Source{Type: t.oneOf("type", "log", "log", "spool"), Path: t.text("path", "")}
+	if s.Path == "" {
+		t.errorf("path", "it must name the file or the directory to read")
+	}
+	s.Path = filepath.Clean(b.abs(s.Path))
+	s.Poll = t.flag("poll", false)
+	s.MaxLineBytes = t.size("max_line_bytes", 1<<20, 1<<10, 64<<20)
+	if _, given := t.m["after"]; given && s.Type != "spool" {
+		t.warnf("after", "it means something for type = \"spool\" only")
+	}
+	if _, given := t.m["start"]; given && s.Type == "spool" {
+		t.warnf("start", "it means something for type = \"log\" only")
+	}
+	s.Start = t.oneOf("start", "beginning", "beginning", "end")
+	s.After = t.oneOf("after", "delete", "delete", "archive")
+	if slices.ContainsFunc(c.Sources, func(o Source) bool { return o.Path == s.Path }) {
+		t.errorf("path", "%s is a source already", s.Path)
+	}
+	t.finish()
+	c.Sources = append(c.Sources, s)
+}

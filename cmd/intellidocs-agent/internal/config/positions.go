@@ -1,0 +1,106 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// positions are the lines that keys stand on. The TOML library gives a position for
+// syntax errors only, so the text is read once more, for keys and table headers alone;
+// it is known to be valid by then.
+type positions struct{ lines map[string]int }
+
+// line is where a key stands, or the table it belongs to.
+func (p *positions) line(path string) int {
+	for p != nil {
+		if n := p.lines[path]; n > 0 {
+			return n
+		}
+		i := strings.LastIndexByte(path, '.')
+		if i < 0 {
+			return 0
+		}
+		path = path[:i]
+	}
+	return 0
+}
+
+func scan(text string) *positions {
+	p := &positions{lines: map[string]int{}}
+	table, count := "", map[string]int{}
+	depth, quote := 0, ""
+	for i, line := range strings.Split(text, "\n") {
+		if depth == 0 && quote == "" {
+			trimmed := strings.TrimSpace(line)
+			switch {
+			case strings.HasPrefix(trimmed, "[["):
+				name, _, _ := strings.Cut(trimmed[2:], "]")
+				name = cleanKey(name)
+				table = fmt.Sprintf("%s.%d", name, count[name])
+				count[name]++
+				p.lines[table] = i + 1
+				continue
+			case strings.HasPrefix(trimmed, "["):
+				name, _, _ := strings.Cut(trimmed[1:], "]")
+				table = cleanKey(name)
+				// [webhook.tls] belongs to the latest [[webhook]].
+				if first, rest, ok := strings.Cut(table, "."); ok && count[first] > 0 {
+					table = fmt.Sprintf("%s.%d.%s", first, count[first]-1, rest)
+				}
+				p.lines[table] = i + 1
+				continue
+			}
+			if key, _, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(trimmed, "#") {
+				path := cleanKey(key)
+				if table != "" {
+					path = table + "." + path
+				}
+				if p.lines[path] == 0 {
+					p.lines[path] = i + 1
+				}
+			}
+		}
+		depth, quote = nesting(line, depth, quote)
+	}
+	return p
+}
+
+func cleanKey(key string) string {
+	parts := strings.Split(key, ".")
+	for i := range parts {
+		parts[i] = strings.Trim(strings.TrimSpace(parts[i]), `"'`)
+	}
+	return strings.Join(parts, ".")
+}
+
+// nesting follows brackets and multi-line strings over a line.
+func nesting(line string, depth int, quote string) (int, string) {
+	for i := 0; i < len(line); i++ {
+		rest := line[i:]
+		switch {
+		case quote != "":
+			switch {
+			case quote[0] == '"' && rest[0] == '\\':
+				i++
+			case strings.HasPrefix(rest, quote):
+				i += len(quote) - 1
+				quote = ""
+			}
+		case strings.HasPrefix(rest, `"""`), strings.HasPrefix(rest, "'''"):
+			quote = rest[:3]
+			i += 2
+		case rest[0] == '"' || rest[0] == '\'':
+			quote = rest[:1]
+		case rest[0] == '#':
+			return depth, quote
+		case rest[0] == '[' || rest[0] == '{':
+			depth++
+		case rest[0] == ']' || rest[0] == '}':
+			depth--
+		}
+	}
+	if len(quote) == 1 {
+		quote = "" // such a string ends with its line
+	}
+	return max(depth, 0), quote
+}

@@ -1,0 +1,84 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Problem is one error or warning and where it is.
+type Problem struct {
+	File string
+	Line int    // 0 where there is none, as for the environment
+	Key  string // such as webhook "slack-ai".timeout
+	Text string
+}
+
+// String is file:line: key: text.
+func (p Problem) String() string {
+	var b strings.Builder
+	b.WriteString(p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(&b, ":%d", p.Line)
+	}
+	b.WriteString(": ")
+	if p.Key != "" {
+		b.WriteString(p.Key + ": ")
+	}
+	b.WriteString(p.Text)
+	return b.String()
+}
+
+// Errors are all that is wrong with a file.
+type Errors []Problem
+
+// Error gives one problem a line.
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i, p := range e {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (e Errors) sorted() Errors {
+	slices.SortStableFunc(e, func(a, b Problem) int { return a.Line - b.Line })
+	return e
+}
+
+// Problem makes a problem of the i-th webhook's key, for checks that other packages do.
+func (c *Config) Problem(i int, key, text string) Problem {
+	path := fmt.Sprintf("webhook.%d.%s", i, key)
+	return Problem{File: c.Path, Line: c.where.line(path), Key: fmt.Sprintf("webhook %q.%s", c.Webhooks[i].Name, key), Text: text}
+}
+
+// nearest is the word that was probably meant, "" where none is near.
+func nearest(word string, words []string) string {
+	best, distance := "", 3
+	for _, w := range words {
+		if d := editDistance(word, w); d < distance && d < len(w) {
+			best, distance = w, d
+		}
+	}
+	return best
+}
+
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

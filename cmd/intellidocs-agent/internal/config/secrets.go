@@ -1,0 +1,114 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// maxFile bounds what is read of a file that the configuration names.
+const maxFile = 64 << 10
+
+// secret reads key, key_file or key_env; no more than one may be there. The second
+// result tells whether one was.
+func (t *table) secret(key string) (Secret, bool) {
+	inline := t.text(key, "")
+	file := t.text(key+"_file", "")
+	env := t.text(key+"_env", "")
+	given := 0
+	for _, s := range []string{inline, file, env} {
+		if s != "" {
+			given++
+		}
+	}
+	if given > 1 {
+		t.errorf(key, "give only one of %s, %s_file and %s_env", key, key, key)
+		return Secret{}, true
+	}
+	switch {
+	case file != "":
+		s, err := t.b.readSecret(file)
+		if err != nil {
+			t.errorf(key+"_file", "%v", err)
+		}
+		return s, true
+	case env != "":
+		v, ok := t.b.env(env)
+		if !ok || v == "" {
+			t.errorf(key+"_env", "the environment has no %s", env)
+		}
+		return Secret{v}, true
+	}
+	return Secret{inline}, inline != ""
+}
+
+// readSecret reads a file that holds a secret. A name without a slash is looked for among
+// systemd's credentials, then in /run/secrets, then beside agent.toml.
+func (b *binder) readSecret(name string) (Secret, error) {
+	tried := []string{b.abs(name)}
+	if !strings.ContainsRune(name, '/') {
+		tried = nil
+		if dir, ok := b.env("CREDENTIALS_DIRECTORY"); ok && dir != "" {
+			tried = append(tried, filepath.Join(dir, name))
+		}
+		tried = append(tried, filepath.Join("/run/secrets", name), b.abs(name))
+	}
+	for _, path := range tried {
+		b.files = append(b.files, path)
+		data, err := readFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Secret{}, err
+		}
+		text := strings.TrimRight(string(data), "\r\n")
+		if text == "" {
+			return Secret{}, fmt.Errorf("%s is empty", path)
+		}
+		return Secret{text}, nil
+	}
+	return Secret{}, fmt.Errorf("there is no such file: tried %s", strings.Join(tried, ", "))
+}
+
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("%s is larger than %d KiB", path, maxFile>>10)
+	}
+	return data, err
+}
+
+// abs resolves a path against agent.toml's directory.
+func (b *binder) abs(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(b.dir, path)
+}
+
+// checkReadable tells whether a file can be read; a bundle of authorities may be large.
+func checkReadable(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.Read(make([]byte, 1))
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,111 @@
+package config
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+const (
+	// quiet is how long nothing may change before the files are read: an editor, or a
+	// ConfigMap's update, takes several steps.
+	quiet = 100 * time.Millisecond
+	// sweep finds what no event tells of: a network file system, a directory that went away.
+	sweep = 5 * time.Second
+)
+
+// Watch calls changed when what agent.toml or a file it names holds has changed, until ctx
+// ends. Events are hints only: what counts is the content behind the resolved path, so a
+// file replaced by rename or by a moved link is seen, and a touched one is not.
+func Watch(ctx context.Context, path string, files func() []string, changed func()) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		// Without inotify (its instances are limited per user) the sweep still works.
+		w = &fsnotify.Watcher{}
+	} else {
+		defer w.Close()
+	}
+	seen := fingerprint(path, files())
+	if err == nil {
+		watchDirs(w, path, files())
+	}
+	settle := time.NewTimer(time.Hour)
+	settle.Stop()
+	tick := time.NewTicker(sweep)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.Events:
+			settle.Reset(quiet)
+			continue
+		case <-w.Errors:
+			settle.Reset(quiet)
+			continue
+		case <-settle.C:
+		case <-tick.C:
+		}
+		if now := fingerprint(path, files()); now != seen {
+			seen = now
+			changed()
+			// What the new configuration names is watched from now on.
+			seen = fingerprint(path, files())
+		}
+		if err == nil {
+			watchDirs(w, path, files())
+		}
+	}
+}
+
+// watchDirs watches the directories of files and of what links lead to. Adding one again
+// is harmless, and needed where it went away and came back.
+func watchDirs(w *fsnotify.Watcher, path string, files []string) {
+	for _, f := range slices.Concat(files, []string{path}) {
+		_ = w.Add(filepath.Dir(f)) // one that is not there is looked for by the sweep
+		if real, err := filepath.EvalSymlinks(f); err == nil {
+			_ = w.Add(filepath.Dir(real))
+		}
+	}
+}
+
+// fingerprint is over the contents of files and whether they can be read at all.
+func fingerprint(path string, files []string) string {
+	h := sha256.New()
+	for _, name := range slices.Concat(files, []string{path}) {
+		real, err := filepath.EvalSymlinks(name)
+		fmt.Fprintf(h, "%q %q ", name, real)
+		if err == nil {
+			err = hashInto(h, real)
+		}
+		var pathErr *os.PathError
+		if errors.As(err, &pathErr) {
+			fmt.Fprintf(h, "%v", pathErr.Err)
+		}
+	}
+	return string(h.Sum(nil))
+}
+
+func hashInto(w io.Writer, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, io.LimitReader(f, 16<<20))
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,233 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// defaults are what a webhook gets that does not say otherwise.
+type defaults struct {
+	maxRetries, concurrency, breakerFailures int
+	retryDelay, retryMaxDelay, timeout       time.Duration
+	retryJitter                              float64
+}
+
+// inherit reads the keys that [defaults] and [[webhook]] share.
+func (t *table) inherit(d defaults) defaults {
+	return defaults{
+		maxRetries:      t.integer("max_retries", d.maxRetries, 0, 1000),
+		retryDelay:      t.duration("retry_delay", d.retryDelay, 0),
+		retryMaxDelay:   t.duration("retry_max_delay", d.retryMaxDelay, 0),
+		retryJitter:     t.float("retry_jitter", d.retryJitter, 0, 1),
+		timeout:         t.duration("timeout", d.timeout, time.Millisecond),
+		concurrency:     t.integer("concurrency", d.concurrency, 1, 1000),
+		breakerFailures: t.integer("breaker_failures", d.breakerFailures, 0, 1_000_000),
+	}
+}
+
+// defaults are the built-in ones, then the file's, then the environment's.
+func (b *binder) defaults(t *table) defaults {
+	d := t.inherit(defaults{
+		maxRetries: 3, retryDelay: time.Minute, retryMaxDelay: time.Hour, retryJitter: 0.1,
+		timeout: 10 * time.Second, concurrency: 8, breakerFailures: 20,
+	})
+	t.finish()
+	number := func(name string, least int, set func(n int)) {
+		v, ok := b.env(name)
+		if !ok || v == "" {
+			return
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(v))
+		if err != nil || n < least || n > 100_000_000 {
+			b.environment(name, "it must be a whole number from %d on, not %q", least, v)
+			return
+		}
+		set(n)
+	}
+	number("PAPERLESS_AI_WEBHOOKS_MAX_RETRIES", 0, func(n int) { d.maxRetries = n })
+	number("PAPERLESS_AI_WEBHOOKS_RETRY_DELAY", 0, func(n int) { d.retryDelay = time.Duration(n) * time.Second })
+	number("PAPERLESS_AI_WEBHOOKS_TIMEOUT", 1, func(n int) { d.timeout = time.Duration(n) * time.Second })
+	return d
+}
+
+var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// Formats are the bodies a webhook can be sent.
+var Formats = []string{"json", "slack", "discord", "teams", "cloudevents", "template"}
+
+var knownTypes = []string{"deletion_request_created", "suggestion_auto_applied", "scan_completed"}
+
+func (b *binder) webhook(t *table, c *Config, d defaults) {
+	w := Webhook{Name: t.text("name", "")}
+	switch {
+	case w.Name == "":
+		t.errorf("name", "every webhook needs a name of its own")
+	case !nameRE.MatchString(w.Name):
+		t.errorf("name", "%q is not possible: up to 64 letters, digits, '.', '_' and '-', the first a letter or digit", w.Name)
+	case slices.ContainsFunc(c.Webhooks, func(o Webhook) bool { return o.Name == w.Name }):
+		t.errorf("name", "%q is another webhook's name already", w.Name)
+	}
+	if w.Name != "" {
+		t.name = fmt.Sprintf("webhook %q", w.Name)
+	}
+	w.Enabled = t.flag("enabled", true)
+	b.target(t, &w)
+	w.Events = t.texts("events", []string{})
+	for _, pattern := range w.Events {
+		if pattern == "" {
+			t.errorf("events", "an event type cannot be empty; leave the list empty for all")
+		} else if near := nearest(pattern, knownTypes); near != "" && !slices.Contains(knownTypes, pattern) {
+			t.warnf("events", "%q is no event type that IntelliDocs has; did you mean %q?", pattern, near)
+		}
+	}
+	w.Filter = strings.TrimSpace(t.text("filter", ""))
+	b.headers(t, &w)
+	b.secrets(t, &w)
+	b.format(t, &w)
+	w.Ordered = t.flag("ordered", false)
+	w.RateLimit = t.float("rate_limit", 0, 0, 1_000_000)
+	_, own := t.m["concurrency"]
+	in := t.inherit(d)
+	w.MaxRetries, w.RetryDelay, w.RetryMaxDelay, w.RetryJitter = in.maxRetries, in.retryDelay, in.retryMaxDelay, in.retryJitter
+	w.Timeout, w.Concurrency, w.BreakerFailures = in.timeout, in.concurrency, in.breakerFailures
+	if w.Ordered && own && w.Concurrency > 1 {
+		t.warnf("concurrency", "an ordered webhook gets one request at a time")
+	}
+	b.tls(t.sub("tls"), &w)
+	t.finish()
+	c.Webhooks = append(c.Webhooks, w)
+}
+
+func (b *binder) target(t *table, w *Webhook) {
+	var given bool
+	if w.URL, given = t.secret("url"); !given {
+		t.errorf("url", "give url, url_file or url_env")
+		return
+	}
+	if !w.URL.Set() {
+		return // said already
+	}
+	u, err := url.Parse(strings.TrimSpace(w.URL.text))
+	switch {
+	// The parser's own error would print the URL, which may hold a secret.
+	case err != nil:
+		t.errorf("url", "it is not a URL such as https://example.org/hook")
+	case u.Scheme != "http" && u.Scheme != "https":
+		t.errorf("url", "it must begin with https:// or http://")
+	case u.Hostname() == "":
+		t.errorf("url", "it names no host")
+	case u.Fragment != "":
+		t.errorf("url", "a part after # is never sent; leave it out")
+	}
+	w.URL = Secret{strings.TrimSpace(w.URL.text)}
+}
+
+func (b *binder) headers(t *table, w *Webhook) {
+	h := t.sub("headers")
+	w.Headers = map[string]Secret{}
+	for name := range h.m {
+		value := h.text(name, "")
+		switch {
+		case !httpguts.ValidHeaderFieldName(name):
+			h.errorf(name, "this is no name of a header")
+		case !httpguts.ValidHeaderFieldValue(value):
+			h.errorf(name, "the value has characters that a header cannot have, such as a line break")
+		case protected(name):
+			h.errorf(name, "this header is the agent's own and cannot be replaced")
+		default:
+			w.Headers[name] = Secret{value}
+		}
+	}
+}
+
+// protected headers are those that signatures, identity and the protocol need.
+func protected(name string) bool {
+	name = strings.ToLower(name)
+	for _, prefix := range []string{"x-intellidocs-", "webhook-", "proxy-"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return slices.Contains([]string{
+		"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive", "traceparent", "tracestate", "accept-encoding", "expect",
+	}, name)
+}
+
+func (b *binder) secrets(t *table, w *Webhook) {
+	w.Secret, _ = t.secret("secret")
+	w.SigningKey, _ = t.secret("signing_key")
+	if w.SigningKey.Set() && !strings.HasPrefix(w.SigningKey.text, "whsk_") {
+		t.errorf("signing_key", "it must begin with whsk_")
+	}
+	for _, p := range t.list("previous_secrets") {
+		var prev PreviousSecret
+		var given bool
+		if prev.Secret, given = p.secret("secret"); !given {
+			p.errorf("secret", "give secret, secret_file or secret_env")
+		}
+		switch v, ok := p.take("expires"); v := v.(type) {
+		case time.Time:
+			if prev.Expires = v; v.Before(time.Now()) {
+				p.warnf("expires", "this secret has expired and signs no more; it can go")
+			}
+		default:
+			if ok {
+				p.errorf("expires", "it must be a date such as 2026-12-31T00:00:00Z, not %s", kindOf(v))
+			}
+		}
+		p.finish()
+		w.PreviousSecrets = append(w.PreviousSecrets, prev)
+	}
+	if len(w.PreviousSecrets) > 0 && !w.Secret.Set() {
+		t.errorf("previous_secrets", "there is no current secret that they could precede")
+	}
+}
+
+func (b *binder) format(t *table, w *Webhook) {
+	w.Format = t.oneOf("format", "json", Formats...)
+	w.Template = t.text("template", "")
+	w.ContentType = t.text("content_type", "")
+	switch {
+	case w.Format == "template" && w.Template == "":
+		t.errorf("template", "format = \"template\" needs one: inline, or @file")
+	case w.Format != "template" && w.Template != "":
+		t.errorf("template", "it means something for format = \"template\" only")
+	case w.Format != "template" && w.ContentType != "":
+		t.errorf("content_type", "it means something for format = \"template\" only")
+	case !httpguts.ValidHeaderFieldValue(w.ContentType):
+		t.errorf("content_type", "it has characters that a header cannot have")
+	}
+	if name, ok := strings.CutPrefix(w.Template, "@"); ok {
+		path := b.abs(name)
+		b.files = append(b.files, path)
+		data, err := readFile(path)
+		if err != nil {
+			t.errorf("template", "%v", err)
+		}
+		w.Template = string(data)
+	}
+}
+
+func (b *binder) tls(t *table, w *Webhook) {
+	for key, to := range map[string]*string{"ca_file": &w.TLS.CAFile, "cert_file": &w.TLS.CertFile, "key_file": &w.TLS.KeyFile} {
+		if *to = b.abs(t.text(key, "")); *to == "" {
+			continue
+		}
+		b.files = append(b.files, *to)
+		if err := checkReadable(*to); err != nil {
+			t.errorf(key, "%v", err)
+		}
+	}
+	w.TLS.ServerName = t.text("server_name", "")
+	if (w.TLS.CertFile == "") != (w.TLS.KeyFile == "") {
+		t.errorf("cert_file", "cert_file and key_file go together")
+	}
+	t.finish()
+}

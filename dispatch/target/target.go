@@ -1,0 +1,117 @@
+// Package target decides where requests may go. The decision is made on the address that
+// is dialled, after names are resolved, so that neither the spelling of a URL nor what a
+// name server says gets around it.
+package target
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Policy is [security] of agent.toml. The zero value allows nothing.
+type Policy struct {
+	Schemes       []string // http, https
+	Ports         []int    // empty: all
+	AllowInternal bool     // addresses that are not public
+	AllowedCIDRs  []netip.Prefix
+	// Proxy: requests go through the proxies that the environment names. Which address is
+	// dialled is then the proxy's business; the proxy's own is not judged, since whoever
+	// set the environment named it.
+	Proxy bool
+}
+
+// Forbidden is why a target is refused. Trying again does not help.
+type Forbidden struct {
+	What string // the address or the URL's part
+	Why  string
+}
+
+// Error says what was refused, why, and what would allow it.
+func (f *Forbidden) Error() string { return fmt.Sprintf("%s is not allowed: %s", f.What, f.Why) }
+
+// CheckURL judges what a URL tells without asking a name server: scheme, port, and a host
+// that is an address.
+func (p *Policy) CheckURL(u *url.URL) error {
+	scheme := strings.ToLower(u.Scheme)
+	if !slices.Contains(p.Schemes, scheme) {
+		return &Forbidden{"the scheme " + strconv.Quote(scheme), "[security] allowed_schemes has only " + strings.Join(p.Schemes, ", ")}
+	}
+	if u.Hostname() == "" {
+		return &Forbidden{"a URL without a host", "there is nobody to send to"}
+	}
+	port, err := portOf(u)
+	if err != nil {
+		return &Forbidden{"port " + strconv.Quote(u.Port()), "it is no port"}
+	}
+	if err := p.checkPort(port); err != nil {
+		return err
+	}
+	if addr, err := netip.ParseAddr(strings.TrimSuffix(u.Hostname(), ".")); err == nil {
+		return p.CheckAddr(addr)
+	}
+	return nil
+}
+
+func portOf(u *url.URL) (int, error) {
+	if text := u.Port(); text != "" {
+		n, err := strconv.Atoi(text)
+		if err == nil && (n < 1 || n > 65535) {
+			err = strconv.ErrRange
+		}
+		return n, err
+	}
+	if strings.EqualFold(u.Scheme, "https") {
+		return 443, nil
+	}
+	return 80, nil
+}
+
+func (p *Policy) checkPort(port int) error {
+	if len(p.Ports) > 0 && !slices.Contains(p.Ports, port) {
+		return &Forbidden{fmt.Sprintf("port %d", port), "[security] allowed_ports does not have it"}
+	}
+	return nil
+}
+
+// CheckAddr judges an address and every IPv4 address within it.
+func (p *Policy) CheckAddr(addr netip.Addr) error {
+	addr = addr.WithZone("")
+	if within(addr.Unmap(), p.AllowedCIDRs) || within(addr, p.AllowedCIDRs) {
+		return nil
+	}
+	all := append([]netip.Addr{addr}, embedded(addr)...)
+	for _, a := range all {
+		if within(a, metadata) {
+			return &Forbidden{addr.String(), "it hands out a cloud's credentials; [security] allowed_cidrs would have to name it"}
+		}
+	}
+	if p.AllowInternal {
+		return nil
+	}
+	if addr.Is4In6() {
+		all = all[1:] // it is dialled as the IPv4 address it maps
+	}
+	for _, a := range all {
+		if !a.IsValid() || within(a, internal) {
+			return &Forbidden{addr.String(), "it is not a public address; set [security] allow_internal_requests, or name its network in allowed_cidrs"}
+		}
+	}
+	return nil
+}
+
+// Control is for net.Dialer: it judges each address right before it is connected to.
+func (p *Policy) Control(_, address string, _ syscall.RawConn) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return &Forbidden{address, "it is no address and port"}
+	}
+	if err := p.checkPort(int(ap.Port())); err != nil {
+		return err
+	}
+	return p.CheckAddr(ap.Addr())
+}
