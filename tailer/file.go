@@ -69,6 +69,13 @@ func (f *file) refresh(info os.FileInfo, now time.Time) {
 	}
 }
 
+// restat looks at f, which is open, again.
+func (f *file) restat() {
+	if info, err := f.f.Stat(); err == nil {
+		f.refresh(info, time.Now())
+	}
+}
+
 // open opens f under the name it had last, if that is still its name.
 func (f *file) open() error {
 	if f.f != nil {

@@ -1,11 +1,10 @@
 package tailer
 
-import "time"
-
 // identify finds the stream that f holds, or makes one. It leaves f without one
 // while it looks like a copy that is being made.
 func (l *Log) identify(f *file) {
 	f.copying = false
+	f.restat() // after the live file was looked at: if that was cut, this copy is whole
 	if f.size == 0 {
 		return
 	}
@@ -113,16 +112,18 @@ func (l *Log) holds(f *file, s *stream) bool {
 		}
 		return s.off > headLen || g == nil && !s.done && s.off > 0
 	}
-	if g == nil || g.open() != nil || g.lost(s) {
-		// Of a stream that was lost before anything was read the head must do. Who
-		// cuts a log has finished its copy first: the size is that of now.
-		if info, err := f.f.Stat(); err == nil {
-			f.refresh(info, time.Now())
+	if g != nil && g.open() == nil {
+		common := min(f.size, g.size)
+		if (s.off > 0 || common > 0) && sameBytes(f.f, g.f, s.off, common) {
+			return true
 		}
-		return s.off > 0 || s.head.n > 0 && f.size >= s.size
+		if !g.lost(s) {
+			return false
+		}
+		f.restat()
 	}
-	common := min(f.size, g.size)
-	return (s.off > 0 || common > 0) && sameBytes(f.f, g.f, s.off, common)
+	// Of a stream that was lost before anything was read the head must do.
+	return s.off > 0 || s.head.n > 0 && f.size >= s.size
 }
 
 // lost reports whether f, which held s, was cut since it was looked at.
@@ -143,7 +144,10 @@ func (l *Log) partOfKnown(f *file) bool {
 			if partOf(f, g) {
 				return true
 			}
-			continue
+			if !g.lost(s) {
+				continue
+			}
+			f.restat()
 		}
 		if f.size >= int64(s.head.n) && s.sameHead(f.f) {
 			return true
@@ -155,7 +159,8 @@ func (l *Log) partOfKnown(f *file) bool {
 // lineStart is where the line at the end of r begins, looking back at most limit bytes.
 func lineStart(r interface {
 	ReadAt([]byte, int64) (int, error)
-}, size, limit int64) int64 {
+}, size, limit int64,
+) int64 {
 	buf := make([]byte, 4096)
 	for end := size; end > 0 && size-end < limit; {
 		from := max(0, end-int64(len(buf)))

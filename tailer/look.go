@@ -241,20 +241,14 @@ func (l *Log) checkAll() (moved bool) {
 // restat looks at all open files. The live one comes last: where a copy of it has
 // been found, it must be known as it was when it was copied, or later.
 func (l *Log) restat() {
-	stat := func(f *file) {
-		if f == nil || f.f == nil {
-			return
-		}
-		if info, err := f.f.Stat(); err == nil {
-			f.refresh(info, time.Now())
-		}
-	}
 	for _, f := range l.files {
-		if f != l.live {
-			stat(f)
+		if f != l.live && f.f != nil {
+			f.restat()
 		}
 	}
-	stat(l.live)
+	if l.live != nil && l.live.f != nil {
+		l.live.restat()
+	}
 }
 
 // check opens f if need be. It stays open if there is something to read.

@@ -279,7 +279,7 @@ func TestTruncation_OpenClosedAndBlocked(t *testing.T) {
 			w.lines(15)
 			switch state {
 			case "closed":
-				r = follow(t, s, path)
+				follow(t, s, path)
 			case "blocked":
 				close(release)
 			}
