@@ -40,7 +40,7 @@ own=(usr/bin/intellidocs-agent usr/lib/systemd/system/intellidocs-agent.service 
   usr/share/bash-completion/completions/intellidocs-agent usr/share/intellidocs-agent/intellidocs_events/apps.py)
 state=var/lib/private/intellidocs-agent/MANIFEST
 config=etc/intellidocs-agent/agent.toml
-secret=etc/intellidocs-agent/credentials/webhook_secret
+secret=etc/intellidocs-agent/webhook_secret
 
 # shellcheck disable=SC2086 # the arguments are commands
 lifecycle() { # INSTALL UPGRADE REMOVE: the same promises for both formats
@@ -49,9 +49,8 @@ lifecycle() { # INSTALL UPGRADE REMOVE: the same promises for both formats
   present "${own[@]}" "$config" "$secret"
   [ "$(stat -c '%a %u' "$root/$secret")" = '600 0' ] || fail 'the secret is not for root alone'
   [ "$(stat -c %s "$root/$secret")" -ge 40 ] || fail 'the secret is short'
-  [ "$(stat -c %a "$root/etc/intellidocs-agent/credentials")" = 700 ] || fail 'the directory of secrets is open'
   in_chroot intellidocs-agent version | grep -qF 1.0.0 || fail 'wrong version'
-  in_chroot CREDENTIALS_DIRECTORY=/etc/intellidocs-agent/credentials intellidocs-agent check
+  in_chroot intellidocs-agent check
   in_chroot systemd-analyze verify /usr/lib/systemd/system/intellidocs-agent.service
   queue
   echo '# mine' >> "$root/$config"

@@ -32,7 +32,7 @@ emit() { # FIRST COUNT
     python3 /opt/paperless/src/scanner.py "$2" --first "$1"
 }
 show() { systemctl show -P "$1" $unit; }
-receiver() { systemd-run -q --unit=receiver intellidocs-agent listen 127.0.0.1:9000 --secret-file /etc/intellidocs-agent/credentials/webhook_secret; }
+receiver() { systemd-run -q --unit=receiver intellidocs-agent listen 127.0.0.1:9000 --secret-file /etc/intellidocs-agent/webhook_secret; }
 restarted_since() { [ "$(show NRestarts)" -gt "$1" ] && [ "$(show ActiveState)" = active ]; }
 
 step 'ready was told, not guessed; nobody special runs it'
@@ -43,8 +43,8 @@ pid=$(show MainPID)
 [ "$(grep ^CapEff "/proc/$pid/status" | cut -f2)" = 0000000000000000 ] || fail 'it has capabilities'
 
 step 'the secret is in no place people can see'
-secret=$(cat /etc/intellidocs-agent/credentials/webhook_secret)
-[ "$(stat -c %a /etc/intellidocs-agent/credentials/webhook_secret)" = 600 ] || fail 'the secret is readable'
+secret=$(cat /etc/intellidocs-agent/webhook_secret)
+[ "$(stat -c %a /etc/intellidocs-agent/webhook_secret)" = 600 ] || fail 'the secret is readable'
 ! { tr '\0' '\n' < "/proc/$pid/environ"; tr '\0' '\n' < "/proc/$pid/cmdline"; systemctl show $unit; journalctl -o cat -u $unit; } | grep -qF "$secret" ||
   fail 'the secret shows'
 
@@ -102,7 +102,7 @@ intellidocs-agent version | grep -qF 1.1.0 || fail 'not upgraded'
 grep -q '^max_retries = 1000' /etc/intellidocs-agent/agent.toml || fail 'the upgrade took the configuration'
 receiver
 eventually 60 is_delivered 3121
-[ "$secret" = "$(cat /etc/intellidocs-agent/credentials/webhook_secret)" ] || fail 'the upgrade changed the secret'
+[ "$secret" = "$(cat /etc/intellidocs-agent/webhook_secret)" ] || fail 'the upgrade changed the secret'
 
 step 'stop is clean, removal leaves the queue, purge takes it'
 systemctl stop $unit

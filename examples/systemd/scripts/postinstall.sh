@@ -1,7 +1,7 @@
 #!/bin/sh
 # dpkg: "configure" and the version before, empty at the first installation; rpm: 1, or 2 when upgrading.
 set -e
-secret=/etc/intellidocs-agent/credentials/webhook_secret
+secret=/etc/intellidocs-agent/webhook_secret
 
 case "$1" in
   configure | 1 | 2) ;;

@@ -6,8 +6,8 @@ if [ -d /run/systemd/system ]; then
   systemctl daemon-reload || true
 fi
 if [ "$1" = purge ]; then
-  rm -rf /var/lib/private/intellidocs-agent /etc/intellidocs-agent/credentials
+  rm -rf /var/lib/private/intellidocs-agent
   # A symbolic link of systemd's (DynamicUser=), or the directory itself.
   rm -rf /var/lib/intellidocs-agent
-  rmdir --ignore-fail-on-non-empty /etc/intellidocs-agent 2> /dev/null || true
+  rm -rf /etc/intellidocs-agent
 fi
