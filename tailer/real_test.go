@@ -261,6 +261,7 @@ func TestPermission_WithdrawnAndRestored(t *testing.T) {
 	must(t, os.Chmod(path, 0o600))
 	s.want(t, w.written)
 	eventually(t, "ready", func() bool { return r.log.Status().Ready })
+	r.stop()
 	if n := strings.Count(s.log.String(), "level=WARN"); n != 2 {
 		t.Errorf("warned %d times: %s", n, s.log.String())
 	}

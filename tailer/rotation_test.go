@@ -368,6 +368,8 @@ func TestLog_DirectoryMissingAndMadeAgain(t *testing.T) {
 		must(t, os.RemoveAll(dir))
 		eventually(t, "not ready", func() bool { return !r.log.Status().Ready })
 	}
+	eventually(t, "warned each time", func() bool { return strings.Count(s.log.String(), "level=WARN") >= 4 })
+	r.stop()
 	if n := strings.Count(s.log.String(), "level=WARN"); n != 4 {
 		t.Errorf("warned %d times: %s", n, s.log.String())
 	}

@@ -183,15 +183,13 @@ func (s *Spool) changed() bool {
 	return due
 }
 
-func (s *Spool) setProblem(p string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.problem = p
-	s.status.Ready, s.status.Reason = p == "", p
-}
+func (s *Spool) setProblem(p string) { s.problem = p }
 
-// complain logs the problem once until it changes.
+// complain makes the problem visible, and logs it once until it changes.
 func (s *Spool) complain() {
+	s.mu.Lock()
+	s.status.Ready, s.status.Reason = s.problem == "", s.problem
+	s.mu.Unlock()
 	if s.problem == s.said {
 		return
 	}

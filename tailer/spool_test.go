@@ -305,6 +305,8 @@ func TestSpool_DirectoryThatIsMissingOrMadeAgain(t *testing.T) {
 		must(t, os.RemoveAll(dir))
 		eventually(t, "not ready", func() bool { return !r.spool.Status().Ready })
 	}
+	eventually(t, "said each time", func() bool { return strings.Count(s.log.String(), "does not exist") >= 4 })
+	r.stop()
 	if n := strings.Count(s.log.String(), "does not exist"); n != 4 {
 		t.Errorf("said %d times: %s", n, s.log.String())
 	}
