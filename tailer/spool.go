@@ -139,6 +139,11 @@ func (s *Spool) round(ctx context.Context) (more bool, err error) {
 		s.setProblem(err.Error())
 		return false, nil
 	}
+	s.mu.Lock()
+	if s.status.Reason == notStarted {
+		s.status.Ready, s.status.Reason = true, ""
+	}
+	s.mu.Unlock()
 	for _, name := range names {
 		if len(s.cur.Done) >= maxStuck {
 			s.setProblem(fmt.Sprintf("%d files are read but cannot be removed from %s; reading waits until they can", len(s.cur.Done), s.o.Path))

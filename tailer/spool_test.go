@@ -257,8 +257,9 @@ func TestSpool_ABigFileGoesOnWhereItWasLeft(t *testing.T) {
 }
 
 func TestSpool_TwentyThousandFilesAtOnce(t *testing.T) {
+	t.Parallel()
 	s, dir := &store{}, t.TempDir()
-	r := spool(t, s, dir)
+	r := spool(t, s, dir, func(o *SpoolOptions) { o.Sweep = DefaultSweep })
 	n := 20_000
 	if testing.Short() {
 		n = 2000
