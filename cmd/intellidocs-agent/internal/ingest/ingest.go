@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -100,7 +101,9 @@ func (in *Ingest) Backfill(name string, kind Kind) *Source {
 func (s *Source) Totals() Totals {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.totals
+	t := s.totals
+	t.Events = maps.Clone(t.Events)
+	return t
 }
 
 // cursorEvery bounds how often a cursor is committed that has nothing to keep before
@@ -251,4 +254,18 @@ func (s *Source) count(b batch) {
 		t.Skipped += n
 	}
 	s.in.metrics.count(s.name, b)
+}
+
+// Again reads a rejected record once more and queues what it holds by now; it tells
+// whether that is an event.
+func (in *Ingest) Again(ctx context.Context, rec queue.Rejected, kind Kind) (bool, error) {
+	s := in.Source(rec.Source, kind)
+	r := tailer.Record{Data: rec.Data, Path: rec.Path, Stream: rec.Stream, Offset: rec.Offset, Size: rec.Size}
+	now := time.Now()
+	res := s.parse(&r, now)
+	if res.Verdict != parser.Accept {
+		return false, nil
+	}
+	_, err := in.opts.Queue.Commit(ctx, queue.Batch{Source: rec.Source, Events: []queue.NewEvent{s.event(&r, &res.Event, now)}})
+	return err == nil, err
 }

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/ingest"
+	"github.com/dawnsystem/intellidocs-agent/dispatch"
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// agent holds the parts that pipeline.go sets in motion. Commands use the same parts,
+// standing still, where no agent runs.
+type agent struct {
+	log       *slog.Logger
+	state     string
+	started   time.Time
+	running   bool
+	token     string
+	adminAddr string
+	ready     chan struct{} // closed once the listeners are open
+	level     *slog.LevelVar
+
+	config     *liveConfig
+	queue      *queue.Queue
+	dispatcher *dispatch.Dispatcher
+	endpoints  *endpoints
+	ingest     *ingest.Ingest
+	sources    *sources
+	notifier   *notifier
+	registry   *prometheus.Registry
+}
+
+// openOptions are what differs between an agent that runs and a command's.
+type openOptions struct {
+	log     *slog.Logger
+	level   *slog.LevelVar
+	grace   time.Duration
+	running bool
+}
+
+// open puts the parts together over the state directory of a configuration.
+func open(ctx context.Context, cfg *config.Config, o openOptions) (_ *agent, err error) {
+	log := o.log
+	a := &agent{
+		log: log, level: o.level, running: o.running, state: cfg.State.Path, started: time.Now(),
+		registry: prometheus.NewRegistry(), ready: make(chan struct{}),
+	}
+	a.config = newLiveConfig(cfg, a.registry)
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	if a.token, err = adminToken(cfg); err != nil {
+		return nil, err
+	}
+	a.queue, err = queue.Open(ctx, queue.Options{
+		Dir: cfg.State.Path, MaxSize: cfg.State.MaxSize, Retention: cfg.State.Retention, DedupWindow: cfg.State.DedupWindow,
+		Logger: log, Registerer: a.registry, Notify: func(webhooks []string) { a.dispatcher.Notify(webhooks) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.queue.Close())
+		}
+	}()
+	a.dispatcher = dispatch.New(dispatch.Options{Store: a.queue, Grace: o.grace, Logger: log, Registerer: a.registry})
+	a.endpoints = newEndpoints(log)
+	a.ingest = ingest.New(ingest.Options{
+		Queue: a.queue, Route: a.dispatcher.Route, Logger: log, Registerer: a.registry,
+		Positional: func() bool { return a.config.current().State.DedupWindow == 0 },
+	})
+	a.sources = newSources(a.queue, a.ingest, log)
+	a.registry.MustRegister(sourceCollector{a.sources})
+	a.notifier = &notifier{log: log, alive: a.alive}
+	if err := a.apply(cfg); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// apply puts a configuration in force, whole or not at all.
+func (a *agent) apply(cfg *config.Config) error {
+	webhooks, next, err := a.endpoints.build(cfg)
+	if err != nil {
+		return err
+	}
+	if err := a.dispatcher.Apply(webhooks); err != nil {
+		return err
+	}
+	a.endpoints.use(next)
+	a.level.Set(level(cfg.Log.Level))
+	a.queue.SetLimits(cfg.State.MaxSize, cfg.State.Retention, cfg.State.DedupWindow)
+	if cfg.Enabled {
+		a.sources.apply(cfg.Sources)
+	} else {
+		a.sources.apply(nil)
+	}
+	return nil
+}
+
+func (a *agent) close() error {
+	a.endpoints.close()
+	return a.queue.Close()
+}
+
+// alive tells whether the queue answers, which is what a stuck agent would not.
+func (a *agent) alive(context.Context) error {
+	_, err := a.queue.Cursor("")
+	return err
+}
+
+func (a *agent) summary() string {
+	cfg := a.config.current()
+	return fmt.Sprintf("%d sources, %d webhooks", len(cfg.Sources), len(cfg.Webhooks))
+}
+
+func (a *agent) server() *admin.Server {
+	return admin.New(admin.Agent{
+		Queue: a.queue, Dispatcher: a.dispatcher, Version: buildVersion(), StartedAt: a.started, Running: a.running,
+		MaxSize: func() int64 { return a.config.current().State.MaxSize },
+		Config: func() (bool, admin.ConfigStatus, []admin.Webhook) {
+			cfg := a.config.current()
+			return cfg.Enabled, a.config.status(), webhookViews(cfg)
+		},
+		Sources: a.sources.status, Test: a.test, Backfill: a.backfill, Retry: a.retry,
+	}, a.registry, a.log)
+}
+
+func adminToken(cfg *config.Config) (string, error) {
+	if cfg.Admin.TokenFile == "" {
+		return "", nil
+	}
+	data, err := os.ReadFile(cfg.Admin.TokenFile)
+	if err != nil {
+		return "", fmt.Errorf("[admin] token_file: %w", err)
+	}
+	token := strings.TrimSpace(string(data))
+	if len(token) < 16 {
+		return "", errors.New("[admin] token_file: the token must have at least 16 characters; 'openssl rand -hex 32' makes a good one")
+	}
+	return token, nil
+}
+
+func buildInfo() prometheus.Collector {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: "intellidocs_agent", Name: "build_info", Help: "Always 1; the label says which version runs.",
+	}, []string{"version"})
+	g.WithLabelValues(buildVersion()).Set(1)
+	return g
+}
+
+// sourceCollector reads the sources' lag when it is asked for.
+type sourceCollector struct{ *sources }
+
+var lagDesc = prometheus.NewDesc("intellidocs_agent_source_lag_bytes", "Bytes on the disk that are not read yet.", []string{"source"}, nil)
+
+func (c sourceCollector) Describe(ch chan<- *prometheus.Desc) { ch <- lagDesc }
+
+func (c sourceCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range c.status() {
+		ch <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(s.LagBytes), s.Name)
+	}
+}

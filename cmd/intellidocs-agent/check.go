@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
+)
+
+func (c *cli) checkCommand() *cobra.Command {
+	var connect bool
+	cmd := &cobra.Command{
+		Use: "check", Short: "Check the configuration and report every error and warning", Args: cobra.NoArgs,
+		Long: "Reads the configuration with the secrets it names and reports every error and warning with its\n" +
+			"line. --connect also resolves each webhook's name, connects and shakes hands, and sends nothing.",
+		Example: "  intellidocs-agent check -c agent.toml\n  intellidocs-agent check --connect",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path := config.Path(c.configFile, config.Environment())
+			cfg, err := loadConfig(path)
+			if err != nil {
+				fmt.Fprintln(c.err, err)
+				fmt.Fprintf(c.err, "%s has errors; nothing else was tried.\n", path)
+				return errSilent
+			}
+			for _, w := range append(cfg.Warnings, sourceWarnings(cfg)...) {
+				fmt.Fprintln(c.err, "warning:", w)
+			}
+			fmt.Fprintf(c.out, "%s is in order: %d sources, %d webhooks.\n", path, len(cfg.Sources), len(cfg.Webhooks))
+			if connect && !c.connectAll(cmd.Context(), cfg) {
+				return errSilent
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&connect, "connect", false, "try each webhook's name, port and TLS, sending nothing")
+	return cmd
+}
+
+// sourceWarnings tell of sources that cannot be read as things are; they may come later.
+func sourceWarnings(cfg *config.Config) []config.Problem {
+	var out []config.Problem
+	for _, s := range cfg.Sources {
+		note := func(format string, args ...any) {
+			out = append(out, config.Problem{File: cfg.Path, Key: "source " + s.Path, Text: fmt.Sprintf(format, args...)})
+		}
+		info, err := os.Stat(s.Path)
+		switch {
+		case os.IsNotExist(err):
+			if _, dirErr := os.Stat(filepath.Dir(s.Path)); dirErr != nil {
+				note("neither it nor its directory is there yet; is it mounted?")
+			} else {
+				note("it is not there yet; the agent waits for it")
+			}
+			continue
+		case err != nil:
+			note("%v", err)
+			continue
+		case s.Type == "spool" && !info.IsDir():
+			note("a spool must be a directory")
+			continue
+		case s.Type == "log" && info.IsDir():
+			note("a log must be a file, and this is a directory")
+			continue
+		}
+		f, err := os.Open(s.Path)
+		if err != nil {
+			note("this user cannot read it: %v", err)
+			continue
+		}
+		_ = f.Close()
+	}
+	return out
+}
+
+func (c *cli) manCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "man DIR", Short: "Write the manual pages into a directory", Args: cobra.ExactArgs(1), Hidden: true,
+		Example: "  intellidocs-agent man /usr/local/share/man/man1",
+		RunE: func(_ *cobra.Command, args []string) error {
+			return doc.GenManTree(root, &doc.GenManHeader{Title: "INTELLIDOCS-AGENT", Section: "1", Source: "intellidocs-agent"}, args[0])
+		},
+	}
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// desk is where commands see and mend things: the running agent, reached by its
+// socket, or the state itself, opened here where no agent runs. Both speak the same API.
+type desk struct {
+	*admin.Client
+	running bool
+	close   func() error
+}
+
+func (c *cli) desk(ctx context.Context) (*desk, error) {
+	cfg, err := c.loadConfig()
+	if err != nil {
+		// The agent may well run, on the last good configuration, and be what somebody is
+		// looking into.
+		if client, ok := c.dialBroken(ctx); ok {
+			return &desk{Client: client, running: true, close: func() error { return nil }}, nil
+		}
+		return nil, err
+	}
+	client, err := admin.Dial(ctx, cfg.State.Path)
+	if err == nil {
+		return &desk{Client: client, running: true, close: func() error { return nil }}, nil
+	}
+	if !errors.Is(err, admin.ErrNotRunning) {
+		return nil, err
+	}
+	a, err := open(ctx, cfg, openOptions{log: discard(), level: new(slog.LevelVar)})
+	if errors.Is(err, queue.ErrLocked) {
+		return nil, fmt.Errorf("an agent has the state directory %s open but does not answer on its socket: it may be starting or stopping, try again; "+
+			"if you are another user than the agent's, run this as the agent's user or as root (%w)", cfg.State.Path, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &desk{Client: admin.Local(a.server()), close: a.close}, nil
+}
+
+// Close lets the state go.
+func (d *desk) Close() error { return d.close() }
+
+// hint says what to expect where no agent runs.
+func (d *desk) hint() string {
+	if d.running {
+		return ""
+	}
+	return " No agent is running: they go out once it is."
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/ingest"
+	"github.com/dawnsystem/intellidocs-agent/dispatch"
+	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
+	"github.com/dawnsystem/intellidocs-agent/examples/events"
+	"github.com/dawnsystem/intellidocs-agent/parser"
+	"github.com/dawnsystem/intellidocs-agent/queue"
+	"github.com/dawnsystem/intellidocs-agent/tailer"
+)
+
+// test sends a sample event to a webhook now, by the endpoint that real ones go through.
+func (a *agent) test(ctx context.Context, webhook, eventType string) (admin.TestResult, error) {
+	ep, ok := a.endpoints.get(webhook)
+	if !ok {
+		var names []string
+		for _, w := range a.config.current().Webhooks {
+			names = append(names, w.Name)
+		}
+		return admin.TestResult{}, fmt.Errorf("%w: %q; the configured ones are %s", dispatch.ErrUnknownWebhook, webhook, strings.Join(names, ", "))
+	}
+	sample, err := events.Sample(eventType, time.Now())
+	if err != nil {
+		return admin.TestResult{}, err
+	}
+	text, err := marshal(sample)
+	if err != nil {
+		return admin.TestResult{}, err
+	}
+	body, err := parser.Canonical([]byte(text))
+	if err != nil {
+		return admin.TestResult{}, err
+	}
+	id := make([]byte, 16)
+	if _, err := rand.Read(id); err != nil {
+		return admin.TestResult{}, err
+	}
+	r, tr := ep.Exchange(ctx, send.Message{
+		DeliveryID: "dlv_test_" + hex.EncodeToString(id[:8]), EventID: "evt_" + hex.EncodeToString(id), EventType: eventType,
+		Attempt: 1, TraceID: hex.EncodeToString(id), Body: body,
+	})
+	return admin.TestResult{
+		Webhook: webhook, EventType: eventType, Delivered: r.Class == send.Delivered, Status: r.Status, Error: r.Error,
+		Took: r.Took, Remote: r.Remote, Request: tr.Request, Response: tr.Response,
+	}, nil
+}
+
+// backfill queues the events of an old log, or only counts them.
+func (a *agent) backfill(ctx context.Context, name string, r admin.Body, dry bool) (ingest.Totals, error) {
+	in := a.ingest
+	if dry {
+		in = ingest.New(ingest.Options{Queue: nowhere{}, Route: a.dispatcher.Route, Logger: discard()})
+	}
+	src := in.Backfill("ingest", ingest.Lines)
+	err := tailer.ReadAll(ctx, r, tailer.ReadOptions{
+		Source: "ingest", Path: name, MaxLine: a.maxLine(), Partial: parser.Fragment, Handler: src.Handle,
+	})
+	return src.Totals(), err
+}
+
+// maxLine is the largest bound of the sources: an old log came from one of them.
+func (a *agent) maxLine() int {
+	most := int64(1 << 20)
+	for _, s := range a.config.current().Sources {
+		most = max(most, s.MaxLineBytes)
+	}
+	return int(most)
+}
+
+// nowhere takes batches and keeps nothing.
+type nowhere struct{}
+
+func (nowhere) Commit(context.Context, queue.Batch) (queue.Committed, error) {
+	return queue.Committed{}, nil
+}
+
+// retry reads a rejected record again. One of which only the beginning was kept cannot
+// be read; it stays.
+func (a *agent) retry(ctx context.Context, rec queue.Rejected) (bool, error) {
+	if rec.Size > int64(len(rec.Data))+2 {
+		return false, nil
+	}
+	kind := ingest.Lines
+	for _, s := range a.config.current().Sources {
+		if s.Path == rec.Source && s.Type == "spool" {
+			kind = ingest.Objects
+		}
+	}
+	return a.ingest.Again(ctx, rec, kind)
+}

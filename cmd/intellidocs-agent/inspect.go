@@ -1,0 +1,298 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
+)
+
+// filterFlags are the flags that select deliveries.
+type filterFlags struct {
+	status              []string
+	webhook, eventType  string
+	since, until, query string
+}
+
+func (f *filterFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringSliceVar(&f.status, "status", nil, "only `STATUS`: pending, retrying, success or failed (several, by commas)")
+	fl.StringVar(&f.webhook, "webhook", "", "only to this webhook, by `NAME`")
+	fl.StringVar(&f.eventType, "event-type", "", "only events of this `TYPE`")
+	fl.StringVar(&f.since, "since", "", "only created after: `WHEN` is a time (2026-01-31T15:04:05Z, 2026-01-31) or how long ago (24h, 7d)")
+	fl.StringVar(&f.until, "until", "", "only created before `WHEN`")
+	fl.StringVar(&f.query, "search", "", "only those with `TEXT` in ids, error or payload")
+}
+
+func (f *filterFlags) empty() bool {
+	return len(f.status) == 0 && f.webhook == "" && f.eventType == "" && f.since == "" && f.until == "" && f.query == ""
+}
+
+func (f *filterFlags) filter(now time.Time) (admin.Filter, error) {
+	out := admin.Filter{Status: f.status, Webhook: f.webhook, EventType: f.eventType, Search: f.query}
+	for _, s := range f.status {
+		switch s {
+		case "pending", "retrying", "success", "failed":
+		default:
+			return out, usagef("--status %q: there are pending, retrying, success and failed", s)
+		}
+	}
+	var err error
+	if out.Since, err = when(f.since, now); err != nil {
+		return out, usagef("--since %w", err)
+	}
+	if out.Until, err = when(f.until, now); err != nil {
+		return out, usagef("--until %w", err)
+	}
+	return out, nil
+}
+
+// when reads a time, a day, or how long ago it was; "" is the zero time.
+func when(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return t, nil
+	}
+	for _, layout := range []string{"2006-01-02", "2006-01-02 15:04", "2006-01-02 15:04:05"} {
+		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if d, err := time.ParseDuration(days + "h"); err == nil {
+			return now.Add(-24 * d), nil
+		}
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return time.Time{}, fmt.Errorf("%q is neither a time (2026-01-31T15:04:05Z) nor how long ago (24h, 7d)", s)
+	}
+	return now.Add(-d), nil
+}
+
+func (c *cli) deliveriesCommand() *cobra.Command {
+	var f filterFlags
+	var limit int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "deliveries", Short: "List deliveries, newest first", Args: cobra.NoArgs,
+		Example: "  intellidocs-agent deliveries --status failed --since 24h\n" +
+			"  intellidocs-agent deliveries --webhook slack-ai --json | jq .error_message",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			filter, err := f.filter(time.Now())
+			if err != nil {
+				return err
+			}
+			if limit < 0 {
+				return usagef("--limit %d: a number of deliveries, or 0 for all", limit)
+			}
+			desk, err := c.desk(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer desk.Close()
+			return c.listDeliveries(cmd, desk, filter, limit, asJSON)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().IntVar(&limit, "limit", 50, "at most this many, 0 for all")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
+	return cmd
+}
+
+func (c *cli) listDeliveries(cmd *cobra.Command, desk *desk, f admin.Filter, limit int, asJSON bool) error {
+	t := term.NewTable(c.out, "CREATED", "ID", "EVENT", "WEBHOOK", "STATUS", "TRIES", "NEXT / DONE", "RESPONSE")
+	lines := json.NewEncoder(c.out)
+	shown := 0
+	for {
+		f.Limit = 1000
+		if limit > 0 {
+			f.Limit = min(limit-shown, 1000)
+		}
+		var page admin.Page
+		if err := desk.Get(cmd.Context(), "deliveries", f.Query(), &page); err != nil {
+			return err
+		}
+		for i := range page.Deliveries {
+			if d := &page.Deliveries[i]; asJSON {
+				if err := lines.Encode(d); err != nil {
+					return err
+				}
+			} else {
+				t.Row(term.Time(d.CreatedAt), d.ID, d.EventType, d.Webhook, t.Status(string(d.Status)), fmt.Sprint(d.Attempts), dueOrDone(d), response(d))
+			}
+		}
+		shown += len(page.Deliveries)
+		if page.Next == "" || limit > 0 && shown >= limit {
+			break
+		}
+		f.Before = page.Next
+	}
+	switch {
+	case asJSON:
+		return nil
+	case shown == 0:
+		fmt.Fprintln(c.out, "No deliveries match. 'intellidocs-agent deliveries' without filters lists all of them.")
+		return nil
+	}
+	t.Render()
+	if limit > 0 && shown == limit {
+		fmt.Fprintf(c.err, "The newest %d; more with --limit, or --limit 0 for all.\n", limit)
+	}
+	return nil
+}
+
+func dueOrDone(d *admin.Row) string {
+	switch {
+	case d.CompletedAt != nil:
+		return term.Time(*d.CompletedAt)
+	case d.NextAttemptAt != nil:
+		return "due " + term.Until(*d.NextAttemptAt)
+	}
+	return ""
+}
+
+func response(d *admin.Row) string {
+	switch {
+	case d.ErrorMessage != "":
+		return d.ErrorMessage
+	case d.ResponseStatusCode != nil:
+		return fmt.Sprint(*d.ResponseStatusCode)
+	}
+	return ""
+}
+
+func (c *cli) showCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "show ID", Short: "Show one event, delivery or rejected record whole", Args: cobra.ExactArgs(1),
+		Long: "Shows the whole story of an event or a delivery: where it was read, its payload, every\n" +
+			"attempt with its time, status, latency, response and error, replays, and when it is due next.",
+		Example: "  intellidocs-agent show dlv_0011223300000000000000a100000001\n  intellidocs-agent show evt_5d0c… --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id := args[0]
+			kind, _, _ := strings.Cut(id, "_")
+			path := map[string]string{"evt": "events/", "dlv": "deliveries/", "rej": "rejected/"}[kind]
+			if path == "" {
+				return usagef("%q is no ID: an event's begins with evt_, a delivery's with dlv_, a rejected record's with rej_", id)
+			}
+			desk, err := c.desk(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer desk.Close()
+			var raw json.RawMessage
+			if err := desk.Get(cmd.Context(), path+url.PathEscape(id), nil, &raw); err != nil {
+				return err
+			}
+			if asJSON {
+				_, err := fmt.Fprintf(c.out, "%s\n", raw)
+				return err
+			}
+			if kind == "rej" {
+				return c.showRejected(raw)
+			}
+			return c.showStory(raw)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
+	return cmd
+}
+
+func (c *cli) rejectedCommand() *cobra.Command {
+	var source, since string
+	var limit int
+	var asJSON, retry bool
+	cmd := &cobra.Command{
+		Use: "rejected", Short: "List records that could not be read, and why", Args: cobra.NoArgs,
+		Long: "Lists the records that were meant as events and could not be read as one. They are kept\n" +
+			"with their first 64 KiB; 'show ID' prints one. --retry reads all of them again, which\n" +
+			"helps after an upgrade that understands more.",
+		Example: "  intellidocs-agent rejected --since 24h\n  intellidocs-agent rejected --retry",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			from, err := when(since, time.Now())
+			if err != nil {
+				return usagef("--since %w", err)
+			}
+			desk, err := c.desk(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer desk.Close()
+			if retry {
+				return c.retryRejected(cmd, desk)
+			}
+			return c.listRejected(cmd, desk, source, from, limit, asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&source, "source", "", "only of this source, by `PATH`")
+	cmd.Flags().StringVar(&since, "since", "", "only read after `WHEN` (a time, or 24h, 7d)")
+	cmd.Flags().IntVar(&limit, "limit", 50, "at most this many, 0 for all")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
+	cmd.Flags().BoolVar(&retry, "retry", false, "read them again; those that are events now are queued and leave the list")
+	return cmd
+}
+
+func (c *cli) listRejected(cmd *cobra.Command, desk *desk, source string, since time.Time, limit int, asJSON bool) error {
+	t := term.NewTable(c.out, "READ", "ID", "FILE", "OFFSET", "SIZE", "REASON", "TEXT")
+	lines := json.NewEncoder(c.out)
+	q := url.Values{}
+	if source != "" {
+		q.Set("source", source)
+	}
+	if !since.IsZero() {
+		q.Set("since", since.Format(time.RFC3339Nano))
+	}
+	shown := 0
+	for {
+		n := 500
+		if limit > 0 {
+			n = min(limit-shown, n)
+		}
+		q.Set("limit", fmt.Sprint(n))
+		var page admin.RejectedPage
+		if err := desk.Get(cmd.Context(), "rejected", q, &page); err != nil {
+			return err
+		}
+		for i := range page.Rejected {
+			if r := &page.Rejected[i]; asJSON {
+				if err := lines.Encode(r); err != nil {
+					return err
+				}
+			} else {
+				t.Row(term.Time(r.At), r.ID, r.Path, fmt.Sprint(r.Offset), fmt.Sprint(r.Size), r.Reason, r.Text)
+			}
+		}
+		shown += len(page.Rejected)
+		if page.Next == "" || limit > 0 && shown >= limit {
+			break
+		}
+		q.Set("before", page.Next)
+	}
+	switch {
+	case asJSON:
+	case shown == 0:
+		fmt.Fprintln(c.out, "No rejected records.")
+	default:
+		t.Render()
+		fmt.Fprintln(c.err, "'intellidocs-agent show ID' prints one whole.")
+	}
+	return nil
+}
+
+func (c *cli) retryRejected(cmd *cobra.Command, desk *desk) error {
+	var out struct{ Tried, Queued int }
+	if err := desk.Post(cmd.Context(), "rejected/retry", map[string]any{}, &out); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "%d of %d rejected records are events now and were queued.\n", out.Queued, out.Tried)
+	return nil
+}

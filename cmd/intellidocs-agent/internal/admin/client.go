@@ -1,0 +1,173 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"sync"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/ingest"
+)
+
+// Client calls the API of a running agent, or of a Server in the same process.
+type Client struct {
+	http *http.Client
+}
+
+// ErrNotRunning: no agent answers on the state directory's socket.
+var ErrNotRunning = errors.New("no agent is running on this state directory")
+
+// Dial makes a client of the agent that runs on a state directory.
+func Dial(ctx context.Context, stateDir string) (*Client, error) {
+	path := filepath.Join(stateDir, SocketName)
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+	conn, err := dial(ctx, "", "")
+	if err != nil {
+		return nil, fmt.Errorf("%w (%w)", ErrNotRunning, err)
+	}
+	_ = conn.Close()
+	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
+}
+
+// Local makes a client of a server in this process.
+func Local(s *Server) *Client {
+	h := s.Handler()
+	return &Client{http: &http.Client{Transport: inProcess{h}}}
+}
+
+// inProcess hands requests to a handler, streaming the answer as a network would.
+type inProcess struct{ http.Handler }
+
+func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	body, out := io.Pipe()
+	w := &pipeWriter{header: http.Header{}, out: out, ready: make(chan int, 1)}
+	go func() {
+		p.ServeHTTP(w, r)
+		w.WriteHeader(http.StatusOK)
+		_ = out.Close()
+	}()
+	code := <-w.ready
+	return &http.Response{
+		Status: fmt.Sprintf("%d %s", code, http.StatusText(code)), StatusCode: code,
+		Header: w.header, Body: body, Request: r, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: -1,
+	}, nil
+}
+
+type pipeWriter struct {
+	header http.Header
+	out    *io.PipeWriter
+	once   sync.Once
+	ready  chan int
+}
+
+func (w *pipeWriter) Header() http.Header  { return w.header }
+func (w *pipeWriter) WriteHeader(code int) { w.once.Do(func() { w.ready <- code }) }
+func (w *pipeWriter) Flush()               {}
+
+func (w *pipeWriter) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.out.Write(p)
+}
+
+// Get asks for a path below /api/v1/ and reads the answer into v.
+func (c *Client) Get(ctx context.Context, path string, q url.Values, v any) error {
+	if len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	return c.call(ctx, http.MethodGet, path, nil, v)
+}
+
+// Post sends in, where not nil, to a path below /api/v1/ and reads the answer into v.
+func (c *Client) Post(ctx context.Context, path string, in, v any) error {
+	var body io.Reader
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(data)
+	}
+	return c.call(ctx, http.MethodPost, path, body, v)
+}
+
+func (c *Client) call(ctx context.Context, method, path string, body io.Reader, v any) error {
+	resp, err := c.do(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
+		return fmt.Errorf("the agent's answer cannot be read (is it of another version?): %w", err)
+	}
+	return nil
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://agent/api/v1/"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the agent: %w", err)
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	var p Problem
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxRequest)).Decode(&p); err != nil || p.Error == "" {
+		return nil, fmt.Errorf("the agent answered %s", resp.Status)
+	}
+	return nil, errors.New(p.Error)
+}
+
+// Replay queues deliveries again, telling how far it is.
+func (c *Client) Replay(ctx context.Context, req ReplayRequest, progress func(Progress)) (int, error) {
+	data, err := json.Marshal(req)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := c.do(ctx, http.MethodPost, "replay", bytes.NewReader(data))
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	lines := json.NewDecoder(resp.Body)
+	for {
+		var p Progress
+		if err := lines.Decode(&p); err != nil {
+			return p.Done, fmt.Errorf("the agent went away during the replay; run it again, what was replayed stays: %w", err)
+		}
+		progress(p)
+		switch {
+		case p.Error != "":
+			return p.Done, errors.New(p.Error)
+		case p.Final:
+			return p.Done, nil
+		}
+	}
+}
+
+// Ingest sends an old log's bytes.
+func (c *Client) Ingest(ctx context.Context, name string, r io.Reader, dry bool) (ingest.Totals, error) {
+	q := url.Values{"name": {name}}
+	if dry {
+		q.Set("dry_run", "true")
+	}
+	var t ingest.Totals
+	return t, c.call(ctx, http.MethodPost, "ingest?"+q.Encode(), r, &t)
+}

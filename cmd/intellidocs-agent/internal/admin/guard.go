@@ -1,0 +1,109 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Access says how a listener is reached, which decides what a request must show.
+type Access struct {
+	// Socket: the Unix socket, which the file system guards (0600).
+	Socket bool
+	// Loopback: only this machine reaches the listener.
+	Loopback bool
+	// Host is the configured listen address; a request's Host may name it.
+	Host string
+	// Token, where set, is asked of every call that changes something, and of every
+	// API call where others than this machine can reach the listener.
+	Token string
+}
+
+// csp lets the page run its own script and style and talk to its own origin, nothing else.
+const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// maxRequest bounds a request's body, but for a backfill's, which is streamed.
+const maxRequest = 1 << 20
+
+// guard answers requests that must not get further: a foreign Host (DNS rebinding), a
+// foreign origin (cross-site request forgery), a missing token.
+func guard(a Access, next http.Handler) http.Handler {
+	origin := http.NewCrossOriginProtection()
+	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusForbidden, "the request comes from another site")
+	}))
+	checked := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if needsToken(a, r) && !bears(r, a.Token) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="intellidocs-agent"`)
+			problem(w, http.StatusUnauthorized, "this needs the admin token: send 'Authorization: Bearer …' with the contents of [admin] token_file")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+	protected := origin.Handler(checked)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", csp)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		if !a.Socket && a.Loopback && !hostAllowed(r.Host, a.Host) {
+			problem(w, http.StatusMisdirectedRequest, "this listener answers to localhost only; the Host header names another machine")
+			return
+		}
+		protected.ServeHTTP(w, r)
+	})
+}
+
+func needsToken(a Access, r *http.Request) bool {
+	switch {
+	case a.Socket || a.Token == "":
+		return false
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return true
+	}
+	return !a.Loopback && strings.HasPrefix(r.URL.Path, "/api/")
+}
+
+func bears(r *http.Request, token string) bool {
+	got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return false
+	}
+	// Hashing first makes both sides equally long, so that the comparison does not tell the length.
+	x, y := sha256.Sum256([]byte(strings.TrimSpace(got))), sha256.Sum256([]byte(token))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+func hostAllowed(host, configured string) bool {
+	name := hostname(host)
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") || name == hostname(configured) {
+		return true
+	}
+	ip, err := netip.ParseAddr(name)
+	return err == nil && ip.IsLoopback()
+}
+
+func hostname(hostport string) string {
+	name := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		name = h
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
+}
+
+// IsLoopback tells whether only this machine reaches a listen address.
+func IsLoopback(listen string) bool {
+	name := hostname(listen)
+	if name == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(name)
+	return err == nil && ip.IsLoopback()
+}

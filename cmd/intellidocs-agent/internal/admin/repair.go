@@ -1,0 +1,155 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// replay queues deliveries again and tells how far it is, a JSON object a line.
+func (a *api) replay(w http.ResponseWriter, r *http.Request) (any, error) {
+	var req ReplayRequest
+	if err := decode(w, r, &req); err != nil {
+		return nil, err
+	}
+	if (len(req.IDs) == 0) == (req.Filter == nil) {
+		return nil, badRequest{errors.New("name either ids or a filter of deliveries to replay")}
+	}
+	by := "api"
+	if req.By == "cli" || req.By == "dashboard" {
+		by = req.By
+	}
+	if req.Filter == nil {
+		n, err := a.Queue.Replay(r.Context(), by, req.IDs)
+		if err != nil {
+			return nil, err
+		}
+		return Progress{Done: n, Total: n, Final: true}, nil
+	}
+	if err := req.Filter.check(); err != nil {
+		return nil, err
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out, flush := json.NewEncoder(w), http.NewResponseController(w)
+	send := func(p Progress) {
+		_ = out.Encode(p) // a caller that left does not stop the replay halfway
+		_ = flush.Flush()
+	}
+	last := Progress{}
+	n, err := a.Queue.ReplayMatching(r.Context(), by, req.Filter.queue(), func(done, total int) {
+		last = Progress{Done: done, Total: total}
+		send(last)
+	})
+	last = Progress{Done: n, Total: max(n, last.Total), Final: true}
+	if err != nil {
+		last.Error = err.Error()
+	}
+	send(last)
+	return nil, nil
+}
+
+func (a *api) rejected(_ http.ResponseWriter, r *http.Request) (any, error) {
+	q := r.URL.Query()
+	limit, err := number(q, "limit", 50, 500)
+	if err != nil {
+		return nil, err
+	}
+	f := queue.RejectedFilter{Source: q.Get("source"), Before: q.Get("before"), Limit: limit}
+	if v := q.Get("since"); v != "" {
+		if f.Since, err = instant(v); err != nil {
+			return nil, badRequest{err}
+		}
+	}
+	records, next, err := a.Queue.Rejected(r.Context(), f)
+	if err != nil {
+		return nil, err
+	}
+	page := RejectedPage{Rejected: make([]RejectedView, 0, len(records)), Next: next}
+	for i := range records {
+		v := view(&records[i])
+		// A list shows the beginning; 50 records of 64 KiB would be a heavy page.
+		if len(v.Text) > 500 {
+			v.Text = strings.ToValidUTF8(v.Text[:500], "") + "…"
+		}
+		page.Rejected = append(page.Rejected, v)
+	}
+	return page, nil
+}
+
+func (a *api) rejectedOne(_ http.ResponseWriter, r *http.Request) (any, error) {
+	rec, err := a.Queue.RejectedByID(r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	return view(&rec), nil
+}
+
+func view(r *queue.Rejected) RejectedView {
+	return RejectedView{
+		ID: r.ID, Source: r.Source, Path: r.Path, Stream: r.Stream, Offset: r.Offset, Size: r.Size,
+		At: r.At.UTC(), Reason: r.Reason, Text: strings.ToValidUTF8(string(r.Data), "\uFFFD"),
+	}
+}
+
+// retry reads rejected records again, after an upgrade that understands more.
+func (a *api) retry(w http.ResponseWriter, r *http.Request) (any, error) {
+	var req struct {
+		IDs []string `json:"ids"` // none: all of them
+	}
+	if err := decode(w, r, &req); err != nil {
+		return nil, err
+	}
+	out := struct {
+		Tried  int `json:"tried"`
+		Queued int `json:"queued"`
+	}{}
+	one := func(rec queue.Rejected) error {
+		out.Tried++
+		ok, err := a.Retry(r.Context(), rec)
+		if err != nil || !ok {
+			return err
+		}
+		out.Queued++
+		return a.Queue.DropRejected(r.Context(), rec.ID)
+	}
+	for _, id := range req.IDs {
+		rec, err := a.Queue.RejectedByID(id)
+		if err == nil {
+			err = one(rec)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("retry %s: %w", id, err)
+		}
+	}
+	f := queue.RejectedFilter{Limit: 50}
+	for len(req.IDs) == 0 {
+		records, next, err := a.Queue.Rejected(r.Context(), f)
+		if err != nil {
+			return nil, err
+		}
+		for _, rec := range records {
+			if err := one(rec); err != nil {
+				return nil, fmt.Errorf("retry %s: %w", rec.ID, err)
+			}
+		}
+		if next == "" {
+			break
+		}
+		f.Before = next
+	}
+	return out, nil
+}
+
+// ingest reads an old log from the request's body. It is the one call without a bound
+// on its body, since it is read a batch at a time; it needs what every change needs.
+func (a *api) ingest(_ http.ResponseWriter, r *http.Request) (any, error) {
+	name := r.URL.Query().Get("name")
+	if name == "" {
+		return nil, badRequest{errors.New("name the file with ?name=…")}
+	}
+	return a.Backfill(r.Context(), name, r.Body, r.URL.Query().Get("dry_run") == "true")
+}

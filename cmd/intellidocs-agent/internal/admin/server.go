@@ -1,0 +1,111 @@
+// Package admin is how people and programs see and mend a running agent: health,
+// metrics, an API, and a dashboard, over a Unix socket and, if wanted, TCP.
+package admin
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+//go:embed static
+var static embed.FS
+
+// Server answers on the listeners it is given.
+type Server struct {
+	handler http.Handler
+	log     *slog.Logger
+	servers []*http.Server
+	done    chan error
+}
+
+// New makes the server of an agent; gather may be nil, which leaves out /metrics.
+func New(a Agent, gather prometheus.Gatherer, log *slog.Logger) *Server {
+	mux := http.NewServeMux()
+	impl := &api{Agent: a}
+	impl.routes(mux)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, map[string]string{"status": "alive"})
+	})
+	mux.HandleFunc("GET /readyz", impl.readyz)
+	if gather != nil {
+		mux.Handle("GET /metrics", promhttp.HandlerFor(gather, promhttp.HandlerOpts{}))
+	}
+	files, err := fs.Sub(static, "static")
+	if err != nil {
+		panic(err) // the directory is compiled in
+	}
+	page := http.FileServerFS(files)
+	mux.Handle("GET /{$}", page)
+	mux.Handle("GET /static/", http.StripPrefix("/static/", page))
+	return &Server{handler: mux, log: log, done: make(chan error, 2)}
+}
+
+// Handler is the API as the socket serves it, for a caller in the same process.
+func (s *Server) Handler() http.Handler { return guard(Access{Socket: true}, s.handler) }
+
+// Serve answers on l until Close. It returns at once.
+func (s *Server) Serve(l net.Listener, a Access) {
+	srv := &http.Server{
+		Handler:           guard(a, s.handler),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	s.servers = append(s.servers, srv)
+	go func() {
+		err := srv.Serve(l)
+		if errors.Is(err, http.ErrServerClosed) {
+			err = nil
+		}
+		s.done <- err
+	}()
+}
+
+// Close stops answering, giving requests under way until ctx ends, and waits.
+func (s *Server) Close(ctx context.Context) error {
+	var errs []error
+	for _, srv := range s.servers {
+		if srv.Shutdown(ctx) != nil {
+			_ = srv.Close() // a stream that a dashboard holds open; cutting it is the point
+		}
+	}
+	for range s.servers {
+		errs = append(errs, <-s.done)
+	}
+	return errors.Join(errs...)
+}
+
+// SocketName is the admin socket's name in the state directory.
+const SocketName = "agent.sock"
+
+// ListenSocket opens the admin socket in the state directory, for its owner only. A
+// socket left behind by a killed agent is replaced: the caller holds the state's lock,
+// so nobody can be listening on it.
+func ListenSocket(stateDir string) (net.Listener, error) {
+	path := filepath.Join(stateDir, SocketName)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("admin socket: %w", err)
+	}
+	// Between bind and chmod the socket would have the umask's mode.
+	old := syscall.Umask(0o177)
+	l, err := net.Listen("unix", path)
+	syscall.Umask(old)
+	if err != nil {
+		return nil, fmt.Errorf("admin socket (a path of at most 107 bytes): %w", err)
+	}
+	return l, nil
+}

@@ -1,0 +1,123 @@
+package admin
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch"
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// Status gathers the agent's state.
+func (a *Agent) Status() Status {
+	enabled, cfg, webhooks := a.Config()
+	stats := a.Queue.Stats()
+	s := Status{
+		Version: a.Version, StartedAt: a.StartedAt.UTC(), Running: a.Running, Enabled: enabled, Config: cfg,
+		Queue:   QueueStatus{Bytes: stats.Bytes, MaxSize: a.MaxSize(), DiskFree: stats.DiskFree, Full: stats.Full, Reason: stats.Reason},
+		Sources: a.Sources(), Rejected: stats.Rejected, Counts: map[string]int64{},
+	}
+	s.Reasons = a.notReady(&s)
+	s.Ready = len(s.Reasons) == 0
+	counts := a.Queue.Counts()
+	for _, byStatus := range counts {
+		for st, n := range byStatus {
+			s.Counts[string(st)] += n
+		}
+	}
+	s.Webhooks = a.webhooks(webhooks, counts)
+	return s
+}
+
+func (a *Agent) webhooks(configured []Webhook, counts map[string]map[queue.Status]int64) []WebhookStatus {
+	out := []WebhookStatus{}
+	for _, st := range a.Dispatcher.States() {
+		w := WebhookStatus{State: st, Name: st.Webhook, Removed: true, Events: []string{}}
+		if i := slices.IndexFunc(configured, func(c Webhook) bool { return c.Name == st.Webhook }); i >= 0 {
+			w.Removed, w.URL, w.Format = false, configured[i].URL, configured[i].Format
+			w.Events = append(w.Events, configured[i].Events...)
+		}
+		out = append(out, w)
+	}
+	for name := range counts {
+		if !slices.ContainsFunc(out, func(w WebhookStatus) bool { return w.Name == name }) {
+			st := dispatch.State{Webhook: name, State: "removed", Reason: "not in the configuration; its deliveries are parked"}
+			out = append(out, WebhookStatus{State: st, Name: name, Removed: true, Events: []string{}})
+		}
+	}
+	for i := range out {
+		w := &out[i]
+		w.Counts = map[string]int64{}
+		for st, n := range counts[w.Name] {
+			w.Counts[string(st)] = n
+		}
+		w.OldestDue = moment(a.Queue.OldestDue(w.Name))
+	}
+	// In the order of the configuration, then the parked ones by name.
+	slices.SortStableFunc(out, func(x, y WebhookStatus) int {
+		if x.Removed && y.Removed {
+			return cmp.Compare(x.Name, y.Name)
+		}
+		return cmp.Compare(rank(x), rank(y))
+	})
+	return out
+}
+
+func rank(w WebhookStatus) int {
+	if w.Removed {
+		return 1
+	}
+	return 0
+}
+
+func (a *Agent) notReady(s *Status) []string {
+	reasons := []string{}
+	if s.Queue.Full {
+		reasons = append(reasons, "queue: "+s.Queue.Reason)
+	}
+	for _, src := range s.Sources {
+		if !src.Ready {
+			reasons = append(reasons, fmt.Sprintf("source %s: %s", src.Name, src.Reason))
+		}
+	}
+	return reasons
+}
+
+func (a *api) readyz(w http.ResponseWriter, _ *http.Request) {
+	s := a.Status()
+	code := http.StatusOK
+	if !s.Ready {
+		code = http.StatusServiceUnavailable
+	}
+	answer(w, code, map[string]any{"ready": s.Ready, "reasons": s.Reasons})
+}
+
+// stream sends the status once a second as server-sent events, until the reader leaves.
+func (a *api) stream(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	flush := http.NewResponseController(w)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		data, err := json.Marshal(a.Status())
+		if err != nil {
+			return
+		}
+		_ = flush.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		if _, err := fmt.Fprintf(w, "event: status\ndata: %s\n\n", data); err != nil {
+			return
+		}
+		if flush.Flush() != nil {
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

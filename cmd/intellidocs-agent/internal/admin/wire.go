@@ -1,0 +1,206 @@
+package admin
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch"
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// Row is a delivery as lists show it. Its field names are IntelliDocs' own, so that
+// scripts written for its tables need no change; every field is always present.
+type Row struct {
+	ID                 string       `json:"id"`
+	EventID            string       `json:"event_id"`
+	EventType          string       `json:"event_type"`
+	Webhook            string       `json:"webhook"`
+	WebhookURL         string       `json:"webhook_url"`
+	Status             queue.Status `json:"status"`
+	Attempts           int          `json:"attempts"`
+	CreatedAt          time.Time    `json:"created_at"`
+	LastAttemptAt      *time.Time   `json:"last_attempt_at"`
+	NextAttemptAt      *time.Time   `json:"next_attempt_at"`
+	CompletedAt        *time.Time   `json:"completed_at"`
+	ResponseStatusCode *int         `json:"response_status_code"`
+	ResponseBody       string       `json:"response_body"`
+	ErrorMessage       string       `json:"error_message"`
+}
+
+func row(d *queue.Delivery, urlOf func(webhook string) string) Row {
+	r := Row{
+		ID: d.ID, EventID: d.EventID, EventType: d.EventType, Webhook: d.Webhook, WebhookURL: d.URL,
+		Status: d.Status, Attempts: d.Attempts, CreatedAt: d.CreatedAt.UTC(),
+		LastAttemptAt: moment(d.LastAttemptAt), NextAttemptAt: moment(d.NextAttemptAt), CompletedAt: moment(d.CompletedAt),
+		ResponseBody: d.ResponseBody, ErrorMessage: d.Error,
+	}
+	if r.WebhookURL == "" {
+		r.WebhookURL = urlOf(d.Webhook)
+	}
+	if d.ResponseCode != 0 {
+		r.ResponseStatusCode = &d.ResponseCode
+	}
+	return r
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// Page is a part of a list, newest first. Next, where not empty, is the "before" of the
+// part that follows; a search may end early with a Next and few rows.
+type Page struct {
+	Deliveries []Row  `json:"deliveries"`
+	Next       string `json:"next,omitempty"`
+}
+
+// Detail is one delivery whole.
+type Detail struct {
+	Row
+	Spent   int             `json:"spent"`
+	History []queue.Attempt `json:"history"`
+	Replays []queue.Replay  `json:"replays"`
+}
+
+// Story is everything known of an event.
+type Story struct {
+	Event      EventView `json:"event"`
+	Deliveries []Detail  `json:"deliveries"`
+}
+
+// EventView is an event with its payload.
+type EventView struct {
+	queue.Event
+	Payload json.RawMessage `json:"payload,omitempty"`
+}
+
+// RejectedPage is a part of the rejected records, newest first.
+type RejectedPage struct {
+	Rejected []RejectedView `json:"rejected"`
+	Next     string         `json:"next,omitempty"`
+}
+
+// RejectedView is a rejected record with its bytes as text; what is not UTF-8 is replaced.
+type RejectedView struct {
+	ID     string    `json:"id"`
+	Source string    `json:"source"`
+	Path   string    `json:"path"`
+	Stream string    `json:"stream"`
+	Offset int64     `json:"offset"`
+	Size   int64     `json:"size"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+	Text   string    `json:"text"`
+}
+
+// Status is the agent at a glance.
+type Status struct {
+	Version   string           `json:"version"`
+	StartedAt time.Time        `json:"started_at"`
+	Running   bool             `json:"running"` // false: the state was opened without an agent
+	Enabled   bool             `json:"enabled"`
+	Ready     bool             `json:"ready"`
+	Reasons   []string         `json:"reasons"`
+	Config    ConfigStatus     `json:"config"`
+	Queue     QueueStatus      `json:"queue"`
+	Sources   []SourceStatus   `json:"sources"`
+	Webhooks  []WebhookStatus  `json:"webhooks"`
+	Rejected  int64            `json:"rejected"`
+	Counts    map[string]int64 `json:"counts"` // deliveries by status, over all webhooks
+}
+
+// ConfigStatus says which configuration is in force.
+type ConfigStatus struct {
+	Path     string    `json:"path"`
+	LoadedAt time.Time `json:"loaded_at"`
+	// Error is what is wrong with the file as it is now; the one in force is the last good one.
+	Error    string   `json:"error,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// QueueStatus is the state directory's.
+type QueueStatus struct {
+	Bytes    int64  `json:"bytes"`
+	MaxSize  int64  `json:"max_size"`
+	DiskFree int64  `json:"disk_free"`
+	Full     bool   `json:"full"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// SourceStatus is one source's.
+type SourceStatus struct {
+	Name       string     `json:"name"`
+	Type       string     `json:"type"`
+	Ready      bool       `json:"ready"`
+	Reason     string     `json:"reason,omitempty"`
+	LagBytes   int64      `json:"lag_bytes"`
+	Files      int        `json:"files"`
+	LastRecord *time.Time `json:"last_record"`
+	Gaps       int64      `json:"gaps"`
+	Records    int        `json:"records"`
+	Queued     int        `json:"queued"`
+	Skipped    int        `json:"skipped"`
+	Rejected   int        `json:"rejected"`
+}
+
+// WebhookStatus is one webhook's, from the configuration or only known to the queue.
+type WebhookStatus struct {
+	dispatch.State
+	Name      string           `json:"name"`
+	URL       string           `json:"url"`
+	Events    []string         `json:"events"`
+	Format    string           `json:"format"`
+	Removed   bool             `json:"removed"` // not in the configuration; its deliveries are parked
+	Counts    map[string]int64 `json:"counts"`
+	OldestDue *time.Time       `json:"oldest_due"`
+}
+
+// Problem is what every failed call answers.
+type Problem struct {
+	Error string `json:"error"`
+}
+
+// Progress is one line of the answer to a replay; the last one has Final.
+type Progress struct {
+	Done  int    `json:"done"`
+	Total int    `json:"total"`
+	Final bool   `json:"final,omitempty"`
+	Error string `json:"error,omitempty"`
+}
+
+// ReplayRequest names deliveries, or a filter over them.
+type ReplayRequest struct {
+	IDs    []string `json:"ids,omitempty"`
+	Filter *Filter  `json:"filter,omitempty"`
+	By     string   `json:"by,omitempty"` // cli or dashboard; else api
+}
+
+// Filter selects deliveries.
+type Filter struct {
+	Status    []string  `json:"status,omitempty"`
+	Webhook   string    `json:"webhook,omitempty"`
+	EventType string    `json:"event_type,omitempty"`
+	Since     time.Time `json:"since,omitzero"`
+	Until     time.Time `json:"until,omitzero"`
+	Search    string    `json:"q,omitempty"`
+	Before    string    `json:"before,omitempty"`
+	Limit     int       `json:"limit,omitempty"`
+}
+
+// TestResult is what a sample event met at a webhook.
+type TestResult struct {
+	Webhook   string        `json:"webhook"`
+	EventType string        `json:"event_type"`
+	Delivered bool          `json:"delivered"`
+	Status    int           `json:"status"`
+	Error     string        `json:"error,omitempty"`
+	Took      time.Duration `json:"took"`
+	Remote    string        `json:"remote,omitempty"`
+	// Request and Response are as they went over the wire, secrets masked.
+	Request  string `json:"request"`
+	Response string `json:"response"`
+}

@@ -1,0 +1,174 @@
+// Package term writes for people at a terminal, and plainly where there is none.
+package term
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	xterm "golang.org/x/term"
+)
+
+// IsTerminal tells whether w is one.
+func IsTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && xterm.IsTerminal(int(f.Fd()))
+}
+
+// Width is a terminal's width in columns, 0 where w is none.
+func Width(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	n, _, err := xterm.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Colors tells whether to use them: on a terminal, unless NO_COLOR (https://no-color.org) is set.
+func Colors(w io.Writer) bool {
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && IsTerminal(w)
+}
+
+// Style is how a piece of text stands out.
+type Style int
+
+// The styles there are.
+const (
+	Plain Style = iota
+	Good
+	Warn
+	Bad
+	Faint
+	Strong
+)
+
+var codes = map[Style]string{Good: "32", Warn: "33", Bad: "31", Faint: "2", Strong: "1"}
+
+// Paint styles s where colours are on.
+func Paint(on bool, st Style, s string) string {
+	if code := codes[st]; on && code != "" {
+		return "\x1b[" + code + "m" + s + "\x1b[0m"
+	}
+	return s
+}
+
+// StatusStyle is a delivery status's, or a webhook state's, style.
+func StatusStyle(status string) Style {
+	switch status {
+	case "success", "healthy", "delivered":
+		return Good
+	case "retrying", "held", "retry":
+		return Warn
+	case "failed", "paused", "dead", "gone":
+		return Bad
+	}
+	return Plain
+}
+
+// Table prints rows under a header. On a terminal each row is one line that fits;
+// elsewhere the cells are whole, for grep and awk.
+type Table struct {
+	w       table.Writer
+	out     io.Writer
+	colors  bool
+	columns int
+}
+
+// NewTable makes a table with these columns.
+func NewTable(out io.Writer, header ...string) *Table {
+	t := &Table{w: table.NewWriter(), out: out, colors: Colors(out), columns: len(header)}
+	t.w.SetOutputMirror(out)
+	style := table.StyleDefault
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
+	style.Format.Header = text.FormatDefault
+	if width := Width(out); width > 0 {
+		style.Size.WidthMax = width
+	}
+	style.Box.UnfinishedRow = "…"
+	t.w.SetStyle(style)
+	row := make(table.Row, len(header))
+	for i, h := range header {
+		row[i] = h
+	}
+	t.w.AppendHeader(row)
+	return t
+}
+
+// Row adds a row. Cells come from anywhere, so they are made printable.
+func (t *Table) Row(cells ...string) {
+	row := make(table.Row, len(cells))
+	for i, c := range cells {
+		row[i] = c
+		if !strings.HasPrefix(c, "\x1b[") || !t.colors {
+			row[i] = Printable(c)
+		}
+	}
+	t.w.AppendRow(row)
+}
+
+// Status is a status as a cell.
+func (t *Table) Status(s string) string { return Paint(t.colors, StatusStyle(s), s) }
+
+// Render prints the table.
+func (t *Table) Render() { t.w.Render() }
+
+// Printable makes text of unknown origin safe and one line: control characters, which
+// could drive the terminal, and line breaks become spaces; what turns the direction of
+// writing around is dropped.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n', r == '\r', r == '\t':
+			return ' '
+		case unicode.Is(unicode.Bidi_Control, r):
+			return -1
+		case unicode.IsControl(r), r == unicode.ReplacementChar:
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+// Time prints a moment in local time.
+func Time(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("2006-01-02 15:04:05")
+}
+
+// Until prints how far off a moment is.
+func Until(t time.Time) string {
+	d := time.Until(t)
+	if d <= 0 {
+		return "now"
+	}
+	return "in " + Duration(d)
+}
+
+// Duration prints a span in its two largest units.
+func Duration(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%dms", d.Milliseconds())
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+}

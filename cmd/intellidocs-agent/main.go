@@ -1,0 +1,150 @@
+// Command intellidocs-agent reads the AI events that IntelliDocs writes to its log or
+// to a spool directory and delivers them as signed webhooks.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker for releases.
+var version = ""
+
+// Exit codes, the same for every command.
+const (
+	exitOK = iota
+	exitFailure
+	exitUsage
+)
+
+// cli is what commands share: where they read and write, and the global flags.
+type cli struct {
+	in         io.Reader
+	out, err   io.Writer
+	configFile string
+	started    bool // the arguments were in order and a command began
+}
+
+func main() {
+	os.Exit(execute())
+}
+
+func execute() int {
+	// The first signal asks for a clean stop; the second one is the operating system's
+	// to answer, at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	defer stop()
+	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	return c.execute(ctx, os.Args[1:])
+}
+
+func (c *cli) execute(ctx context.Context, args []string) int {
+	root := c.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errSilent):
+		return exitFailure
+	case !c.started || errors.As(err, new(usageError)):
+		fmt.Fprintf(c.err, "intellidocs-agent: %v\nRun 'intellidocs-agent --help' for the commands, or a command with --help for its flags.\n", err)
+		return exitUsage
+	}
+	fmt.Fprintf(c.err, "intellidocs-agent: %v\n", err)
+	return exitFailure
+}
+
+// usageError is wrong usage that is only found after the command began.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// errSilent fails a command that has already said why.
+var errSilent = errors.New("failed")
+
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "intellidocs-agent",
+		Short: "Deliver IntelliDocs' AI events as signed webhooks",
+		Long: "intellidocs-agent reads the AI events that IntelliDocs writes to its log or to a spool\n" +
+			"directory, keeps them in a durable queue and delivers them as signed webhooks.\n\n" +
+			"Start with 'intellidocs-agent demo', which needs nothing set up.",
+		Example:           "  intellidocs-agent demo\n  intellidocs-agent check -c agent.toml\n  intellidocs-agent run -c agent.toml",
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              cobra.NoArgs,
+		PersistentPreRun:  func(*cobra.Command, []string) { c.started = true },
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		DisableAutoGenTag: true,
+	}
+	root.SetOut(c.out)
+	root.SetErr(c.err)
+	root.SetIn(c.in)
+	root.PersistentFlags().StringVarP(&c.configFile, "config", "c", "",
+		"configuration `FILE` (default $INTELLIDOCS_AGENT_CONFIG, else /etc/intellidocs-agent/agent.toml)")
+	root.AddGroup(
+		&cobra.Group{ID: "agent", Title: "The agent:"},
+		&cobra.Group{ID: "see", Title: "See and repair:"},
+		&cobra.Group{ID: "try", Title: "Try things out:"},
+	)
+	add := func(group string, cmds ...*cobra.Command) {
+		for _, cmd := range cmds {
+			cmd.GroupID = group
+			root.AddCommand(cmd)
+		}
+	}
+	add("agent", c.runCommand(), c.checkCommand(), c.healthcheckCommand())
+	add("see", c.deliveriesCommand(), c.showCommand(), c.replayCommand(), c.rejectedCommand(), c.ingestCommand(),
+		c.pauseCommand(), c.resumeCommand())
+	add("try", c.demoCommand(), c.testCommand(), c.listenCommand(), c.verifyCommand())
+	root.AddCommand(c.versionCommand(), c.manCommand(root))
+	return root
+}
+
+func (c *cli) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Example: "  intellidocs-agent version",
+		RunE: func(*cobra.Command, []string) error {
+			fmt.Fprintln(c.out, "intellidocs-agent", buildVersion())
+			return nil
+		},
+	}
+}
+
+// buildVersion is the release's version, else the commit it was built from.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "devel"
+	}
+	rev, dirty := "", ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision" && len(s.Value) >= 12:
+			rev = s.Value[:12]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			dirty = "-dirty"
+		}
+	}
+	if rev != "" {
+		return "devel-" + rev + dirty
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	return "devel"
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+)
+
+// run is the whole story:
+//
+//	sources (tailer) → ingest (parser, routes) → queue → dispatcher → webhooks
+//
+// Sources hand over batches; ingest commits a batch's events, deliveries and cursor in
+// one durable step; the dispatcher sends what is due and records what came of it. Each
+// blocks in its own goroutine. Stopping goes down the same way: sources end after their
+// commit, the dispatcher lets requests in flight finish within the grace period, the
+// admin listeners close, and the queue last.
+func (a *agent) run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, a.close()) }()
+
+	server, err := a.listen()
+	if err != nil {
+		return err
+	}
+	work := newGroup(ctx)
+	work.start("queue upkeep", a.queue.Run)
+	// Deliveries outlive the sources by their own grace period: see dispatch.Options.
+	work.start("dispatcher", a.dispatcher.Run)
+	work.start("sources", a.sources.run)
+	work.start("configuration watch", a.watch)
+	work.start("watchdog", a.notifier.watchdog)
+
+	a.notifier.ready(a.summary())
+	a.log.Info("running", "version", buildVersion(), "config", a.config.path, "state", a.state)
+	close(a.ready)
+	err = work.wait()
+	a.notifier.stopping()
+	a.log.Info("stopping", "reason", context.Cause(work.ctx))
+
+	closing, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	return errors.Join(err, server.Close(closing))
+}
+
+// listen opens the socket and, where configured, the TCP listener before anything
+// else starts, so that a taken port fails the start and not the night.
+func (a *agent) listen() (*admin.Server, error) {
+	server := a.server()
+	socket, err := admin.ListenSocket(a.state)
+	if err != nil {
+		return nil, err
+	}
+	server.Serve(socket, admin.Access{Socket: true})
+	cfg := a.config.current()
+	if cfg.Admin.Listen == "" {
+		return server, nil
+	}
+	tcp, err := net.Listen("tcp", cfg.Admin.Listen)
+	if err != nil {
+		_ = server.Close(context.Background())
+		return nil, fmt.Errorf(`[admin] listen: %w (choose another address, or "" for none; the socket stays)`, err)
+	}
+	a.adminAddr = tcp.Addr().String()
+	server.Serve(tcp, admin.Access{Loopback: admin.IsLoopback(cfg.Admin.Listen), Host: cfg.Admin.Listen, Token: a.token})
+	a.log.Info("dashboard", "url", "http://"+a.adminAddr+"/")
+	return server, nil
+}
+
+// discard is a logger for commands, whose output is their own.
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
+)
+
+// liveConfig is the configuration in force, and what is wrong with the file since.
+type liveConfig struct {
+	path    string
+	reloads *prometheus.CounterVec
+
+	mu     sync.Mutex
+	cfg    *config.Config
+	loaded time.Time
+	err    string
+}
+
+func newLiveConfig(cfg *config.Config, reg prometheus.Registerer) *liveConfig {
+	l := &liveConfig{
+		path: cfg.Path, cfg: cfg, loaded: time.Now(),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "intellidocs_agent", Name: "config_reloads_total", Help: "Times the configuration was read again.",
+		}, []string{"result"}),
+	}
+	l.reloads.WithLabelValues("success")
+	l.reloads.WithLabelValues("failure")
+	reg.MustRegister(l.reloads)
+	return l
+}
+
+func (l *liveConfig) current() *config.Config {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cfg
+}
+
+func (l *liveConfig) status() admin.ConfigStatus {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := admin.ConfigStatus{Path: l.path, LoadedAt: l.loaded.UTC(), Error: l.err}
+	for _, w := range l.cfg.Warnings {
+		st.Warnings = append(st.Warnings, w.String())
+	}
+	return st
+}
+
+// watch reads the configuration again when it, or a file it names, changes, and on SIGHUP.
+func (a *agent) watch(ctx context.Context) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	changed := make(chan struct{}, 1)
+	watching := make(chan error, 1)
+	go func() {
+		watching <- config.Watch(ctx, a.config.path, func() []string { return a.config.current().Files }, func() {
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	for {
+		select {
+		case err := <-watching:
+			return err
+		case <-hup:
+			a.reload("SIGHUP")
+		case <-changed:
+			a.reload("file changed")
+		}
+	}
+}
+
+// reload reads the file and puts it in force; a file with errors changes nothing.
+func (a *agent) reload(why string) {
+	a.notifier.reloading()
+	defer func() { a.notifier.ready(a.summary()) }()
+	cfg, err := loadConfig(a.config.path)
+	if err == nil {
+		err = a.apply(cfg)
+	}
+	l := a.config
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		l.reloads.WithLabelValues("failure").Inc()
+		// An editor that saves twice, or a person who sends SIGHUP again, need not be told twice.
+		if l.err != err.Error() {
+			a.log.Error("the new configuration has errors and changes nothing; the one in force stays", "why", why, "config", l.path, "error", err)
+		}
+		l.err = err.Error()
+		return
+	}
+	for _, key := range needRestart(l.cfg, cfg) {
+		a.log.Warn("this change takes effect at the next start", "key", key)
+	}
+	l.cfg, l.loaded, l.err = cfg, time.Now(), ""
+	l.reloads.WithLabelValues("success").Inc()
+	for _, w := range cfg.Warnings {
+		a.log.Warn("configuration: " + w.String())
+	}
+	a.log.Info("configuration reloaded", "why", why, "config", l.path, "sources", len(cfg.Sources), "webhooks", len(cfg.Webhooks))
+}
+
+// needRestart names the changed keys that are read at the start only.
+func needRestart(old, now *config.Config) []string {
+	var keys []string
+	for key, changed := range map[string]bool{
+		"[state] path":       old.State.Path != now.State.Path,
+		"[admin] listen":     old.Admin.Listen != now.Admin.Listen,
+		"[admin] token_file": old.Admin.TokenFile != now.Admin.TokenFile,
+		"[log] format":       old.Log.Format != now.Log.Format,
+	} {
+		if changed {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// loadConfig reads a configuration and checks what only the parts know: filters,
+// templates, keys, headers. All errors come at once.
+func loadConfig(path string) (*config.Config, error) {
+	cfg, err := config.Load(path, config.Environment())
+	if err != nil {
+		return nil, err
+	}
+	if err := checkWebhooks(cfg); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+func (c *cli) loadConfig() (*config.Config, error) {
+	cfg, err := loadConfig(config.Path(c.configFile, config.Environment()))
+	if err != nil {
+		return nil, fmt.Errorf("configuration:\n%w", err)
+	}
+	return cfg, nil
+}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
+)
+
+func (c *cli) replayCommand() *cobra.Command {
+	var f filterFlags
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "replay [ID…]", Short: "Queue deliveries again",
+		Long: "Queues deliveries again under the same webhook-id, so that a receiver can tell a repeat.\n" +
+			"Name deliveries by ID, or select them with filters; with filters it says how many there\n" +
+			"are and asks first, unless --yes is given.",
+		Example: "  intellidocs-agent replay dlv_0011223300000000000000a100000001\n" +
+			"  intellidocs-agent replay --status failed --webhook slack-ai --since 24h",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 0) == f.empty() {
+				return usagef("name deliveries by ID, or select them with --status, --webhook, --event-type, --since, --until or --search")
+			}
+			filter, err := f.filter(time.Now())
+			if err != nil {
+				return err
+			}
+			desk, err := c.desk(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer desk.Close()
+			req := admin.ReplayRequest{IDs: args, By: "cli"}
+			if len(args) == 0 {
+				req.Filter = &filter
+				if ok, err := c.confirmReplay(cmd, desk, filter, yes); err != nil || !ok {
+					return err
+				}
+			}
+			bar := c.bar(1, "replaying", false)
+			n, err := desk.Replay(cmd.Context(), req, func(p admin.Progress) {
+				bar.ChangeMax(p.Total)
+				_ = bar.Set(p.Done)
+			})
+			_ = bar.Finish()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.out, "%d deliveries queued again.%s\n", n, desk.hint())
+			return nil
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func (c *cli) confirmReplay(cmd *cobra.Command, desk *desk, f admin.Filter, yes bool) (bool, error) {
+	var count struct{ Count int }
+	if err := desk.Get(cmd.Context(), "count", f.Query(), &count); err != nil {
+		return false, err
+	}
+	if count.Count == 0 {
+		fmt.Fprintln(c.out, "No deliveries match; nothing to replay.")
+		return false, nil
+	}
+	if yes || !term.IsTerminal(c.in) {
+		return true, nil
+	}
+	fmt.Fprintf(c.err, "Queue %d deliveries again? [y/N] ", count.Count)
+	line, err := bufio.NewReader(c.in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	if s := strings.ToLower(strings.TrimSpace(line)); s != "y" && s != "yes" {
+		fmt.Fprintln(c.err, "Nothing replayed.")
+		return false, nil
+	}
+	return true, nil
+}
+
+// bar is a progress bar on a terminal, and nothing elsewhere.
+func (c *cli) bar(total int64, what string, bytes bool) *progressbar.ProgressBar {
+	return progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(c.err), progressbar.OptionSetDescription(what), progressbar.OptionShowCount(),
+		progressbar.OptionShowBytes(bytes), progressbar.OptionSetVisibility(term.IsTerminal(c.err)),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+}
+
+func (c *cli) ingestCommand() *cobra.Command {
+	var dry bool
+	cmd := &cobra.Command{
+		Use: "ingest FILE…", Short: "Queue the events of old logs", Args: cobra.MinimumNArgs(1),
+		Long: "Reads old logs (also .gz) and queues the events in them. What was queued before is not\n" +
+			"queued again, so a log may be given twice. --dry-run only counts the events by type.",
+		Example: "  intellidocs-agent ingest --dry-run paperless.log.3.gz\n  intellidocs-agent ingest /backup/paperless.log.*",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			desk, err := c.desk(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer desk.Close()
+			for _, path := range args {
+				if err := c.ingestFile(cmd.Context(), desk, path, dry); err != nil {
+					return fmt.Errorf("%s: %w", path, err)
+				}
+			}
+			if !dry {
+				fmt.Fprint(c.out, strings.TrimPrefix(desk.hint()+"\n", " "))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "count the events by type, queue nothing")
+	return cmd
+}
+
+func (c *cli) ingestFile(ctx context.Context, desk *desk, path string, dry bool) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("not a regular file")
+	}
+	bar := c.bar(info.Size(), filepath.Base(path), true)
+	read := progressbar.NewReader(file, bar)
+	var in io.Reader = &read
+	if strings.HasSuffix(path, ".gz") {
+		if in, err = gzip.NewReader(in); err != nil {
+			return fmt.Errorf("not a gzip file: %w", err)
+		}
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	t, err := desk.Ingest(ctx, abs, in, dry)
+	_ = bar.Finish()
+	if err != nil {
+		return err
+	}
+	events := 0
+	for _, typ := range slices.Sorted(maps.Keys(t.Events)) {
+		events += t.Events[typ]
+	}
+	fmt.Fprintf(c.out, "%s: %d records, %d events, %d skipped, %d rejected\n", path, t.Records, events, t.Skipped, t.Rejected)
+	for _, typ := range slices.Sorted(maps.Keys(t.Events)) {
+		fmt.Fprintf(c.out, "  %7d  %s\n", t.Events[typ], term.Printable(typ))
+	}
+	if !dry {
+		fmt.Fprintf(c.out, "  %d queued for %d deliveries; %d were queued before\n", t.Queued, t.Deliveries, t.Duplicates)
+	}
+	return nil
+}
+
+func (c *cli) pauseCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use: "pause WEBHOOK", Short: "Hold a webhook's deliveries", Args: cobra.ExactArgs(1),
+		Long:    "Holds a webhook's deliveries until it is resumed; survives a restart. Events go on being queued for it.",
+		Example: "  intellidocs-agent pause slack-ai --reason 'channel moves'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.webhookCall(cmd, args[0], "pause", map[string]string{"reason": reason}, "paused")
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for whoever looks next")
+	return cmd
+}
+
+func (c *cli) resumeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "resume WEBHOOK", Short: "Let a held or paused webhook's deliveries go", Args: cobra.ExactArgs(1),
+		Example: "  intellidocs-agent resume slack-ai",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.webhookCall(cmd, args[0], "resume", nil, "resumed")
+		},
+	}
+}
+
+func (c *cli) webhookCall(cmd *cobra.Command, name, verb string, body any, done string) error {
+	desk, err := c.desk(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer desk.Close()
+	var st admin.WebhookStatus
+	if err := desk.Post(cmd.Context(), "webhooks/"+url.PathEscape(name)+"/"+verb, body, &st); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "%s %s: %d deliveries wait.%s\n", name, done, st.Counts["pending"]+st.Counts["retrying"], desk.hint())
+	return nil
+}
+
+func (c *cli) testCommand() *cobra.Command {
+	var eventType string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "test WEBHOOK", Short: "Send one sample event to a webhook now", Args: cobra.ExactArgs(1),
+		Long: "Sends one sample event to a webhook now, by the same path and under the same rules as real\n" +
+			"ones, and prints the request and the response. Nothing is queued.",
+		Example: "  intellidocs-agent test slack-ai\n  intellidocs-agent test slack-ai --event deletion_request_created",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			desk, err := c.desk(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer desk.Close()
+			var res admin.TestResult
+			err = desk.Post(cmd.Context(), "webhooks/"+url.PathEscape(args[0])+"/test", map[string]string{"event_type": eventType}, &res)
+			if err != nil {
+				return err
+			}
+			return c.printTest(res, asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&eventType, "event", "scan_completed", "the event's `TYPE`")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
+	return cmd
+}
+
+func (c *cli) printTest(res admin.TestResult, asJSON bool) error {
+	colors := term.Colors(c.out)
+	if asJSON {
+		if err := printJSON(c.out, res); err != nil {
+			return err
+		}
+	} else {
+		printBlock(c.out, "> ", res.Request)
+		fmt.Fprintln(c.out)
+		printBlock(c.out, "< ", res.Response)
+		verdict := term.Paint(colors, term.Good, "delivered")
+		if !res.Delivered {
+			verdict = term.Paint(colors, term.Bad, "not delivered: ") + term.Printable(res.Error)
+		}
+		fmt.Fprintf(c.out, "\n%s in %s", verdict, term.Duration(res.Took))
+		if res.Remote != "" {
+			fmt.Fprintf(c.out, " (%s)", res.Remote)
+		}
+		fmt.Fprintln(c.out)
+	}
+	if !res.Delivered {
+		return errSilent
+	}
+	return nil
+}
+
+func printBlock(w io.Writer, prefix, text string) {
+	for line := range strings.SplitSeq(strings.TrimRight(text, "\r\n"), "\n") {
+		fmt.Fprintln(w, prefix+term.Printable(strings.TrimRight(line, "\r")))
+	}
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// showStory prints an event, its deliveries and their attempts.
+func (c *cli) showStory(raw json.RawMessage) error {
+	var s admin.Story
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return fmt.Errorf("the agent's answer cannot be read: %w", err)
+	}
+	p := printer{w: c.out, colors: term.Colors(c.out)}
+	e := s.Event
+	p.title("Event " + e.ID)
+	p.field("type", e.Type)
+	p.field("read", fmt.Sprintf("%s from %s, offset %d", term.Time(e.ReadAt), e.Path, e.Offset))
+	p.field("source", e.Source)
+	p.field("trace", e.TraceID)
+	if e.Incomplete {
+		p.field("note", "the type's main object is missing; delivered as it is")
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, e.Payload, "  ", "  "); err == nil {
+		p.field("payload", "")
+		fmt.Fprintln(c.out, "  "+pretty.String())
+	}
+	if len(s.Deliveries) == 0 {
+		fmt.Fprintln(c.out, "\nNo webhook wanted this event.")
+	}
+	for i := range s.Deliveries {
+		p.delivery(&s.Deliveries[i])
+	}
+	return nil
+}
+
+// printer writes labelled lines.
+type printer struct {
+	w      io.Writer
+	colors bool
+}
+
+func (p printer) title(s string) { fmt.Fprintln(p.w, term.Paint(p.colors, term.Strong, s)) }
+
+func (p printer) field(label, value string) {
+	fmt.Fprintf(p.w, "  %-10s %s\n", label, term.Printable(value))
+}
+
+func (p printer) delivery(d *admin.Detail) {
+	fmt.Fprintln(p.w)
+	p.title(fmt.Sprintf("Delivery %s to %s", d.ID, d.Webhook))
+	fmt.Fprintf(p.w, "  %-10s %s\n", "status", term.Paint(p.colors, term.StatusStyle(string(d.Status)), string(d.Status)))
+	p.field("url", d.WebhookURL)
+	p.field("created", term.Time(d.CreatedAt))
+	if d.NextAttemptAt != nil {
+		p.field("next", fmt.Sprintf("%s (%s)", term.Time(*d.NextAttemptAt), term.Until(*d.NextAttemptAt)))
+	}
+	if d.CompletedAt != nil {
+		p.field("done", term.Time(*d.CompletedAt))
+	}
+	for _, r := range d.Replays {
+		p.field("replayed", fmt.Sprintf("%s by %s", term.Time(r.At), r.By))
+	}
+	for i := range d.History {
+		p.attempt(&d.History[i])
+	}
+	if d.Status == queue.Failed {
+		fmt.Fprintf(p.w, "  Try it again with: intellidocs-agent replay %s\n", d.ID)
+	}
+}
+
+func (p printer) attempt(a *queue.Attempt) {
+	outcome := term.Paint(p.colors, term.StatusStyle(a.Outcome), a.Outcome)
+	status := "no response"
+	if a.Status != 0 {
+		status = fmt.Sprintf("HTTP %d", a.Status)
+	}
+	fmt.Fprintf(p.w, "  attempt %-3d %s  %s, %s in %s", a.N, term.Time(a.At), outcome, status, term.Duration(a.Took))
+	if a.Remote != "" {
+		fmt.Fprintf(p.w, " from %s", a.Remote)
+	}
+	fmt.Fprintln(p.w)
+	if steps := timings(a); steps != "" {
+		fmt.Fprintf(p.w, "              %s\n", steps)
+	}
+	if a.Error != "" {
+		fmt.Fprintf(p.w, "              %s\n", term.Printable(a.Error))
+	}
+	if a.Response != "" {
+		fmt.Fprintf(p.w, "              response: %s\n", term.Printable(a.Response))
+	}
+}
+
+func timings(a *queue.Attempt) string {
+	var steps []string
+	for _, s := range []struct {
+		name string
+		at   time.Duration
+	}{{"name resolved", a.DNS}, {"connected", a.Connect}, {"TLS", a.TLS}, {"first byte", a.FirstByte}} {
+		if s.at > 0 {
+			steps = append(steps, fmt.Sprintf("%s after %s", s.name, s.at.Round(10*time.Microsecond)))
+		}
+	}
+	return strings.Join(steps, ", ")
+}
+
+func (c *cli) showRejected(raw json.RawMessage) error {
+	var r admin.RejectedView
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return fmt.Errorf("the agent's answer cannot be read: %w", err)
+	}
+	p := printer{w: c.out, colors: term.Colors(c.out)}
+	p.title("Rejected record " + r.ID)
+	p.field("reason", r.Reason)
+	p.field("read", fmt.Sprintf("%s from %s, offset %d, %d bytes", term.Time(r.At), r.Path, r.Offset, r.Size))
+	p.field("source", r.Source)
+	p.field("text", "")
+	for line := range strings.SplitSeq(r.Text, "\n") {
+		fmt.Fprintln(c.out, "  "+term.Printable(line))
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package send
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/target"
+)
+
+// TLS is what a webhook says of its connection; empty fields are the system's.
+type TLS struct {
+	CAFile, CertFile, KeyFile, ServerName string
+}
+
+// client is an HTTP client for one endpoint that follows changes of its certificate files.
+type client struct {
+	cfg    TLS
+	conns  int
+	policy *target.Policy
+	log    *slog.Logger
+
+	mu        sync.Mutex
+	transport *http.Transport
+	stamp     string
+	complaint string
+}
+
+// maxResponseHeader bounds a response's headers.
+const maxResponseHeader = 64 << 10
+
+func newClient(cfg *Config, policy *target.Policy, log *slog.Logger) (*client, error) {
+	c := &client{cfg: cfg.TLS, conns: cfg.Concurrency, policy: policy, log: log.With("webhook", cfg.Webhook)}
+	t, err := c.build()
+	if err != nil {
+		return nil, err
+	}
+	c.transport, c.stamp = t, c.stampFiles()
+	return c, nil
+}
+
+// current is the transport, made anew where a certificate file has changed. Files that
+// cannot be used leave the one in force.
+func (c *client) current() *http.Transport {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stamp := c.stampFiles()
+	if stamp == c.stamp {
+		return c.transport
+	}
+	t, err := c.build()
+	if err != nil {
+		if c.complaint != err.Error() {
+			c.log.Error("the changed certificate files cannot be used; the ones from before stay in force", "error", err)
+		}
+		c.complaint = err.Error()
+		return c.transport
+	}
+	c.transport.CloseIdleConnections()
+	c.transport, c.stamp, c.complaint = t, stamp, ""
+	return t
+}
+
+func (c *client) stampFiles() string {
+	var s string
+	for _, f := range []string{c.cfg.CAFile, c.cfg.CertFile, c.cfg.KeyFile} {
+		if f == "" {
+			continue
+		}
+		if info, err := os.Stat(f); err == nil {
+			s += fmt.Sprintf("%d %d;", info.ModTime().UnixNano(), info.Size())
+		}
+	}
+	return s
+}
+
+func (c *client) build() (*http.Transport, error) {
+	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.cfg.ServerName}
+	if c.cfg.CAFile != "" {
+		pem, err := os.ReadFile(c.cfg.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("tls.ca_file: %w", err)
+		}
+		conf.RootCAs = x509.NewCertPool()
+		if !conf.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("tls.ca_file: %s has no certificate in PEM form", c.cfg.CAFile)
+		}
+	}
+	if c.cfg.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(c.cfg.CertFile, c.cfg.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("tls.cert_file and tls.key_file: %w", err)
+		}
+		conf.Certificates = []tls.Certificate{cert}
+	}
+	dialer := &net.Dialer{KeepAlive: 30 * time.Second}
+	if !c.policy.Proxy {
+		dialer.Control = c.policy.Control
+	}
+	t := &http.Transport{
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        conf,
+		ForceAttemptHTTP2:      true,
+		MaxConnsPerHost:        c.conns,
+		MaxIdleConnsPerHost:    2,
+		IdleConnTimeout:        30 * time.Second,
+		MaxResponseHeaderBytes: maxResponseHeader,
+		WriteBufferSize:        4 << 10,
+		ReadBufferSize:         4 << 10,
+	}
+	if c.policy.Proxy {
+		t.Proxy = http.ProxyFromEnvironment
+	}
+	return t, nil
+}
+
+func (c *client) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.transport.CloseIdleConnections()
+}
+
+// Probe resolves the endpoint's name, connects, and, with https, shakes hands; it sends
+// nothing. It gives the address it reached.
+func (e *Endpoint) Probe(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
+	defer cancel()
+	if err := e.policy.CheckURL(e.url); err != nil {
+		return "", err
+	}
+	port := e.url.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[e.url.Scheme]
+	}
+	t := e.client.current()
+	conn, err := t.DialContext(ctx, "tcp", net.JoinHostPort(e.url.Hostname(), port))
+	if err != nil {
+		return "", errors.New(e.explain(err, phases{}))
+	}
+	defer conn.Close()
+	if e.url.Scheme == "https" {
+		conf := t.TLSClientConfig.Clone()
+		if conf.ServerName == "" {
+			conf.ServerName = e.url.Hostname()
+		}
+		if err := tls.Client(conn, conf).HandshakeContext(ctx); err != nil {
+			return conn.RemoteAddr().String(), errors.New(e.explain(err, phases{}))
+		}
+	}
+	return conn.RemoteAddr().String(), nil
+}

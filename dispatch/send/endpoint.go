@@ -1,0 +1,156 @@
+package send
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
+	"github.com/dawnsystem/intellidocs-agent/dispatch/target"
+)
+
+// UserAgent is IntelliDocs' own, so that receivers need no change.
+const UserAgent = "IntelliDocs-AI-Webhook/1.0"
+
+// Render makes the body that is sent of an event, and says what it is. The same message
+// must always give the same bytes: a retry renders again.
+type Render func(m Message) (body []byte, contentType string, err error)
+
+// Config is one webhook's endpoint.
+type Config struct {
+	Webhook     string // its name, for errors
+	URL         string
+	Headers     map[string]string
+	Signer      sign.Signer
+	Timeout     time.Duration // of a whole attempt, from the name's resolution to the body's end
+	TLS         TLS
+	Render      Render // nil: the event as it is stored
+	Concurrency int    // connections at once; 0: no bound
+}
+
+// Endpoint sends to one webhook.
+type Endpoint struct {
+	cfg    Config
+	url    *url.URL
+	header http.Header // the webhook's own
+	policy target.Policy
+	client *client
+	safe   string // the URL as it may be shown
+}
+
+// New makes an endpoint. An error names what is wrong in the configuration; a target
+// that the policy forbids is no error here, since an attempt tells.
+func New(cfg Config, policy target.Policy, log *slog.Logger) (*Endpoint, error) {
+	u, err := url.Parse(cfg.URL)
+	if err != nil || u.Host == "" {
+		return nil, fmt.Errorf("webhook %q: url is not a URL such as https://example.org/hook", cfg.Webhook)
+	}
+	if cfg.Timeout <= 0 {
+		return nil, fmt.Errorf("webhook %q: timeout must be more than nothing", cfg.Webhook)
+	}
+	e := &Endpoint{cfg: cfg, url: u, header: http.Header{}, policy: policy, safe: RedactURL(cfg.URL)}
+	for name, value := range cfg.Headers {
+		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) || Reserved(name) {
+			return nil, fmt.Errorf("webhook %q: the header %q cannot be set: it is the agent's own, or has characters that a header cannot have", cfg.Webhook, name)
+		}
+		e.header.Set(name, value)
+	}
+	if e.client, err = newClient(&cfg, &e.policy, log); err != nil {
+		return nil, fmt.Errorf("webhook %q: %w", cfg.Webhook, err)
+	}
+	return e, nil
+}
+
+// Reserved tells whether a header is the agent's own: what signatures, identity and the
+// protocol stand on.
+func Reserved(name string) bool {
+	name = strings.ToLower(name)
+	return strings.HasPrefix(name, "x-intellidocs-") || strings.HasPrefix(name, "webhook-") || strings.HasPrefix(name, "proxy-") ||
+		slices.Contains([]string{
+			"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive",
+			"traceparent", "tracestate", "accept-encoding", "expect",
+		}, name)
+}
+
+// URL is where it sends, as it may be shown.
+func (e *Endpoint) URL() string { return e.safe }
+
+// Close closes idle connections.
+func (e *Endpoint) Close() { e.client.close() }
+
+// Send makes one attempt. It ends when ctx does, with Stopped.
+func (e *Endpoint) Send(ctx context.Context, m Message) Result {
+	r, _ := e.Exchange(ctx, m)
+	return r
+}
+
+// request makes the request of an attempt at a moment.
+func (e *Endpoint) request(ctx context.Context, m Message, at time.Time) (*http.Request, []byte, error) {
+	body, contentType := m.Body, "application/json"
+	if e.cfg.Render != nil {
+		var err error
+		if body, contentType, err = e.cfg.Render(m); err != nil {
+			return nil, nil, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.cfg.URL, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, fmt.Errorf("the URL cannot be used")
+	}
+	h := req.Header
+	h.Set("Content-Type", contentType)
+	h.Set("User-Agent", UserAgent)
+	for name, values := range e.header {
+		h[name] = values
+	}
+	// These names are sent as they are documented, not as Go would capitalise them.
+	h["X-IntelliDocs-Event"] = []string{headerText(m.EventType)}
+	h["X-IntelliDocs-Delivery"] = []string{m.DeliveryID}
+	h["X-IntelliDocs-Attempt"] = []string{strconv.Itoa(m.Attempt)}
+	h["webhook-id"] = []string{m.EventID}
+	h["webhook-timestamp"] = []string{strconv.FormatInt(at.Unix(), 10)}
+	h["traceparent"] = []string{traceparent(m.TraceID)}
+	if sig := e.cfg.Signer.Body(body); sig != "" {
+		h[sign.HeaderIntelliDocs] = []string{sig}
+	}
+	if sig := e.cfg.Signer.Standard(m.EventID, at, body); sig != "" {
+		h["webhook-signature"] = []string{sig}
+	}
+	return req, body, nil
+}
+
+// maxHeader bounds what an event's type may take of a header.
+const maxHeader = 256
+
+// headerText makes text of unknown origin fit for a header: what is not printable ASCII
+// is percent-encoded, and its length is bounded.
+func headerText(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s) && b.Len() < maxHeader; i++ {
+		if c := s[i]; c > ' ' && c < 0x7f && c != '%' || c == ' ' && i > 0 && i < len(s)-1 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// traceparent is W3C Trace Context's: the event's trace, and a span of the attempt's own.
+func traceparent(traceID string) string {
+	span := make([]byte, 8)
+	_, _ = rand.Read(span) // it never fails, see crypto/rand
+	span[0] |= 1           // a span of zeros is not valid
+	return "00-" + traceID + "-" + hex.EncodeToString(span) + "-01"
+}
