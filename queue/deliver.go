@@ -179,14 +179,22 @@ type marks struct {
 
 func (m *marks) init() { m.low = map[string][]byte{} }
 
-// from is where to begin, and a token for found.
-func (m *marks) from(prefix []byte) ([]byte, uint64) {
+// token is taken before a transaction is opened: what is committed after it may be
+// missing from what the transaction sees, and found must then not raise a mark above it.
+func (m *marks) token() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gen
+}
+
+// from is where to begin.
+func (m *marks) from(prefix []byte) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if k := m.low[string(prefix)]; k != nil {
-		return k, m.gen
+		return k
 	}
-	return prefix, m.gen
+	return prefix
 }
 
 // found raises a mark to the first key there was, unless keys were added since the token.
@@ -213,9 +221,10 @@ func (m *marks) lower(keys []placed) {
 	}
 }
 
-// ascend walks the keys with a prefix from its mark on, until f says no.
-func (q *Queue) ascend(txn *badger.Txn, prefix []byte, f func(key []byte) bool) {
-	from, token := q.marks.from(prefix)
+// ascend walks the keys with a prefix from its mark on, until f says no. token is from
+// before txn was opened.
+func (q *Queue) ascend(txn *badger.Txn, token uint64, prefix []byte, f func(key []byte) bool) {
+	from := q.marks.from(prefix)
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
 	first := true
@@ -240,9 +249,10 @@ func (q *Queue) ascend(txn *badger.Txn, prefix []byte, f func(key []byte) bool) 
 func (q *Queue) Due(webhook string, now time.Time, limit int, skip func(id string) bool) ([]Delivery, time.Time, error) {
 	var out []Delivery
 	var next time.Time
+	token := q.marks.token()
 	err := q.view(func(txn *badger.Txn) error {
 		var refs []ref
-		q.ascend(txn, duePrefix(webhook), func(key []byte) bool {
+		q.ascend(txn, token, duePrefix(webhook), func(key []byte) bool {
 			r := refAt(key)
 			if skip != nil && skip(q.deliveryID(r)) {
 				return true
@@ -255,11 +265,7 @@ func (q *Queue) Due(webhook string, now time.Time, limit int, skip func(id strin
 			return true
 		})
 		for _, r := range refs {
-			d, err := q.load(txn, r)
-			if errors.Is(err, ErrDamaged) {
-				// It must be claimed to be given up; EventOf will say what is wrong with it.
-				d, err = &Delivery{ID: q.deliveryID(r), Webhook: webhook, Status: Pending, CreatedAt: seqTime(r.seq)}, nil
-			}
+			d, err := q.claimable(txn, r, webhook)
 			if err != nil {
 				return err
 			}
@@ -270,6 +276,17 @@ func (q *Queue) Due(webhook string, now time.Time, limit int, skip func(id strin
 	return out, next, err
 }
 
+// claimable loads a delivery for sending. One that is damaged or half gone must be
+// claimed to be given up, or it would be in the way for ever; EventOf says what is wrong
+// with it.
+func (q *Queue) claimable(txn *badger.Txn, r ref, webhook string) (*Delivery, error) {
+	d, err := q.load(txn, r)
+	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotFound) {
+		return &Delivery{ID: q.deliveryID(r), Webhook: webhook, Status: Pending, CreatedAt: seqTime(r.seq), NextAttemptAt: seqTime(r.seq)}, nil
+	}
+	return d, err
+}
+
 // Head gives the webhook's oldest unfinished delivery, due or not, in the order the events
 // were read.
 func (q *Queue) Head(webhook string) (Delivery, bool, error) {
@@ -278,10 +295,11 @@ func (q *Queue) Head(webhook string) (Delivery, bool, error) {
 		return c.webhook == name && (c.status == Pending || c.status == Retrying)
 	})
 	var d *Delivery
+	token := q.marks.token()
 	err := q.view(func(txn *badger.Txn) (err error) {
 		var head *ref
 		for co := range waiting {
-			q.ascend(txn, co.prefix(), func(key []byte) bool {
+			q.ascend(txn, token, co.prefix(), func(key []byte) bool {
 				r := refAt(key)
 				if head == nil || r.seq < head.seq {
 					head = &r
@@ -290,7 +308,7 @@ func (q *Queue) Head(webhook string) (Delivery, bool, error) {
 			})
 		}
 		if head != nil {
-			d, err = q.load(txn, *head)
+			d, err = q.claimable(txn, *head, webhook)
 		}
 		return err
 	})
@@ -302,9 +320,10 @@ func (q *Queue) Head(webhook string) (Delivery, bool, error) {
 
 // OldestDue is when the webhook's first unfinished delivery is, or was, due; zero where none waits.
 func (q *Queue) OldestDue(webhook string) (due time.Time) {
+	token := q.marks.token()
 	// For display only: an error shows elsewhere.
 	_ = q.view(func(txn *badger.Txn) error {
-		q.ascend(txn, duePrefix(webhook), func(key []byte) bool {
+		q.ascend(txn, token, duePrefix(webhook), func(key []byte) bool {
 			due = dueOf(key)
 			return false
 		})

@@ -32,7 +32,9 @@ type endpoint struct {
 	digest string
 }
 
-func newEndpoints(log *slog.Logger) *endpoints { return &endpoints{log: log, by: map[string]endpoint{}} }
+func newEndpoints(log *slog.Logger) *endpoints {
+	return &endpoints{log: log, by: map[string]endpoint{}}
+}
 
 // build makes what the dispatcher needs of a configuration, and the endpoints that use
 // would put in force.
