@@ -70,11 +70,11 @@ mkdir -p "$STANDIN/usr/src/paperless/data"
 cp -r examples/intellidocs/tests/standin "$STANDIN/usr/src/paperless/src"
 
 delivered() { [ "$(podman exec agent intellidocs-agent deliveries --json --limit 0 --status success | wc -l)" = "$1" ]; }
-verified() { [ "$(podman logs receiver 2>&1 | grep -ci verified)" -ge "$1" ]; }
+verified() { [ "$(podman logs receiver 2>&1 | grep -c '^ *verified X-IntelliDocs-Signature')" -ge "$1" ]; }
 healthy() { podman exec agent intellidocs-agent healthcheck; }
 emit() { # FIRST COUNT
   podman exec --user 1000:1000 --env PAPERLESS_DATA_DIR=/usr/src/paperless/data webserver \
-    setpriv --clear-groups /usr/bin/python3 scanner.py "$2" --first "$1"
+    /usr/bin/python3 scanner.py "$2" --first "$1"
 }
 page() { # DIR
   steps "$work/tree/examples/$1/README.md" > "$work/steps.sh"

@@ -84,7 +84,7 @@ cat >> "$root/build/steps.sh" << 'END'
 . .ci/lib.sh
 delivered() { ./intellidocs-agent deliveries -c ~/agent/agent.toml --json --status success | grep -q scan_completed; }
 eventually 20 delivered
-eventually 10 grep -qi verified ~/agent/receiver.log
+eventually 10 grep -q '^ *verified X-IntelliDocs-Signature' ~/agent/receiver.log
 kill %2 && wait %2
 kill %1
 END

@@ -23,9 +23,9 @@ steps examples/systemd/README.md > /tmp/steps.sh
 (umask 022 && bash -euo pipefail /tmp/steps.sh)
 delivered() { intellidocs-agent deliveries --json --limit 0 --status success | wc -l; }
 is_delivered() { [ "$(delivered)" = "$1" ]; }
-verified() { [ "$(journalctl -u receiver -o cat | grep -ci "$1")" -ge "$2" ]; }
+verified() { [ "$(journalctl -u receiver -o cat | grep -c '^ *verified X-IntelliDocs-Signature')" -ge "$1" ]; }
 eventually 20 is_delivered 1
-eventually 20 verified 'verified' 1
+eventually 20 verified 1
 
 emit() { # FIRST COUNT
   runuser -u paperless -- env PAPERLESS_DATA_DIR=/opt/paperless/data PAPERLESS_APPS=intellidocs_events.apps.EventsConfig \
