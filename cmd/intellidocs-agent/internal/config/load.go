@@ -63,7 +63,9 @@ func decode(path, text string) (map[string]any, error) {
 	_, err := toml.Decode(text, &root)
 	var syntax toml.ParseError
 	if errors.As(err, &syntax) {
-		return nil, Errors{{File: path, Line: syntax.Position.Line, Text: "this is not TOML: " + syntax.Message}}
+		// Its own line is the next one where a line ends too early.
+		line := 1 + strings.Count(text[:min(max(syntax.Position.Start, 0), len(text))], "\n")
+		return nil, Errors{{File: path, Line: line, Text: "this is not TOML: " + syntax.Message}}
 	}
 	if err != nil {
 		return nil, Errors{{File: path, Text: "this is not TOML: " + err.Error()}}

@@ -33,7 +33,8 @@ func Watch(ctx context.Context, path string, files func() []string, changed func
 	} else {
 		defer w.Close()
 	}
-	seen := fingerprint(path, files())
+	seen := map[string]string{}
+	differ(seen, path, files())
 	if err == nil {
 		watchDirs(w, path, files())
 	}
@@ -54,11 +55,16 @@ func Watch(ctx context.Context, path string, files func() []string, changed func
 		case <-settle.C:
 		case <-tick.C:
 		}
-		if now := fingerprint(path, files()); now != seen {
-			seen = now
+		if differ(seen, path, files()) {
 			changed()
-			// What the new configuration names is watched from now on.
-			seen = fingerprint(path, files())
+			// Files that only the new configuration names are watched from now on; a change
+			// of the others since is for the next round.
+			for _, name := range files() {
+				if _, known := seen[name]; !known {
+					seen[name] = fingerprint(name)
+				}
+			}
+			settle.Reset(quiet)
 		}
 		if err == nil {
 			watchDirs(w, path, files())
@@ -77,19 +83,30 @@ func watchDirs(w *fsnotify.Watcher, path string, files []string) {
 	}
 }
 
-// fingerprint is over the contents of files and whether they can be read at all.
-func fingerprint(path string, files []string) string {
-	h := sha256.New()
+// differ tells whether a file's content, or whether it can be read at all, is not what was
+// seen last, and notes what is. A file that was not looked at before makes no difference.
+func differ(seen map[string]string, path string, files []string) bool {
+	changed := false
 	for _, name := range slices.Concat(files, []string{path}) {
-		real, err := filepath.EvalSymlinks(name)
-		fmt.Fprintf(h, "%q %q ", name, real)
-		if err == nil {
-			err = hashInto(h, real)
+		now := fingerprint(name)
+		if last, known := seen[name]; known && last != now {
+			changed = true
 		}
-		var pathErr *os.PathError
-		if errors.As(err, &pathErr) {
-			fmt.Fprintf(h, "%v", pathErr.Err)
-		}
+		seen[name] = now
+	}
+	return changed
+}
+
+// fingerprint is over where a path leads and what is there.
+func fingerprint(name string) string {
+	h := sha256.New()
+	real, err := filepath.EvalSymlinks(name)
+	if err == nil {
+		err = hashInto(h, real)
+	}
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) {
+		fmt.Fprintf(h, "%v", pathErr.Err)
 	}
 	return string(h.Sum(nil))
 }
