@@ -160,7 +160,7 @@ func signerOf(w *config.Webhook) (sign.Signer, error) {
 }
 
 // checkWebhooks finds what only the parts can tell, for every webhook at once.
-func checkWebhooks(cfg *config.Config) error {
+func checkWebhooks(cfg *config.Config, sound bool) config.Errors {
 	var errs config.Errors
 	for i := range cfg.Webhooks {
 		w := &cfg.Webhooks[i]
@@ -170,20 +170,23 @@ func checkWebhooks(cfg *config.Config) error {
 			}
 		}
 		note("filter", dispatch.CheckFilter(w.Filter))
-		_, err := rendererOf(w)
-		note("template", err)
-		ep, err := newEndpoint(w, policyOf(cfg), slog.New(slog.DiscardHandler))
+		if w.Format != "template" || w.Template != "" {
+			_, err := rendererOf(w)
+			note("template", err)
+		}
+		_, err := signerOf(w)
+		if err == nil && sound && len(errs) == 0 {
+			var ep *send.Endpoint
+			if ep, err = newEndpoint(w, policyOf(cfg), slog.New(slog.DiscardHandler)); err == nil {
+				ep.Close()
+			}
+		}
 		var bad keyError
 		if errors.As(err, &bad) {
 			note(bad.key, bad.error)
-		} else if err == nil {
-			ep.Close()
 		}
 	}
-	if len(errs) > 0 {
-		return errs
-	}
-	return nil
+	return errs
 }
 
 // keyError is an error of one key of a webhook.

@@ -132,14 +132,7 @@ func needRestart(old, now *config.Config) []string {
 // loadConfig reads a configuration and checks what only the parts know: filters,
 // templates, keys, headers. All errors come at once.
 func loadConfig(path string) (*config.Config, error) {
-	cfg, err := config.Load(path, config.Environment())
-	if err != nil {
-		return nil, err
-	}
-	if err := checkWebhooks(cfg); err != nil {
-		return nil, err
-	}
-	return cfg, nil
+	return config.Load(path, config.Environment(), checkWebhooks)
 }
 
 func (c *cli) loadConfig() (*config.Config, error) {

@@ -25,7 +25,7 @@ func write(t testing.TB, name, text string) string {
 
 func load(t testing.TB, text string, env vars) (*Config, error) {
 	t.Helper()
-	return Load(write(t, filepath.Join(t.TempDir(), "agent.toml"), text), env.lookup)
+	return Load(write(t, filepath.Join(t.TempDir(), "agent.toml"), text), env.lookup, nil)
 }
 
 const hook = "[[webhook]]\nname = \"a\"\nurl = \"https://example.org/\"\n"
@@ -122,7 +122,7 @@ func TestLoad_SyntaxErrorHasItsLine(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "agent.toml:2: this is not TOML") {
 		t.Fatal(err)
 	}
-	if _, err := Load("/nowhere/agent.toml", vars{}.lookup); err == nil || !strings.Contains(err.Error(), "agent.toml.example") {
+	if _, err := Load("/nowhere/agent.toml", vars{}.lookup, nil); err == nil || !strings.Contains(err.Error(), "agent.toml.example") {
 		t.Fatal(err)
 	}
 }
@@ -165,7 +165,7 @@ name = "b"
 url = "https://user:hunter2@example.org/hunter2"
 secret_file = "./beside"
 `)
-	c, err := Load(path, vars{"URL": "https://example.org/hunter2-url", "CREDENTIALS_DIRECTORY": creds}.lookup)
+	c, err := Load(path, vars{"URL": "https://example.org/hunter2-url", "CREDENTIALS_DIRECTORY": creds}.lookup, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestExample_LoadsAndMentionsEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := vars{"ARCHIVE_WEBHOOK_SECRET": "x"}
-	c, err := Load(path, env.lookup)
+	c, err := Load(path, env.lookup, nil)
 	if err != nil || len(c.Warnings) != 0 {
 		t.Fatal(err, c)
 	}
@@ -295,7 +295,9 @@ func TestWatch_SeesEveryWayAFileIsChanged(t *testing.T) {
 	}{
 		{"plain", func() error { return os.WriteFile(plain, []byte("two"), 0o600) }},
 		{"plain", func() error { write(t, plain+".new", "three"); return os.Rename(plain+".new", plain) }},
-		{"plain", func() error { return errors.Join(os.Rename(plain, plain+"~"), os.WriteFile(plain, []byte("four"), 0o600)) }},
+		{"plain", func() error {
+			return errors.Join(os.Rename(plain, plain+"~"), os.WriteFile(plain, []byte("four"), 0o600))
+		}},
 		{"plain", func() error { return os.WriteFile(secret, []byte("two"), 0o600) }},
 		{"linked", func() error {
 			return errors.Join(os.Symlink("v2", data+"_tmp"), os.Rename(data+"_tmp", data))
@@ -325,7 +327,7 @@ func FuzzLoad(f *testing.F) {
 		if os.WriteFile(path, []byte(text), 0o600) != nil {
 			return
 		}
-		c, err := Load(path, vars{}.lookup)
+		c, err := Load(path, vars{}.lookup, nil)
 		if (c == nil) == (err == nil) {
 			t.Fatal("neither a configuration nor an error, or both")
 		}

@@ -19,8 +19,13 @@ import (
 // maxConfig bounds agent.toml.
 const maxConfig = 4 << 20
 
-// Load reads a configuration. What is wrong with it comes as Errors, all at once.
-func Load(path string, env func(string) (string, bool)) (*Config, error) {
+// Check finds what only other packages can tell: of filters, templates, keys. sound says
+// that nothing else is wrong, so that all of the configuration can be relied on.
+type Check func(c *Config, sound bool) Errors
+
+// Load reads a configuration. What is wrong with it comes as Errors, all at once; check
+// may be nil.
+func Load(path string, env func(string) (string, bool), check Check) (*Config, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -35,10 +40,13 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 	}
 	b := &binder{file: abs, dir: filepath.Dir(abs), env: env, where: scan(text), files: []string{abs}}
 	c := b.config(&table{b: b, m: root})
+	c.Path, c.Warnings, c.Files, c.where = abs, b.warnings, slices.Compact(slices.Sorted(slices.Values(b.files))), b.where
+	if check != nil {
+		b.errors = append(b.errors, check(c, len(b.errors) == 0)...)
+	}
 	if len(b.errors) > 0 {
 		return nil, b.errors.sorted()
 	}
-	c.Path, c.Warnings, c.Files, c.where = abs, b.warnings, slices.Compact(slices.Sorted(slices.Values(b.files))), b.where
 	return c, nil
 }
 

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/receiver"
+)
+
+// TestScripts runs the commands as people type them.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			rec, url := newRecorder(t, receiver.Options{})
+			env.Values["recorder"] = rec
+			env.Setenv("RECEIVER", url)
+			env.Setenv("SECRET", testSecret)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			// status N CMD…: the command exits with exactly N.
+			"status": func(ts *testscript.TestScript, _ bool, args []string) {
+				want, err := strconv.Atoi(args[0])
+				ts.Check(err)
+				err = ts.Exec(args[1], args[2:]...)
+				got := 0
+				var exit *exec.ExitError
+				if errors.As(err, &exit) {
+					got = exit.ExitCode()
+				} else {
+					ts.Check(err)
+				}
+				if got != want {
+					ts.Fatalf("%s exits with %d, want %d", strings.Join(args[1:], " "), got, want)
+				}
+			},
+			// received N: the receiver has got so many different events, well signed.
+			"received": func(ts *testscript.TestScript, _ bool, args []string) {
+				rec := ts.Value("recorder").(*recorder)
+				if got := fmt.Sprint(rec.distinct()); got != args[0] {
+					ts.Fatalf("%s events arrived, want %s", got, args[0])
+				}
+				if len(rec.wrong) > 0 {
+					ts.Fatalf("wrong signatures: %v", rec.wrong)
+				}
+			},
+		},
+	})
+}
+
+func TestHelp_EveryCommandHasAnExample(t *testing.T) {
+	c := &cli{}
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		if cmd.Example == "" && cmd.Name() != "help" && cmd.Name() != "completion" && cmd.Parent() != nil && cmd.Parent().Name() != "completion" {
+			t.Errorf("%s --help has no example", cmd.CommandPath())
+		}
+		if cmd.Short == "" {
+			t.Errorf("%s has no description", cmd.CommandPath())
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(c.root())
+}
