@@ -47,6 +47,7 @@ type openOptions struct {
 	level   *slog.LevelVar
 	grace   time.Duration
 	running bool
+	once    bool // do not wait for another process to let go of the state
 }
 
 // open puts the parts together over the state directory of a configuration.
@@ -61,7 +62,11 @@ func open(ctx context.Context, cfg *config.Config, o openOptions) (_ *agent, err
 	if a.token, err = adminToken(cfg); err != nil {
 		return nil, err
 	}
-	a.queue, err = queue.Open(ctx, queue.Options{
+	patience := lockPatience
+	if o.once {
+		patience = 0
+	}
+	a.queue, err = openQueue(ctx, patience, queue.Options{
 		Dir: cfg.State.Path, MaxSize: cfg.State.MaxSize, Retention: cfg.State.Retention, DedupWindow: cfg.State.DedupWindow,
 		Logger: log, Registerer: a.registry, Notify: func(webhooks []string) { a.dispatcher.Notify(webhooks) },
 	})
@@ -86,6 +91,25 @@ func open(ctx context.Context, cfg *config.Config, o openOptions) (_ *agent, err
 		return nil, err
 	}
 	return a, nil
+}
+
+// lockPatience is how long to wait for a state directory that another process has open:
+// a command that looks into it, or an agent that is about to end.
+const lockPatience = 10 * time.Second
+
+func openQueue(ctx context.Context, patience time.Duration, o queue.Options) (*queue.Queue, error) {
+	deadline := time.Now().Add(patience)
+	for {
+		q, err := queue.Open(ctx, o)
+		if !errors.Is(err, queue.ErrLocked) || time.Now().After(deadline) {
+			return q, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // apply puts a configuration in force, whole or not at all.

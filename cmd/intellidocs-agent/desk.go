@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/queue"
@@ -30,22 +31,28 @@ func (c *cli) desk(ctx context.Context) (*desk, error) {
 		}
 		return nil, err
 	}
-	client, err := admin.Dial(ctx, cfg.State.Path)
-	if err == nil {
-		return &desk{Client: client, running: true, close: func() error { return nil }}, nil
+	deadline := time.Now().Add(lockPatience)
+	for {
+		client, err := admin.Dial(ctx, cfg.State.Path)
+		if err == nil {
+			return &desk{Client: client, running: true, close: func() error { return nil }}, nil
+		}
+		a, err := open(ctx, cfg, openOptions{log: discard(), level: new(slog.LevelVar), once: true})
+		switch {
+		case err == nil:
+			return &desk{Client: admin.Local(a.server()), close: a.close}, nil
+		case !errors.Is(err, queue.ErrLocked):
+			return nil, err
+		case time.Now().After(deadline) || ctx.Err() != nil:
+			return nil, fmt.Errorf("an agent has the state directory %s open but does not answer on its socket: "+
+				"if you are another user than the agent's, run this as the agent's user or as root (%w)", cfg.State.Path, err)
+		}
+		// The agent is just starting, or another command is looking.
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
-	if !errors.Is(err, admin.ErrNotRunning) {
-		return nil, err
-	}
-	a, err := open(ctx, cfg, openOptions{log: discard(), level: new(slog.LevelVar)})
-	if errors.Is(err, queue.ErrLocked) {
-		return nil, fmt.Errorf("an agent has the state directory %s open but does not answer on its socket: it may be starting or stopping, try again; "+
-			"if you are another user than the agent's, run this as the agent's user or as root (%w)", cfg.State.Path, err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &desk{Client: admin.Local(a.server()), close: a.close}, nil
 }
 
 // Close lets the state go.

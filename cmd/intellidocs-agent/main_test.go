@@ -130,11 +130,12 @@ type = "log"
 path = %q
 [admin]
 listen = ""
+[defaults]
+retry_delay = 1
 [[webhook]]
 name = "main"
 url = %q
 secret = %q
-retry_delay = 1
 %s
 `, filepath.Join(r.dir, "state"), r.log, r.url, testSecret, more)
 	if err := os.WriteFile(r.toml, []byte(text), 0o600); err != nil {
