@@ -40,7 +40,9 @@ func (c *cli) desk(ctx context.Context) (*desk, error) {
 		a, err := open(ctx, cfg, openOptions{log: discard(), level: new(slog.LevelVar), once: true})
 		switch {
 		case err == nil:
-			return &desk{Client: admin.Local(a.server()), close: a.close}, nil
+			return &desk{Client: admin.Local(a.server()), close: func() error {
+				return errors.Join(a.close(), keepOwner(cfg.State.Path))
+			}}, nil
 		case !errors.Is(err, queue.ErrLocked):
 			return nil, err
 		case time.Now().After(deadline) || ctx.Err() != nil:
