@@ -85,12 +85,14 @@ func (d *decoder) value(depth int) (any, error) {
 	case c == '-' || c >= '0' && c <= '9':
 		return d.number()
 	}
-	for word, v := range map[string]any{"true": true, "false": false, "null": nil} {
-		if d.word(word) {
-			return v, nil
-		}
-	}
-	if d.word("NaN") || d.word("Infinity") {
+	switch {
+	case d.word("true"):
+		return true, nil
+	case d.word("false"):
+		return false, nil
+	case d.word("null"):
+		return nil, nil
+	case d.word("NaN"), d.word("Infinity"):
 		return nil, d.errorf("NaN and Infinity are not JSON")
 	}
 	return nil, d.errorf("a value is expected, not %s", d.found())
