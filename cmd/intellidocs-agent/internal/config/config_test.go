@@ -200,7 +200,7 @@ func TestDurationsAndSizes(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]int64{
-		`16777216`: 16 << 20, `"64MiB"`: 64 << 20, `"64 mb"`: 64e6, `"0.5GiB"`: 512 << 20, `"1k"`: 0, `"many"`: 0, `"1XB"`: 0, `-1`: 0, `"9999999PiB"`: 0,
+		`16777216`: 16 << 20, `1048576`: 1 << 20, `"64MiB"`: 64 << 20, `"64 mb"`: 64e6, `"0.5GiB"`: 512 << 20, `"1k"`: 0, `"many"`: 0, `"1XB"`: 0, `-1`: 0, `"9999999PiB"`: 0,
 	} {
 		c, err := load(t, "[state]\nmax_size = "+text+"\n", nil)
 		if (err == nil) != (want != 0) || err == nil && c.State.MaxSize != want {

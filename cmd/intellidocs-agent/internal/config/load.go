@@ -147,7 +147,7 @@ func (b *binder) state(t *table, s *State) {
 	s.Path = b.abs(s.Path)
 	s.Retention = t.duration("retention", 30*24*time.Hour, time.Minute)
 	s.DedupWindow = t.duration("dedup_window", 24*time.Hour, 0)
-	s.MaxSize = t.size("max_size", 2<<30, 16<<20, 1<<50)
+	s.MaxSize = t.size("max_size", 2<<30, 1<<20, 1<<50)
 	t.finish()
 }
 
