@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"time"
 )
 
 // Every value carries a checksum: after damage to a value log Badger gives empty or wrong
@@ -27,6 +28,16 @@ func unseal(what string, value []byte) ([]byte, error) {
 type storedEvent struct {
 	Event
 	Webhooks []string `json:"webhooks"`
+	// QueuedAt is there only where the clock was behind the event's seq.
+	QueuedAt time.Time `json:"queued_at,omitzero"`
+}
+
+// queued is when an event was queued, which is when its deliveries were first due.
+func (e *storedEvent) queued(seq uint64) time.Time {
+	if e.QueuedAt.IsZero() {
+		return seqTime(seq)
+	}
+	return e.QueuedAt
 }
 
 func encodeEvent(e *storedEvent) ([]byte, error) {

@@ -9,14 +9,21 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// maxOps is how many keys a round writes: with the memtable's size Badger takes about
-// twice as many.
-const maxOps = 5000
+// cost bounds what a change adds to a transaction, the way Badger reckons it.
+type cost struct {
+	keys  int
+	bytes int64
+}
+
+func (c cost) plus(o cost) cost    { return cost{c.keys + o.keys, c.bytes + o.bytes} }
+func (c cost) fits(room cost) bool { return c.keys <= room.keys && c.bytes <= room.bytes }
+func (q *Queue) transaction() cost {
+	return cost{int(q.db.MaxBatchCount()) * 9 / 10, q.db.MaxBatchSize() * 9 / 10}
+}
 
 // request is one change that waits for the writer.
 type request struct {
-	// ops bounds how many keys it writes.
-	ops int
+	cost cost
 	// apply adds it to the round. It must not change anything but through the round,
 	// since the round may fail.
 	apply func(r *round) error
@@ -25,13 +32,15 @@ type request struct {
 
 // round is one transaction and what follows once it is durable.
 type round struct {
-	q    *Queue
-	txn  *badger.Txn
-	seq  uint64
-	diff map[combo]int64 // of the counts
-	rej  int64           // of the rejected records
-	due  map[string]bool // webhooks with something new due
-	low  []placed        // keys that may lie below a mark
+	q       *Queue
+	txn     *badger.Txn
+	seq     uint64
+	diff    map[combo]int64 // of the counts
+	rej     int64           // of the rejected records
+	bytes   int64           // that it writes
+	deleted int64           // keys
+	due     map[string]bool // webhooks with something new due
+	low     []placed        // keys that may lie below a mark
 }
 
 type placed struct {
@@ -40,8 +49,8 @@ type placed struct {
 }
 
 // do hands a change to the writer and waits until it is durable.
-func (q *Queue) do(ctx context.Context, ops int, apply func(r *round) error) error {
-	req := &request{ops: ops, apply: apply, done: make(chan error, 1)}
+func (q *Queue) do(ctx context.Context, c cost, apply func(r *round) error) error {
+	req := &request{cost: c, apply: apply, done: make(chan error, 1)}
 	select {
 	case q.requests <- req:
 	case <-ctx.Done():
@@ -64,13 +73,13 @@ func (q *Queue) commitLoop() {
 		case <-q.quit:
 			return
 		}
-		ops := batch[0].ops
+		c := batch[0].cost
 	gather:
-		for ops < maxOps {
+		for c.fits(q.room) {
 			select {
 			case req := <-q.requests:
 				batch = append(batch, req)
-				ops += req.ops
+				c = c.plus(req.cost)
 			default:
 				break gather
 			}
@@ -83,9 +92,9 @@ func (q *Queue) commitLoop() {
 // that cannot be applied does not fail the others.
 func (q *Queue) commitBatch(batch []*request) {
 	for len(batch) > 0 {
-		n, ops := 0, 0
-		for n < len(batch) && (n == 0 || ops+batch[n].ops <= maxOps) {
-			ops += batch[n].ops
+		n, c := 1, batch[0].cost
+		for n < len(batch) && c.plus(batch[n].cost).fits(q.room) {
+			c = c.plus(batch[n].cost)
 			n++
 		}
 		err := q.commitRound(batch[:n])
@@ -122,9 +131,14 @@ func (q *Queue) commitRound(batch []*request) (err error) {
 			return err
 		}
 	}
+	if err := q.space.admit(q); err != nil {
+		return err
+	}
 	if err := r.txn.Commit(); err != nil {
 		return fmt.Errorf("write to the queue: %w", err)
 	}
+	q.space.wrote(r.bytes)
+	q.deleted.Add(r.deleted)
 	q.seq = r.seq
 	q.counts.add(counted, r.rej)
 	q.marks.lower(r.low)
@@ -144,6 +158,7 @@ var errTooBig = errors.New("a change is too big for one transaction; please repo
 
 func (r *round) set(key, value []byte) error {
 	err := r.txn.Set(key, value)
+	r.bytes += int64(len(key) + len(value))
 	if errors.Is(err, badger.ErrTxnTooBig) {
 		return errTooBig
 	}
@@ -152,6 +167,8 @@ func (r *round) set(key, value []byte) error {
 
 func (r *round) delete(key []byte) error {
 	err := r.txn.Delete(key)
+	r.bytes += int64(len(key))
+	r.deleted++
 	if errors.Is(err, badger.ErrTxnTooBig) {
 		return errTooBig
 	}

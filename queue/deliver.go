@@ -1,12 +1,10 @@
 package queue
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -74,17 +72,18 @@ func (q *Queue) load(txn *badger.Txn, r ref) (*Delivery, error) {
 	if int(r.idx) >= len(e.Webhooks) {
 		return nil, fmt.Errorf("delivery %s: %w", q.deliveryID(r), ErrNotFound)
 	}
-	created := seqTime(r.seq)
+	created := e.queued(r.seq)
 	return &Delivery{
 		ID: q.deliveryID(r), EventID: e.ID, EventType: e.Type, Webhook: e.Webhooks[r.idx],
 		Status: Pending, CreatedAt: created, NextAttemptAt: created,
 	}, nil
 }
 
-// Record makes the outcomes of attempts durable, all or none. An outcome of a delivery
+// Record makes the outcomes of attempts durable, all or none; a transaction holds about a
+// thousand. An outcome of a delivery
 // that is no longer there is dropped.
 func (q *Queue) Record(ctx context.Context, outcomes ...Outcome) error {
-	return q.do(ctx, 7*len(outcomes), func(r *round) error {
+	return q.do(ctx, changeCost(len(outcomes)), func(r *round) error {
 		for i := range outcomes {
 			if err := r.record(&outcomes[i]); err != nil {
 				return err
@@ -93,6 +92,10 @@ func (q *Queue) Record(ctx context.Context, outcomes ...Outcome) error {
 		return nil
 	})
 }
+
+// changeCost is what rewriting deliveries takes: each its record, its due time before and
+// after, and the same of its place in the index and of the counts.
+func changeCost(n int) cost { return cost{7 * n, 1000 * int64(n)} }
 
 func (r *round) record(o *Outcome) error {
 	return r.change(o.DeliveryID, func(d *Delivery) {
@@ -122,10 +125,14 @@ func (r *round) change(id string, f func(d *Delivery)) error {
 		return err
 	}
 	d, err := r.q.load(r.txn, at)
-	if errors.Is(err, ErrDamaged) {
+	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotFound) {
 		d, err = r.q.locate(r.txn, at)
 	}
 	if errors.Is(err, ErrNotFound) {
+		// What is left of it would be due for ever.
+		if key := dueKeyOf(r.txn, []byte{kindDue}, at); key != nil {
+			return r.delete(key)
+		}
 		return nil
 	}
 	if err != nil {
@@ -158,89 +165,29 @@ func (r *round) change(id string, f func(d *Delivery)) error {
 func (q *Queue) locate(txn *badger.Txn, r ref) (*Delivery, error) {
 	for co := range q.counts.combos(func(combo) bool { return true }) {
 		if _, err := txn.Get(co.indexKey(r)); err == nil {
-			created := seqTime(r.seq)
-			return &Delivery{
+			d := &Delivery{
 				ID: q.deliveryID(r), Webhook: co.webhook, EventType: co.typ, Status: co.status,
-				CreatedAt: created, NextAttemptAt: created,
-			}, nil
+				CreatedAt: seqTime(r.seq),
+			}
+			if key := dueKeyOf(txn, duePrefix(co.webhook), r); key != nil {
+				d.NextAttemptAt = dueOf(key)
+			}
+			return d, nil
 		}
 	}
 	return nil, fmt.Errorf("delivery %s: %w", q.deliveryID(r), ErrNotFound)
 }
 
-// marks remember, for each prefix of keys that is read from its low end, from which key
-// on there is something. Badger keeps deleted keys for a while, and finding the head of
-// a queue behind a million of them takes seconds.
-type marks struct {
-	mu  sync.Mutex
-	gen uint64
-	low map[string][]byte
-}
-
-func (m *marks) init() { m.low = map[string][]byte{} }
-
-// token is taken before a transaction is opened: what is committed after it may be
-// missing from what the transaction sees, and found must then not raise a mark above it.
-func (m *marks) token() uint64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.gen
-}
-
-// from is where to begin.
-func (m *marks) from(prefix []byte) []byte {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if k := m.low[string(prefix)]; k != nil {
-		return k
-	}
-	return prefix
-}
-
-// found raises a mark to the first key there was, unless keys were added since the token.
-func (m *marks) found(prefix, key []byte, token uint64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if token == m.gen {
-		m.low[string(prefix)] = key
-	}
-}
-
-// lower makes the marks cover keys that were added.
-func (m *marks) lower(keys []placed) {
-	if len(keys) == 0 {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.gen++
-	for _, k := range keys {
-		if low := m.low[k.mark]; low != nil && bytes.Compare(k.key, low) < 0 {
-			m.low[k.mark] = k.key
-		}
-	}
-}
-
-// ascend walks the keys with a prefix from its mark on, until f says no. token is from
-// before txn was opened.
-func (q *Queue) ascend(txn *badger.Txn, token uint64, prefix []byte, f func(key []byte) bool) {
-	from := q.marks.from(prefix)
+// dueKeyOf finds the due key of a delivery by walking them: for repair only.
+func dueKeyOf(txn *badger.Txn, prefix []byte, r ref) []byte {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
-	first := true
-	for it.Seek(from); it.Valid(); it.Next() {
-		key := it.Item().KeyCopy(nil)
-		if first {
-			q.marks.found(prefix, key, token)
-			first = false
-		}
-		if !f(key) {
-			return
+	for it.Rewind(); it.Valid(); it.Next() {
+		if key := it.Item().Key(); refAt(key) == r {
+			return it.Item().KeyCopy(nil)
 		}
 	}
-	if first {
-		q.marks.found(prefix, after(prefix), token)
-	}
+	return nil
 }
 
 // Due gives deliveries of the webhook that are due at now in order of their due time, at
@@ -269,7 +216,9 @@ func (q *Queue) Due(webhook string, now time.Time, limit int, skip func(id strin
 			if err != nil {
 				return err
 			}
-			out = append(out, *d)
+			if !d.finished() {
+				out = append(out, *d)
+			}
 		}
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -13,7 +14,9 @@ import (
 // waits for room, which stops the reading. An error means that the cursor has not moved;
 // reading the batch again then queues nothing twice.
 //
-// A batch too large for one transaction is written in several, the cursor with the last.
+// It is one transaction as long as one holds it: about 5,000 deliveries, so 512 events
+// for 8 webhooks with names of common length. A larger one is written in several, the
+// cursor with the last.
 func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
 	if len(b.Events)+len(b.Rejected) > 0 {
 		if err := q.space.wait(ctx, q); err != nil {
@@ -22,19 +25,8 @@ func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
 	}
 	var total Committed
 	for {
-		n, ops := 0, 2+3*len(b.Rejected)
-		for n < len(b.Events) && (n == 0 || ops+eventOps(&b.Events[n]) <= maxOps) {
-			ops += eventOps(&b.Events[n])
-			n++
-		}
-		part := b
-		part.Events = b.Events[:n]
-		last := n == len(b.Events)
-		if !last {
-			part.Cursor = nil
-			part.Rejected = nil
-		}
-		done, err := q.commitPart(ctx, part, ops)
+		part, c, last := q.part(b)
+		done, err := q.commitPart(ctx, part, c)
 		if err != nil {
 			return Committed{}, err
 		}
@@ -44,18 +36,59 @@ func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
 		if last {
 			return total, nil
 		}
-		b.Events = b.Events[n:]
+		b.Events, b.Rejected = b.Events[len(part.Events):], b.Rejected[len(part.Rejected):]
 	}
 }
 
-// eventOps bounds the keys an event takes: itself, its id, and of each delivery the due
-// time, the index and, at most, a count.
-func eventOps(e *NewEvent) int { return 3 + 3*len(e.Webhooks) }
+// part is as much of a batch as one transaction holds, what it costs, and whether that
+// is all of it.
+func (q *Queue) part(b Batch) (part Batch, c cost, last bool) {
+	c = cost{2, int64(len(b.Source)+len(b.Cursor)) + 100}
+	counted := map[combo]bool{}
+	n := 0
+	for ; n < len(b.Events); n++ {
+		next := c.plus(eventCost(&b.Events[n], counted))
+		if n > 0 && !next.fits(q.room) {
+			break
+		}
+		c = next
+	}
+	part = b
+	part.Events, part.Rejected = b.Events[:n], nil
+	m := 0
+	for ; n == len(b.Events) && m < len(b.Rejected); m++ {
+		next := c.plus(cost{2, 512})
+		if n+m > 0 && !next.fits(q.room) {
+			break
+		}
+		c = next
+	}
+	part.Rejected = b.Rejected[:m]
+	if last = n == len(b.Events) && m == len(b.Rejected); !last {
+		part.Cursor = nil
+	}
+	return part, c, last
+}
 
-func (q *Queue) commitPart(ctx context.Context, b Batch, ops int) (Committed, error) {
+// eventCost bounds what an event takes: itself, its id, of each delivery the due time
+// and the index, and the counts that no event before it in the batch changes.
+func eventCost(e *NewEvent, counted map[combo]bool) cost {
+	c := cost{2, int64(min(len(e.Body)+600, inline) + len(e.ID) + 100)}
+	for _, webhook := range e.Webhooks {
+		co := comboFor(webhook, Pending, e.Type)
+		c.keys, c.bytes = c.keys+2, c.bytes+int64(2*len(co.webhook)+len(co.typ)+80)
+		if !counted[co] {
+			counted[co] = true
+			c.keys, c.bytes = c.keys+1, c.bytes+int64(len(co.webhook)+len(co.typ)+60)
+		}
+	}
+	return c
+}
+
+func (q *Queue) commitPart(ctx context.Context, b Batch, c cost) (Committed, error) {
 	var done Committed
 	_, _, window := q.limits.get()
-	err := q.do(ctx, ops, func(r *round) error {
+	err := q.do(ctx, c, func(r *round) error {
 		done = Committed{} // a round that failed is applied again
 		for i := range b.Events {
 			isNew, err := r.event(&b.Events[i], window, b.Backfill)
@@ -96,7 +129,12 @@ func (r *round) event(e *NewEvent, window time.Duration, backfill bool) (isNew b
 		return false, nil
 	}
 	seq := r.next()
-	value, err := encodeEvent(&storedEvent{Event: e.Event, Webhooks: e.Webhooks})
+	stored := &storedEvent{Event: e.Event, Webhooks: e.Webhooks}
+	if now := r.q.now(); seqTime(seq).Sub(now) > time.Second {
+		// The clock was set back. What is new is due now all the same.
+		stored.QueuedAt = time.Unix(0, now.UnixNano())
+	}
+	value, err := encodeEvent(stored)
 	if err != nil {
 		return false, err
 	}
@@ -111,7 +149,7 @@ func (r *round) event(e *NewEvent, window time.Duration, backfill bool) (isNew b
 		if err := r.index(d, combo{}, comboFor(webhook, Pending, e.Type)); err != nil {
 			return false, err
 		}
-		if err := r.enqueue(dueKey(webhook, seqTime(seq), d), webhook); err != nil {
+		if err := r.enqueue(dueKey(webhook, stored.queued(seq), d), webhook); err != nil {
 			return false, err
 		}
 	}
@@ -137,18 +175,24 @@ func (r *round) rejected(rec *Rejected) error {
 
 // DropRejected forgets rejected records. Unknown ids are no error.
 func (q *Queue) DropRejected(ctx context.Context, ids ...string) error {
-	return q.do(ctx, 2*len(ids), func(r *round) error {
-		for _, id := range ids {
-			seq, err := parseRejectedID(id)
-			if err != nil {
-				continue
+	for part := range slices.Chunk(ids, 1000) {
+		err := q.do(ctx, cost{2 * len(part), 100 * int64(len(part))}, func(r *round) error {
+			for _, id := range part {
+				seq, err := parseRejectedID(id)
+				if err != nil {
+					continue
+				}
+				if err := r.dropRejected(seq); err != nil {
+					return err
+				}
 			}
-			if err := r.dropRejected(seq); err != nil {
-				return err
-			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func (r *round) dropRejected(seq uint64) error {
@@ -182,7 +226,7 @@ func (q *Queue) State(webhook string) (state []byte, err error) {
 
 // SetState keeps something about a webhook; nil forgets it.
 func (q *Queue) SetState(ctx context.Context, webhook string, state []byte) error {
-	return q.do(ctx, 1, func(r *round) error {
+	return q.do(ctx, cost{1, 512}, func(r *round) error {
 		if state == nil {
 			return r.delete(stateKey(webhook))
 		}

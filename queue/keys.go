@@ -48,6 +48,7 @@ const (
 
 var (
 	metaSeq      = []byte("mseq")
+	metaLabel    = []byte("mlabel")
 	metaRejected = []byte("mrejected")
 )
 

@@ -11,8 +11,6 @@ package queue
 import (
 	"context"
 	"encoding/binary"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,9 +19,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"crypto/rand"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -35,6 +32,7 @@ var (
 	ErrNotFound = errors.New("there is no such thing in the queue")
 	ErrLocked   = errors.New("the state directory is in use by another process")
 	ErrNewer    = errors.New("the state directory was written by a newer version")
+	ErrFull     = errors.New("the disk is full")
 	ErrDamaged  = errors.New("the queue is damaged")
 	ErrClosed   = errors.New("the queue is closed")
 )
@@ -64,17 +62,22 @@ type Queue struct {
 	notify   func([]string)
 	instance string
 
-	requests chan *request
-	quit     chan struct{}
-	done     chan struct{}
-	closing  sync.Once
-	closeErr error
+	requests   chan *request
+	quit       chan struct{}
+	done       chan struct{}
+	closing    sync.Once
+	closeErr   error
+	open       sync.RWMutex // held by readers; the database goes only without them
+	unregister func()
 
-	limits limits
-	counts counts
-	marks  marks
-	space  space
-	seq    uint64 // of the latest event or rejected record; the committer's alone
+	limits  limits
+	counts  counts
+	marks   marks
+	space   space
+	tidy    tidy
+	deleted atomic.Int64 // keys, since the database was last flattened
+	room    cost         // of one transaction
+	seq     uint64       // of the latest event or rejected record; the committer's alone
 }
 
 // limits may change while the queue is open.
@@ -113,9 +116,18 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if err := prepare(o.Dir, o.Logger); err != nil {
 		return nil, err
 	}
+	var err error
+	// The system names mapped files by their real path.
+	if o.Dir, err = filepath.EvalSymlinks(o.Dir); err == nil {
+		o.Dir, err = filepath.Abs(o.Dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
 	q := &Queue{
 		dir: o.Dir, log: o.Logger, now: o.Now, notify: o.Notify,
-		requests: make(chan *request), quit: make(chan struct{}), done: make(chan struct{}),
+		unregister: func() {},
+		requests:   make(chan *request), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	q.SetLimits(o.MaxSize, o.Retention, o.DedupWindow)
 	known, err := readLabel(o.Dir)
@@ -125,16 +137,20 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if err := inspect(q.dbDir(), known != nil); err != nil {
 		return nil, err
 	}
+	if err := roomToOpen(o.Dir); err != nil {
+		return nil, err
+	}
 	if q.db, err = openDB(q.dbDir()); err != nil {
 		return nil, err
 	}
 	if err := q.begin(known); err != nil {
-		return nil, errors.Join(err, q.db.Close())
+		return nil, errors.Join(err, q.closeDB())
 	}
 	if o.Registerer != nil {
 		if err := o.Registerer.Register(collector{q}); err != nil {
-			return nil, errors.Join(err, q.db.Close())
+			return nil, errors.Join(err, q.closeDB())
 		}
+		q.unregister = func() { o.Registerer.Unregister(collector{q}) }
 	}
 	go q.commitLoop()
 	return q, nil
@@ -165,66 +181,6 @@ func prepare(dir string, log *slog.Logger) error {
 	return nil
 }
 
-// label is the file beside the database that says what it is. It is written once the
-// database exists, so that with it and without a database something was lost.
-type label struct {
-	Format   int    `json:"format"`
-	Instance string `json:"instance"`
-}
-
-const labelName = "queue.json"
-
-func readLabel(dir string) (*label, error) {
-	path := filepath.Join(dir, labelName)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("state directory: %w", err)
-	}
-	l := &label{}
-	if err := json.Unmarshal(data, l); err != nil || l.Format < 1 || len(l.Instance) != 8 {
-		return nil, fmt.Errorf("%w: %s is not readable; restore the state directory from a backup, or move it away to begin anew", ErrDamaged, path)
-	}
-	if l.Format > format {
-		return nil, fmt.Errorf("%w: %s has format %d and this version knows %d; use the newer version again, nothing was changed", ErrNewer, dir, l.Format, format)
-	}
-	return l, nil
-}
-
-func writeLabel(dir string) (*label, error) {
-	id := make([]byte, 4)
-	if _, err := rand.Read(id); err != nil {
-		return nil, err
-	}
-	l := &label{Format: format, Instance: hex.EncodeToString(id)}
-	data, err := json.Marshal(l)
-	if err != nil {
-		return nil, err
-	}
-	tmp, err := os.OpenFile(filepath.Join(dir, labelName+".tmp"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	_, err = tmp.Write(append(data, '\n'))
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return nil, err
-	}
-	if err := os.Rename(tmp.Name(), filepath.Join(dir, labelName)); err != nil {
-		return nil, err
-	}
-	return l, syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
 // inspect refuses what Badger would open and empty: tables without the manifest that
 // names them are deleted by it.
 func inspect(dir string, known bool) error {
@@ -252,6 +208,9 @@ func inspect(dir string, known bool) error {
 	return nil
 }
 
+// inline is the size from which values are kept in the value log.
+const inline = 256
+
 // dbOptions keep Badger small: its defaults take hundreds of megabytes.
 func dbOptions(dir string) badger.Options {
 	o := badger.DefaultOptions(dir).
@@ -259,7 +218,7 @@ func dbOptions(dir string) badger.Options {
 		WithSyncWrites(true).
 		WithMemTableSize(8 << 20).
 		WithNumMemtables(2).
-		WithValueThreshold(256).
+		WithValueThreshold(inline).
 		WithValueLogFileSize(16 << 20).
 		WithBaseTableSize(512 << 10).
 		WithNumCompactors(2).
@@ -306,12 +265,10 @@ func tryOpen(dir string) (db *badger.DB, err error) {
 
 // begin reads what is kept in memory.
 func (q *Queue) begin(known *label) (err error) {
-	if known == nil {
-		if known, err = writeLabel(q.dir); err != nil {
-			return fmt.Errorf("state directory: %w", err)
-		}
+	if q.instance, err = q.identify(known); err != nil {
+		return err
 	}
-	q.instance = known.Instance
+	q.room = q.transaction()
 	q.marks.init()
 	err = q.view(func(txn *badger.Txn) error {
 		if data, err := get(txn, metaSeq, "the sequence"); err == nil && len(data) == 8 {
@@ -332,11 +289,29 @@ func (q *Queue) begin(known *label) (err error) {
 // wait get ErrClosed.
 func (q *Queue) Close() error {
 	q.closing.Do(func() {
+		q.unregister()
 		close(q.quit)
 		<-q.done
-		q.closeErr = q.db.Close()
+		q.tidy.mu.Lock() // a round of upkeep ends first
+		defer q.tidy.mu.Unlock()
+		q.open.Lock()
+		defer q.open.Unlock()
+		q.closeErr = q.closeDB()
 	})
 	return q.closeErr
+}
+
+// closeDB turns the panics of a damaged database into an error.
+func (q *Queue) closeDB() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: close: %v", ErrDamaged, p)
+		}
+	}()
+	if err := q.db.Close(); err != nil {
+		return fmt.Errorf("close the queue: %w", err)
+	}
+	return nil
 }
 
 // view reads. Values must be copied and the transaction be short: an open one keeps
@@ -348,6 +323,8 @@ func (q *Queue) view(f func(txn *badger.Txn) error) (err error) {
 			err = fmt.Errorf("%w: %v", ErrDamaged, p)
 		}
 	}()
+	q.open.RLock()
+	defer q.open.RUnlock()
 	if q.db.IsClosed() {
 		return ErrClosed
 	}

@@ -24,7 +24,7 @@ func (q *Queue) replay(ctx context.Context, by string, ids []string) (int, error
 	n := 0
 	for len(ids) > 0 {
 		now := ids[:min(part, len(ids))]
-		if err := q.do(ctx, 7*len(now), func(r *round) error { return r.replay(by, now) }); err != nil {
+		if err := q.do(ctx, changeCost(len(now)), func(r *round) error { return r.replay(by, now) }); err != nil {
 			return n, fmt.Errorf("after %d deliveries: %w", n, err)
 		}
 		n += len(now)

@@ -13,25 +13,31 @@ import (
 )
 
 // space watches how much the queue takes and how much the disk has left. Badger maps its
-// files: a write to a full disk ends the process by SIGBUS, so intake stops well before.
+// files: a write to a full disk ends the process by SIGBUS, so intake stops well before,
+// and outcomes are refused before the last of it.
 type space struct {
 	mu       sync.Mutex
 	bytes    int64
-	free     int64
+	free     int64 // -1: unknown
 	measured time.Time
+	written  int64  // since then
 	reason   string // why intake stands; empty while it does not
 }
 
-// remeasure is how often the disk is looked at.
-const remeasure = time.Second
-
-// ballast is kept on the disk so that there is something to delete when it is full all
-// the same; outcomes must still be written then.
 const (
+	// remeasure is how often the disk is looked at, or after how many bytes.
+	remeasure      = time.Second
+	remeasureBytes = 4 << 20
+
+	// ballast is kept on the disk so that there is something to delete when others have
+	// filled it: outcomes must still be written then.
 	ballastName = "ballast"
 	ballastSize = 16 << 20
-	// watermark is what must be free for intake, or a fiftieth of a small disk.
+	// watermark is what must be free for intake, or a quarter of a small disk: tables
+	// are rewritten as a whole before the old ones go.
 	watermark = 64 << 20
+	// lastFree is what must be free for anything.
+	lastFree = 4 << 20
 )
 
 // Stats are the queue's size and whether it takes events.
@@ -57,11 +63,34 @@ func (q *Queue) Stats() Stats {
 
 func (s *space) refresh(q *Queue) {
 	s.mu.Lock()
-	stale := time.Since(s.measured) >= remeasure
+	stale := time.Since(s.measured) >= remeasure || s.written >= remeasureBytes
 	s.mu.Unlock()
 	if stale {
 		s.measure(q)
 	}
+}
+
+func (s *space) taken() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bytes
+}
+
+func (s *space) wrote(n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.written += n
+}
+
+// admit refuses a write that may be the process's last: SIGBUS cannot be caught.
+func (s *space) admit(q *Queue) error {
+	s.refresh(q)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.free >= 0 && s.free < lastFree {
+		return fmt.Errorf("%w: %d KiB are free in %s; make room", ErrFull, s.free>>10, q.dir)
+	}
+	return nil
 }
 
 // wait returns when there is room.
@@ -88,13 +117,15 @@ func (s *space) wait(ctx context.Context, q *Queue) error {
 // measure looks at the disk and decides whether intake stands. It begins again only
 // with a tenth of the bound to spare, so that it does not flutter.
 func (s *space) measure(q *Queue) {
+	s.mu.Lock()
+	s.written = 0
+	s.mu.Unlock()
 	bytes := usage(q.dir)
-	var fsStat syscall.Statfs_t
-	free, floor := int64(-1), int64(watermark)
-	if syscall.Statfs(q.dir, &fsStat) == nil {
-		free = int64(fsStat.Bavail) * fsStat.Bsize
-		floor = min(floor, int64(fsStat.Blocks)*fsStat.Bsize/50+ballastSize/4)
+	free, total := diskFree(q.dir)
+	if free >= 0 && free < 2*lastFree && os.Remove(filepath.Join(q.dir, ballastName)) == nil {
+		free, total = diskFree(q.dir)
 	}
+	floor := min(int64(watermark), total/4)
 	maxSize, _, _ := q.limits.get()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,6 +150,29 @@ func (s *space) measure(q *Queue) {
 	}
 }
 
+// diskFree is what this user may still write in a directory, -1 where that cannot be
+// told, and the size of its file system.
+func diskFree(dir string) (free, total int64) {
+	var st syscall.Statfs_t
+	if syscall.Statfs(dir, &st) != nil {
+		return -1, 0
+	}
+	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize
+}
+
+// roomToOpen gives the ballast back where opening the database could fill the disk.
+func roomToOpen(dir string) error {
+	if free, _ := diskFree(dir); free >= 0 && free < ballastSize {
+		if err := os.Remove(filepath.Join(dir, ballastName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("state directory: %w", err)
+		}
+	}
+	if free, _ := diskFree(dir); free >= 0 && free < lastFree {
+		return fmt.Errorf("%w: %d KiB are free in %s and %d MiB must be to open the queue; make room, nothing was changed", ErrFull, free>>10, dir, lastFree>>20)
+	}
+	return nil
+}
+
 // usage is what a directory takes on the disk: blocks, since Badger's files are sparse.
 func usage(dir string) int64 {
 	var n int64
@@ -136,18 +190,14 @@ func usage(dir string) int64 {
 	return n
 }
 
-// keepBallast makes the ballast where there is room for it, and gives it back where there is none.
+// keepBallast makes the ballast where there is plenty of room for it.
 func (q *Queue) keepBallast() error {
 	path := filepath.Join(q.dir, ballastName)
 	q.space.mu.Lock()
 	free := q.space.free
 	q.space.mu.Unlock()
-	_, err := os.Stat(path)
-	switch {
-	case err == nil && free >= 0 && free < ballastSize/4:
-		return os.Remove(path)
-	case errors.Is(err, fs.ErrNotExist) && free > 2*watermark:
-		return os.WriteFile(path, make([]byte, ballastSize), 0o600)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) || free < 2*watermark {
+		return nil
 	}
-	return nil
+	return os.WriteFile(path, make([]byte, ballastSize), 0o600)
 }
