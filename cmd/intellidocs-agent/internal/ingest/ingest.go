@@ -78,10 +78,14 @@ type Source struct {
 	// backfill keeps an event out that was queued at any time the queue remembers.
 	backfill bool
 
-	mu       sync.Mutex
-	deferred []byte    // a cursor that stands behind skipped records only
-	last     time.Time // of the last commit
-	totals   Totals
+	// committing is held while a batch is made durable, which lasts as long as the queue
+	// is full.
+	committing sync.Mutex
+	deferred   []byte    // a cursor that stands behind skipped records only
+	last       time.Time // of the last commit
+
+	mu     sync.Mutex // never held over a commit
+	totals Totals
 }
 
 // Source makes the ingest of the named source.
@@ -114,8 +118,8 @@ const cursorEvery = time.Second
 // Handle makes a batch durable: nil means that its events, its rejected records and
 // its cursor are on the disk.
 func (s *Source) Handle(ctx context.Context, b *tailer.Batch) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.committing.Lock()
+	defer s.committing.Unlock()
 	now := time.Now()
 	qb, seen := s.read(b, now)
 	qb.Cursor = b.Cursor
@@ -131,10 +135,13 @@ func (s *Source) Handle(ctx context.Context, b *tailer.Batch) error {
 	return nil
 }
 
-// Flush commits a cursor that Handle put off.
+// Flush commits a cursor that Handle put off. While Handle is at work there is nothing to
+// do: it commits a later one.
 func (s *Source) Flush(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if !s.committing.TryLock() {
+		return nil
+	}
+	defer s.committing.Unlock()
 	if len(s.deferred) == 0 {
 		return nil
 	}
@@ -241,6 +248,8 @@ func (s *Source) gap(g *tailer.Gap) {
 }
 
 func (s *Source) count(b batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	t := &s.totals
 	t.Records += b.records
 	t.Queued += b.queued
