@@ -107,36 +107,42 @@ type TLS struct {
 	CAFile, CertFile, KeyFile, ServerName string
 }
 
-// Secret is text that never prints itself; Reveal gives it.
-type Secret struct{ text string }
+// Secret is text that never prints itself; Reveal gives it. It is held by pointer because
+// fmt calls no methods on unexported fields and would print what lies there.
+type Secret struct{ text *string }
 
 const redacted = "[secret]"
 
 // NewSecret wraps a text.
-func NewSecret(text string) Secret { return Secret{text} }
+func NewSecret(text string) Secret { return Secret{&text} }
 
 // Reveal gives the text.
-func (s Secret) Reveal() string { return s.text }
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 // Set tells whether there is any.
-func (s Secret) Set() bool { return s.text != "" }
+func (s Secret) Set() bool { return s.Reveal() != "" }
 
-// String, GoString, LogValue and MarshalText keep the text out of whatever is printed.
+// Format (every verb), String, LogValue and MarshalText keep the text out of whatever is printed.
+func (Secret) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(redacted)) }
 func (Secret) String() string               { return redacted }
-func (Secret) GoString() string             { return redacted }
 func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Digest identifies a webhook's whole configuration, secrets included, without telling them.
 func (w *Webhook) Digest() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q\n", w.URL.text, w.Secret.text, w.SigningKey.text)
+	fmt.Fprintf(h, "%q %q %q\n", w.URL.Reveal(), w.Secret.Reveal(), w.SigningKey.Reveal())
 	for _, p := range w.PreviousSecrets {
-		fmt.Fprintf(h, "%q %s\n", p.Secret.text, p.Expires)
+		fmt.Fprintf(h, "%q %s\n", p.Secret.Reveal(), p.Expires)
 	}
 	headers := map[string]string{}
 	for k, v := range w.Headers {
-		headers[k] = v.text
+		headers[k] = v.Reveal()
 	}
 	// Maps are written in the order of their keys; what is a Secret prints nothing here.
 	if err := json.NewEncoder(h).Encode([]any{w, headers}); err != nil {

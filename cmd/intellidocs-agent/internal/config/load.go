@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +17,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// maxConfig bounds agent.toml.
-const maxConfig = 4 << 20
+// maxConfig bounds agent.toml; a ConfigMap has the same limit.
+const maxConfig = 1 << 20
 
 // Check finds what only other packages can tell: of filters, templates, keys. sound says
 // that nothing else is wrong, so that all of the configuration can be relied on.
@@ -67,18 +68,38 @@ func readConfig(path string) (string, error) {
 }
 
 func decode(path, text string) (map[string]any, error) {
+	if line := tooDeep(text); line > 0 {
+		return nil, Errors{{File: path, Line: line, Text: fmt.Sprintf("values nest deeper than %d here, or one line has more than %d dots; agent.toml needs neither", maxDepth, maxDots)}}
+	}
 	root := map[string]any{}
 	_, err := toml.Decode(text, &root)
 	var syntax toml.ParseError
 	if errors.As(err, &syntax) {
 		// Its own line is the next one where a line ends too early.
 		line := 1 + strings.Count(text[:min(max(syntax.Position.Start, 0), len(text))], "\n")
-		return nil, Errors{{File: path, Line: line, Text: "this is not TOML: " + syntax.Message}}
+		return nil, Errors{{File: path, Line: line, Text: "this is not TOML: " + unquoted(syntax.Message)}}
 	}
 	if err != nil {
 		return nil, Errors{{File: path, Text: "this is not TOML: " + err.Error()}}
 	}
 	return root, nil
+}
+
+var (
+	echoed     = regexp.MustCompile(`"(?:[^"\\]|\\.){2,}"|'[^']{3,}'`)
+	outOfRange = regexp.MustCompile(`^\S+ is out of range`)
+)
+
+// unquoted takes out of a syntax error what the library repeats of the file: it may be a
+// part of a secret that lacks its quotes. Names of keys stay.
+func unquoted(message string) string {
+	if strings.HasPrefix(message, "Key '") {
+		return message
+	}
+	if strings.HasPrefix(message, "expected value but found") {
+		return "a value is missing, or a text lacks its quotes"
+	}
+	return outOfRange.ReplaceAllString(echoed.ReplaceAllString(message, "…"), "a number is out of range")
 }
 
 // StatePath reads [state] path alone, also from a file that has errors elsewhere: who
@@ -109,7 +130,7 @@ const defaultState = "/var/lib/intellidocs-agent"
 func (b *binder) config(t *table) *Config {
 	c := &Config{Enabled: t.flag("enabled", true)}
 	if v, ok := b.env("PAPERLESS_AI_WEBHOOKS_ENABLED"); ok && v != "" {
-		c.Enabled = paperlessBool(v)
+		c.Enabled = b.paperlessBool("PAPERLESS_AI_WEBHOOKS_ENABLED", v)
 	}
 	b.state(t.sub("state"), &c.State)
 	b.security(t.sub("security"), &c.Security)
@@ -167,9 +188,6 @@ func (b *binder) security(t *table, s *Security) {
 		}
 		s.AllowedCIDRs = append(s.AllowedCIDRs, prefix.Masked())
 	}
-	if v, ok := b.env("PAPERLESS_WEBHOOKS_ALLOWED_SCHEMES"); ok && v != "" {
-		s.AllowedSchemes = commas(v)
-	}
 	if v, ok := b.env("PAPERLESS_WEBHOOKS_ALLOWED_PORTS"); ok && v != "" {
 		s.AllowedPorts = nil
 		for _, text := range commas(v) {
@@ -182,12 +200,20 @@ func (b *binder) security(t *table, s *Security) {
 		}
 	}
 	if v, ok := b.env("PAPERLESS_WEBHOOKS_ALLOW_INTERNAL_REQUESTS"); ok && v != "" {
-		s.AllowInternalRequests = paperlessBool(v)
+		s.AllowInternalRequests = b.paperlessBool("PAPERLESS_WEBHOOKS_ALLOW_INTERNAL_REQUESTS", v)
+	}
+	wrong := func(format string, args ...any) { t.errorf("allowed_schemes", format, args...) }
+	if v, ok := b.env("PAPERLESS_WEBHOOKS_ALLOWED_SCHEMES"); ok && v != "" {
+		s.AllowedSchemes = commas(v)
+		wrong = func(format string, args ...any) { b.environment("PAPERLESS_WEBHOOKS_ALLOWED_SCHEMES", format, args...) }
+	}
+	if len(s.AllowedSchemes) == 0 {
+		wrong("it must hold http, https or both: with none nothing could be sent")
 	}
 	for i, scheme := range s.AllowedSchemes {
 		s.AllowedSchemes[i] = strings.ToLower(scheme)
 		if s.AllowedSchemes[i] != "http" && s.AllowedSchemes[i] != "https" {
-			t.errorf("allowed_schemes", "%q is not possible; there are http and https", scheme)
+			wrong("%q is not possible; there are http and https", scheme)
 		}
 	}
 	t.finish()
@@ -198,9 +224,15 @@ func (b *binder) environment(name, format string, args ...any) {
 	b.errors = append(b.errors, Problem{File: "environment", Key: name, Text: fmt.Sprintf(format, args...)})
 }
 
-// paperlessBool reads a truth value as IntelliDocs does.
-func paperlessBool(v string) bool {
-	return slices.Contains([]string{"yes", "y", "1", "t", "true"}, strings.ToLower(v))
+// paperlessBool reads a truth value as IntelliDocs does: whatever it does not know, "on"
+// included, is false there, which deserves a word.
+func (b *binder) paperlessBool(name, v string) bool {
+	v = strings.ToLower(v)
+	yes := slices.Contains([]string{"yes", "y", "1", "t", "true"}, v)
+	if !yes && !slices.Contains([]string{"no", "n", "0", "f", "false"}, v) {
+		b.warnings = append(b.warnings, Problem{File: "environment", Key: name, Text: fmt.Sprintf("%q counts as false, as it does for IntelliDocs; write true or false", v)})
+	}
+	return yes
 }
 
 func commas(v string) []string {
@@ -221,7 +253,7 @@ func (b *binder) admin(t *table, a *Admin) {
 		before := len(b.files)
 		if s, err := b.readSecret(a.TokenFile); err != nil {
 			t.errorf("token_file", "%v", err)
-		} else if len(s.text) < 16 {
+		} else if len(s.Reveal()) < 16 {
 			t.errorf("token_file", "the token must have at least 16 characters; 'openssl rand -hex 32' makes a good one")
 		}
 		a.TokenFile = b.files[max(before, len(b.files)-1)]

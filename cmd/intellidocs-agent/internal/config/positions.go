@@ -65,6 +65,25 @@ func scan(text string) *positions {
 	return p
 }
 
+// maxDepth bounds how deep values nest; the keys of agent.toml need three.
+const maxDepth = 32
+
+// maxDots bounds a dotted key, whose reading takes the square of its length.
+const maxDots = 10_000
+
+// tooDeep gives the line on which values nest deeper than maxDepth, 0 where none does. The
+// TOML library recurses without a bound, and a stack overflow cannot be recovered from.
+func tooDeep(text string) int {
+	depth, quote, n := 0, "", 0
+	for line := range strings.Lines(text) {
+		n++
+		if depth, quote = nesting(strings.TrimRight(line, "\r\n"), depth, quote); depth > maxDepth || strings.Count(line, ".") > maxDots {
+			return n
+		}
+	}
+	return 0
+}
+
 func cleanKey(key string) string {
 	parts := strings.Split(key, ".")
 	for i := range parts {
@@ -94,7 +113,9 @@ func nesting(line string, depth int, quote string) (int, string) {
 		case rest[0] == '#':
 			return depth, quote
 		case rest[0] == '[' || rest[0] == '{':
-			depth++
+			if depth++; depth > maxDepth {
+				return depth, quote
+			}
 		case rest[0] == ']' || rest[0] == '}':
 			depth--
 		}

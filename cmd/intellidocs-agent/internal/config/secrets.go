@@ -7,11 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
 // maxFile bounds what is read of a file that the configuration names.
 const maxFile = 64 << 10
+
+var envName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]{0,63}$`)
 
 // secret reads key, key_file or key_env; no more than one may be there. The second
 // result tells whether one was.
@@ -39,11 +42,16 @@ func (t *table) secret(key string) (Secret, bool) {
 	case env != "":
 		v, ok := t.b.env(env)
 		if !ok || v == "" {
-			t.errorf(key+"_env", "the environment has no %s", env)
+			// A secret pasted here by mistake must not be printed.
+			if envName.MatchString(env) {
+				t.errorf(key+"_env", "the environment has no %s", env)
+			} else {
+				t.errorf(key+"_env", "the environment has no such variable; the name of one belongs here, such as WEBHOOK_SECRET")
+			}
 		}
-		return Secret{v}, true
+		return NewSecret(v), true
 	}
-	return Secret{inline}, inline != ""
+	return NewSecret(inline), inline != ""
 }
 
 // readSecret reads a file that holds a secret. A name without a slash is looked for among
@@ -70,7 +78,7 @@ func (b *binder) readSecret(name string) (Secret, error) {
 		if text == "" {
 			return Secret{}, fmt.Errorf("%s is empty", path)
 		}
-		return Secret{text}, nil
+		return NewSecret(text), nil
 	}
 	return Secret{}, fmt.Errorf("there is no such file: tried %s", strings.Join(tried, ", "))
 }

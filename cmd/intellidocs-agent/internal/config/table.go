@@ -145,7 +145,12 @@ func (t *table) text(key, def string) string {
 	}
 	s, isString := v.(string)
 	if !isString {
-		t.errorf(key, "it must be a string in quotes, not %s", kindOf(v))
+		kind := kindOf(v)
+		switch v.(type) {
+		case int64, float64:
+			kind = "a number" // which may be a secret that lacks its quotes
+		}
+		t.errorf(key, "it must be a string in quotes, not %s", kind)
 		return def
 	}
 	return s

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -114,7 +115,7 @@ func (b *binder) target(t *table, w *Webhook) {
 	if !w.URL.Set() {
 		return // said already
 	}
-	u, err := url.Parse(strings.TrimSpace(w.URL.text))
+	u, err := url.Parse(strings.TrimSpace(w.URL.Reveal()))
 	switch {
 	// The parser's own error would print the URL, which may hold a secret.
 	case err != nil:
@@ -123,18 +124,28 @@ func (b *binder) target(t *table, w *Webhook) {
 		t.errorf("url", "it must begin with https:// or http://")
 	case u.Hostname() == "":
 		t.errorf("url", "it names no host")
+	case !validPort(u.Port()):
+		t.errorf("url", "its port must be from 1 to 65535")
 	case u.Fragment != "":
 		t.errorf("url", "a part after # is never sent; leave it out")
 	}
-	w.URL = Secret{strings.TrimSpace(w.URL.text)}
+	w.URL = NewSecret(strings.TrimSpace(w.URL.Reveal()))
+}
+
+func validPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
 }
 
 func (b *binder) headers(t *table, w *Webhook) {
 	h := t.sub("headers")
 	w.Headers = map[string]Secret{}
-	for name := range h.m {
-		value := h.text(name, "")
+	seen := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(h.m)) {
+		value, lower := h.text(name, ""), strings.ToLower(name)
 		switch {
+		case seen[lower] != "":
+			h.errorf(name, "this is the same header as %s", seen[lower])
 		case !httpguts.ValidHeaderFieldName(name):
 			h.errorf(name, "this is no name of a header")
 		case !httpguts.ValidHeaderFieldValue(value):
@@ -142,7 +153,7 @@ func (b *binder) headers(t *table, w *Webhook) {
 		case protected(name):
 			h.errorf(name, "this header is the agent's own and cannot be replaced")
 		default:
-			w.Headers[name] = Secret{value}
+			w.Headers[name], seen[lower] = NewSecret(value), name
 		}
 	}
 }
@@ -163,7 +174,7 @@ func protected(name string) bool {
 func (b *binder) secrets(t *table, w *Webhook) {
 	w.Secret, _ = t.secret("secret")
 	w.SigningKey, _ = t.secret("signing_key")
-	if w.SigningKey.Set() && !strings.HasPrefix(w.SigningKey.text, "whsk_") {
+	if w.SigningKey.Set() && !strings.HasPrefix(w.SigningKey.Reveal(), "whsk_") {
 		t.errorf("signing_key", "it must begin with whsk_")
 	}
 	for _, p := range t.list("previous_secrets") {
@@ -174,6 +185,13 @@ func (b *binder) secrets(t *table, w *Webhook) {
 		}
 		switch v, ok := p.take("expires"); v := v.(type) {
 		case time.Time:
+			switch v.Location().String() { // how the library marks what has no offset
+			case "date-local":
+				v = time.Date(v.Year(), v.Month(), v.Day(), 0, 0, 0, 0, time.UTC)
+			case "datetime-local", "time-local":
+				p.errorf("expires", "it must be a date, or a date and time with its offset, such as 2026-12-31T00:00:00Z")
+				v = time.Now()
+			}
 			if prev.Expires = v; v.Before(time.Now()) {
 				p.warnf("expires", "this secret has expired and signs no more; it can go")
 			}
