@@ -1,10 +1,8 @@
 package send
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -23,10 +21,11 @@ type TLS struct {
 
 // client is an HTTP client for one endpoint that follows changes of its certificate files.
 type client struct {
-	cfg    TLS
-	conns  int
-	policy *target.Policy
-	log    *slog.Logger
+	cfg      TLS
+	conns    int
+	resolver *net.Resolver
+	policy   *target.Policy
+	log      *slog.Logger
 
 	mu        sync.Mutex
 	transport *http.Transport
@@ -38,7 +37,7 @@ type client struct {
 const maxResponseHeader = 64 << 10
 
 func newClient(cfg *Config, policy *target.Policy, log *slog.Logger) (*client, error) {
-	c := &client{cfg: cfg.TLS, conns: cfg.Concurrency, policy: policy, log: log.With("webhook", cfg.Webhook)}
+	c := &client{cfg: cfg.TLS, conns: cfg.Concurrency, resolver: cfg.Resolver, policy: policy, log: log.With("webhook", cfg.Webhook)}
 	t, err := c.build()
 	if err != nil {
 		return nil, err
@@ -94,14 +93,14 @@ func (c *client) build() (*http.Transport, error) {
 			return nil, fmt.Errorf("tls.ca_file: %s has no certificate in PEM form", c.cfg.CAFile)
 		}
 	}
-	if c.cfg.CertFile != "" {
+	if c.cfg.CertFile != "" || c.cfg.KeyFile != "" {
 		cert, err := tls.LoadX509KeyPair(c.cfg.CertFile, c.cfg.KeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("tls.cert_file and tls.key_file: %w", err)
 		}
 		conf.Certificates = []tls.Certificate{cert}
 	}
-	dialer := &net.Dialer{KeepAlive: 30 * time.Second}
+	dialer := &net.Dialer{KeepAlive: 30 * time.Second, Resolver: c.resolver}
 	if !c.policy.Proxy {
 		dialer.Control = c.policy.Control
 	}
@@ -126,34 +125,4 @@ func (c *client) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.transport.CloseIdleConnections()
-}
-
-// Probe resolves the endpoint's name, connects, and, with https, shakes hands; it sends
-// nothing. It gives the address it reached.
-func (e *Endpoint) Probe(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
-	defer cancel()
-	if err := e.policy.CheckURL(e.url); err != nil {
-		return "", err
-	}
-	port := e.url.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[e.url.Scheme]
-	}
-	t := e.client.current()
-	conn, err := t.DialContext(ctx, "tcp", net.JoinHostPort(e.url.Hostname(), port))
-	if err != nil {
-		return "", errors.New(e.explain(err, phases{}))
-	}
-	defer conn.Close()
-	if e.url.Scheme == "https" {
-		conf := t.TLSClientConfig.Clone()
-		if conf.ServerName == "" {
-			conf.ServerName = e.url.Hostname()
-		}
-		if err := tls.Client(conn, conf).HandshakeContext(ctx); err != nil {
-			return conn.RemoteAddr().String(), errors.New(e.explain(err, phases{}))
-		}
-	}
-	return conn.RemoteAddr().String(), nil
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -37,6 +39,8 @@ type Config struct {
 	TLS         TLS
 	Render      Render // nil: the event as it is stored
 	Concurrency int    // connections at once; 0: no bound
+	// Resolver resolves names; nil: the system's. What it answers is judged like any other's.
+	Resolver *net.Resolver
 }
 
 // Endpoint sends to one webhook.
@@ -64,7 +68,15 @@ func New(cfg Config, policy target.Policy, log *slog.Logger) (*Endpoint, error) 
 		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) || Reserved(name) {
 			return nil, fmt.Errorf("webhook %q: the header %q cannot be set: it is the agent's own, or has characters that a header cannot have", cfg.Webhook, name)
 		}
+		if e.header.Get(name) != "" {
+			return nil, fmt.Errorf("webhook %q: the header %q is set twice", cfg.Webhook, name)
+		}
 		e.header.Set(name, value)
+	}
+	if u.User != nil && e.header.Get("Authorization") == "" {
+		password, _ := u.User.Password()
+		credentials := base64.StdEncoding.EncodeToString([]byte(u.User.Username() + ":" + password))
+		e.header.Set("Authorization", "Basic "+credentials)
 	}
 	if e.client, err = newClient(&cfg, &e.policy, log); err != nil {
 		return nil, fmt.Errorf("webhook %q: %w", cfg.Webhook, err)
@@ -73,13 +85,14 @@ func New(cfg Config, policy target.Policy, log *slog.Logger) (*Endpoint, error) 
 }
 
 // Reserved tells whether a header is the agent's own: what signatures, identity and the
-// protocol stand on.
+// protocol stand on. An underscore counts as a hyphen, since CGI and WSGI make the same
+// variable of both.
 func Reserved(name string) bool {
-	name = strings.ToLower(name)
+	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	return strings.HasPrefix(name, "x-intellidocs-") || strings.HasPrefix(name, "webhook-") || strings.HasPrefix(name, "proxy-") ||
 		slices.Contains([]string{
 			"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive",
-			"traceparent", "tracestate", "accept-encoding", "expect",
+			"traceparent", "tracestate", "accept-encoding", "expect", "idempotency-key", "x-idempotency-key",
 		}, name)
 }
 
@@ -121,6 +134,9 @@ func (e *Endpoint) request(ctx context.Context, m Message, at time.Time) (*http.
 	h["webhook-id"] = []string{m.EventID}
 	h["webhook-timestamp"] = []string{strconv.FormatInt(at.Unix(), 10)}
 	h["traceparent"] = []string{traceparent(m.TraceID)}
+	// Without a value it is not sent. It lets the transport try again at once where a kept
+	// connection turns out to have been closed: receivers tell repeats by webhook-id.
+	h["Idempotency-Key"] = nil
 	if sig := e.cfg.Signer.Body(body); sig != "" {
 		h[sign.HeaderIntelliDocs] = []string{sig}
 	}

@@ -1,7 +1,10 @@
 package send
 
 import (
+	"compress/flate"
+	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,8 +17,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"crypto/tls"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch/target"
 )
@@ -82,7 +83,7 @@ func (e *Endpoint) judge(r *Result, resp *http.Response, now time.Time, finish f
 	code := resp.StatusCode
 	said := fmt.Sprintf("HTTP %d %s", code, http.StatusText(code))
 	if r.Response != "" {
-		said += ": " + clip(r.Response, 200)
+		said += ": " + clip(strings.Join(strings.Fields(r.Response), " "), 200)
 	}
 	switch {
 	case code/100 == 2:
@@ -90,7 +91,10 @@ func (e *Endpoint) judge(r *Result, resp *http.Response, now time.Time, finish f
 	case code == http.StatusGone:
 		return finish(Gone, said+" (the endpoint says that it is gone for good)")
 	case code/100 == 3:
-		to := RedactURL(resp.Header.Get("Location"))
+		to := "another address"
+		if location := resp.Header.Get("Location"); location != "" {
+			to = clip(RedactURL(location), 300)
+		}
 		return finish(Retry, fmt.Sprintf("HTTP %d: a redirect to %s is not followed; put the final address into url", code, to))
 	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable:
 		r.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), now)
@@ -104,8 +108,8 @@ func (e *Endpoint) judge(r *Result, resp *http.Response, now time.Time, finish f
 // retryAfter reads seconds or an HTTP date (RFC 9110, 10.2.3), zero where it is neither.
 func retryAfter(v string, now time.Time) time.Time {
 	v = strings.TrimSpace(v)
-	if n, err := strconv.ParseInt(v, 10, 64); err == nil && n >= 0 {
-		return now.Add(time.Duration(min(n, int64(365*24*3600))) * time.Second)
+	if n, err := strconv.ParseUint(v, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return now.Add(time.Duration(min(n, 365*24*3600)) * time.Second)
 	}
 	if t, err := http.ParseTime(v); err == nil {
 		return t
@@ -122,7 +126,7 @@ func (e *Endpoint) failed(parent context.Context, r *Result, ph phases, err erro
 		return finish(Stopped, "stopped before the exchange ended")
 	case errors.As(err, &forbidden):
 		return finish(Dead, forbidden.Error())
-	case offline(err, e.url.Hostname()):
+	case offline(err, e.url.Hostname(), ph) && !connected():
 		return finish(Offline, "this machine has no network: "+e.explain(err, ph))
 	}
 	r.Outage = true
@@ -130,10 +134,19 @@ func (e *Endpoint) failed(parent context.Context, r *Result, ph phases, err erro
 }
 
 // readBody reads what may be read of a response. One that goes on beyond is cut off by
-// closing it, which is no failure.
+// closing it, which is no failure; nor is a compression that cannot be undone, since the
+// status has come whole.
 func readBody(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
-	return io.ReadAll(io.LimitReader(resp.Body, maxResponse))
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return nil, nil // its body is the connection itself, which no deadline bounds
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
+	var corrupt flate.CorruptInputError
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &corrupt) {
+		err = nil
+	}
+	return text, err
 }
 
 // keep is the beginning of a response as valid, printable text.
@@ -189,7 +202,7 @@ func (t *tracer) trace(at time.Time) *httptrace.ClientTrace {
 			t.note(func(p *phases) { p.remote = i.Conn.RemoteAddr().String() })
 		},
 		TLSHandshakeDone: func(tls.ConnectionState, error) { t.note(func(p *phases) { p.tls = time.Since(at) }) },
-		WroteRequest:     func(httptrace.WroteRequestInfo) { t.note(func(p *phases) { p.wrote = true }) },
+		WroteRequest:     func(i httptrace.WroteRequestInfo) { t.note(func(p *phases) { p.wrote = i.Err == nil }) },
 		GotFirstResponseByte: func() {
 			t.note(func(p *phases) { p.firstByte = time.Since(at) })
 		},
