@@ -22,7 +22,7 @@ func (e *Endpoint) explain(err error, ph phases) string {
 	var caErr x509.UnknownAuthorityError
 	var certErr x509.CertificateInvalidError
 	var recordErr tls.RecordHeaderError
-	var alert tls.AlertError
+	var op *net.OpError
 	switch {
 	case errors.Is(err, errTimeout), errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
 		return fmt.Sprintf("timed out after %s %s", e.cfg.Timeout, ph.waiting(host))
@@ -38,8 +38,8 @@ func (e *Endpoint) explain(err error, ph phases) string {
 		return fmt.Sprintf("TLS: the certificate of %s is not valid: %s", host, certErr.Error())
 	case errors.As(err, &recordErr):
 		return fmt.Sprintf("%s does not speak TLS on this port; is it http:// and not https://?", host)
-	case errors.As(err, &alert):
-		return fmt.Sprintf("TLS: %s ended the handshake: %s; if it wants a client certificate, set tls.cert_file and tls.key_file", host, strings.TrimPrefix(alert.Error(), "tls: "))
+	case errors.As(err, &op) && op.Op == "remote error": // a TLS alert
+		return fmt.Sprintf("TLS: %s ended the handshake: %s; if it wants a client certificate, set tls.cert_file and tls.key_file", host, strings.TrimPrefix(op.Err.Error(), "tls: "))
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("%s refused the connection; is the receiver running?", e.url.Host)
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -54,7 +54,6 @@ func (e *Endpoint) explain(err error, ph phases) string {
 	} else if strings.Contains(text, "HTTP") || strings.Contains(text, "http") || strings.Contains(text, "chunk") || strings.Contains(text, "MIME") {
 		return fmt.Sprintf("%s sent an answer that cannot be read: %s", e.url.Host, clip(text, 300))
 	}
-	var op *net.OpError
 	if errors.As(err, &op) && op.Err != nil {
 		return fmt.Sprintf("%s: %v", op.Op, op.Err)
 	}

@@ -16,6 +16,7 @@ func offline(err error, host string, ph phases) bool {
 	}
 	var dns *net.DNSError
 	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.ENETDOWN) || errors.Is(err, syscall.EHOSTUNREACH) ||
+		errors.Is(err, syscall.EADDRNOTAVAIL) ||
 		errors.As(err, &dns) && !dns.IsNotFound ||
 		ph.remote == "" && (errors.Is(err, errTimeout) || errors.Is(err, context.DeadlineExceeded))
 }
