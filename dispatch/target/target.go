@@ -78,26 +78,17 @@ func (p *Policy) checkPort(port int) error {
 	return nil
 }
 
-// CheckAddr judges an address and every IPv4 address within it.
+// CheckAddr judges an address and every IPv4 address within it. To allow a NAT64 prefix
+// in allowed_cidrs does not allow the private networks behind it.
 func (p *Policy) CheckAddr(addr netip.Addr) error {
-	addr = addr.WithZone("")
-	if within(addr.Unmap(), p.AllowedCIDRs) || within(addr, p.AllowedCIDRs) {
-		return nil
-	}
-	all := append([]netip.Addr{addr}, embedded(addr)...)
-	for _, a := range all {
-		if within(a, metadata) {
+	// A mapped address is dialled as the IPv4 address it maps.
+	addr = addr.WithZone("").Unmap()
+	for _, a := range append([]netip.Addr{addr}, embedded(addr)...) {
+		switch {
+		case within(a, p.AllowedCIDRs):
+		case within(a, metadata):
 			return &Forbidden{addr.String(), "it hands out a cloud's credentials; [security] allowed_cidrs would have to name it"}
-		}
-	}
-	if p.AllowInternal {
-		return nil
-	}
-	if addr.Is4In6() {
-		all = all[1:] // it is dialled as the IPv4 address it maps
-	}
-	for _, a := range all {
-		if !a.IsValid() || within(a, internal) {
+		case !p.AllowInternal && (!a.IsValid() || within(a, internal)):
 			return &Forbidden{addr.String(), "it is not a public address; set [security] allow_internal_requests, or name its network in allowed_cidrs"}
 		}
 	}
