@@ -104,8 +104,7 @@ func (e *Endpoint) Close() { e.client.close() }
 
 // Send makes one attempt. It ends when ctx does, with Stopped.
 func (e *Endpoint) Send(ctx context.Context, m Message) Result {
-	r, _ := e.Exchange(ctx, m)
-	return r
+	return e.exchange(ctx, m, nil)
 }
 
 // request makes the request of an attempt at a moment.

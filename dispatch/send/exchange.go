@@ -4,7 +4,6 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -33,76 +31,78 @@ type Transcript struct {
 	Request, Response string
 }
 
-// phases are how far an attempt got.
-type phases struct {
-	dns, connect, tls, firstByte time.Duration
-	remote                       string
-	wrote                        bool
-}
-
 // Exchange makes one attempt and tells it as it went over the wire.
 func (e *Endpoint) Exchange(parent context.Context, m Message) (Result, Transcript) {
-	at := time.Now()
-	r := Result{At: at, URL: e.safe}
 	var tr Transcript
-	finish := func(class Class, text string) (Result, Transcript) {
-		r.Class, r.Error, r.Took = class, text, time.Since(at)
-		return r, tr
-	}
+	r := e.exchange(parent, m, &tr)
+	return r, tr
+}
+
+// exchange makes one attempt, and tells it in tr where that is not nil.
+func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (r Result) {
+	r = Result{At: time.Now(), URL: e.safe}
+	defer func() { r.Took = time.Since(r.At) }()
 	if err := e.policy.CheckURL(e.url); err != nil {
-		return finish(Dead, err.Error())
+		r.Class, r.Error = Dead, err.Error()
+		return r
 	}
-	ctx, cancel := context.WithDeadlineCause(parent, at.Add(e.cfg.Timeout), errTimeout)
+	ctx, cancel := context.WithDeadlineCause(parent, r.At.Add(e.cfg.Timeout), errTimeout)
 	defer cancel()
 	var t tracer
-	req, body, err := e.request(httptrace.WithClientTrace(ctx, t.trace(at)), m, at)
+	req, body, err := e.request(httptrace.WithClientTrace(ctx, t.trace(r.At)), m, r.At)
 	if err != nil {
-		return finish(Dead, err.Error())
+		r.Class, r.Error = Dead, err.Error()
+		return r
 	}
-	tr.Request = e.transcribe(req, body)
+	if tr != nil {
+		tr.Request = e.transcribe(req, body)
+	}
 	// RoundTrip and not a Client: redirects are not followed, cookies not kept.
 	resp, err := e.client.current().RoundTrip(req)
 	if err != nil {
-		return e.failed(parent, &r, t.now(), err, finish)
+		e.failed(parent, &r, t.now(), err)
+		return r
 	}
-	text, bodyErr := readBody(resp)
-	ph := t.now()
-	ph.copy(&r)
+	text, err := readBody(resp)
 	r.Status, r.Response = resp.StatusCode, keep(text)
-	tr.Response = fmt.Sprintf("%s %s\n%s\n%s", resp.Proto, resp.Status, headerLines(resp.Header, nil), r.Response)
-	if bodyErr != nil {
-		return e.failed(parent, &r, ph, bodyErr, finish)
+	if tr != nil {
+		tr.Response = fmt.Sprintf("%s %s\n%s\n%s", resp.Proto, resp.Status, headerLines(resp.Header, nil), r.Response)
 	}
-	return e.judge(&r, resp, at, finish)
+	if err != nil {
+		e.failed(parent, &r, t.now(), err)
+		return r
+	}
+	t.now().copy(&r)
+	judge(&r, resp.Header)
+	return r
 }
 
 var errTimeout = errors.New("timed out")
 
 // judge says what a status means.
-func (e *Endpoint) judge(r *Result, resp *http.Response, now time.Time, finish func(Class, string) (Result, Transcript)) (Result, Transcript) {
-	code := resp.StatusCode
-	said := fmt.Sprintf("HTTP %d %s", code, http.StatusText(code))
+func judge(r *Result, header http.Header) {
+	said := fmt.Sprintf("HTTP %d %s", r.Status, http.StatusText(r.Status))
 	if r.Response != "" {
 		said += ": " + clip(strings.Join(strings.Fields(r.Response), " "), 200)
 	}
+	r.Class, r.Error = Retry, said
 	switch {
-	case code/100 == 2:
-		return finish(Delivered, "")
-	case code == http.StatusGone:
-		return finish(Gone, said+" (the endpoint says that it is gone for good)")
-	case code/100 == 3:
+	case r.Status/100 == 2:
+		r.Class, r.Error = Delivered, ""
+	case r.Status == http.StatusGone:
+		r.Class, r.Error = Gone, said+" (the endpoint says that it is gone for good)"
+	case r.Status/100 == 3:
 		to := "another address"
-		if location := resp.Header.Get("Location"); location != "" {
+		if location := header.Get("Location"); location != "" {
 			to = clip(RedactURL(location), 300)
 		}
-		return finish(Retry, fmt.Sprintf("HTTP %d: a redirect to %s is not followed; put the final address into url", code, to))
-	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable:
-		r.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), now)
+		r.Error = fmt.Sprintf("HTTP %d: a redirect to %s is not followed; put the final address into url", r.Status, to)
+	case r.Status == http.StatusTooManyRequests || r.Status == http.StatusServiceUnavailable:
+		r.RetryAfter = retryAfter(header.Get("Retry-After"), r.At)
 		r.Outage = true
-	case code >= 500:
+	case r.Status >= 500:
 		r.Outage = true
 	}
-	return finish(Retry, said)
 }
 
 // retryAfter reads seconds or an HTTP date (RFC 9110, 10.2.3), zero where it is neither.
@@ -118,19 +118,19 @@ func retryAfter(v string, now time.Time) time.Time {
 }
 
 // failed says what an exchange without a whole response means.
-func (e *Endpoint) failed(parent context.Context, r *Result, ph phases, err error, finish func(Class, string) (Result, Transcript)) (Result, Transcript) {
+func (e *Endpoint) failed(parent context.Context, r *Result, ph phases, err error) {
 	ph.copy(r)
 	var forbidden *target.Forbidden
 	switch {
 	case parent.Err() != nil:
-		return finish(Stopped, "stopped before the exchange ended")
+		r.Class, r.Error = Stopped, "stopped before the exchange ended"
 	case errors.As(err, &forbidden):
-		return finish(Dead, forbidden.Error())
+		r.Class, r.Error = Dead, forbidden.Error()
 	case offline(err, e.url.Hostname(), ph) && !connected():
-		return finish(Offline, "this machine has no network: "+e.explain(err, ph))
+		r.Class, r.Error = Offline, "this machine has no network: "+e.explain(err, ph)
+	default:
+		r.Class, r.Error, r.Outage = Retry, e.explain(err, ph), true
 	}
-	r.Outage = true
-	return finish(Retry, e.explain(err, ph))
 }
 
 // readBody reads what may be read of a response. One that goes on beyond is cut off by
@@ -170,47 +170,6 @@ func clip(s string, runes int) string {
 		n++
 	}
 	return s
-}
-
-// tracer notes the phases. The transport may still call it after the exchange has ended.
-type tracer struct {
-	mu sync.Mutex
-	p  phases
-}
-
-func (t *tracer) now() phases {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.p
-}
-
-func (t *tracer) note(f func(p *phases)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	f(&t.p)
-}
-
-func (t *tracer) trace(at time.Time) *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		DNSDone: func(httptrace.DNSDoneInfo) { t.note(func(p *phases) { p.dns = time.Since(at) }) },
-		ConnectDone: func(_, addr string, err error) {
-			if err == nil {
-				t.note(func(p *phases) { p.remote, p.connect = addr, time.Since(at) })
-			}
-		},
-		GotConn: func(i httptrace.GotConnInfo) {
-			t.note(func(p *phases) { p.remote = i.Conn.RemoteAddr().String() })
-		},
-		TLSHandshakeDone: func(tls.ConnectionState, error) { t.note(func(p *phases) { p.tls = time.Since(at) }) },
-		WroteRequest:     func(i httptrace.WroteRequestInfo) { t.note(func(p *phases) { p.wrote = i.Err == nil }) },
-		GotFirstResponseByte: func() {
-			t.note(func(p *phases) { p.firstByte = time.Since(at) })
-		},
-	}
-}
-
-func (p phases) copy(r *Result) {
-	r.Remote, r.DNS, r.Connect, r.TLS, r.FirstByte = p.remote, p.dns, p.connect, p.tls, p.firstByte
 }
 
 // transcribe prints a request with secrets masked: the webhook's own headers may hold

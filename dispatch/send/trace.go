@@ -1,0 +1,56 @@
+package send
+
+import (
+	"crypto/tls"
+	"net/http/httptrace"
+	"sync"
+	"time"
+)
+
+// phases are how far an attempt got.
+type phases struct {
+	dns, connect, tls, firstByte time.Duration
+	remote                       string
+	wrote                        bool
+}
+
+// tracer notes the phases. The transport may still call it after the exchange has ended.
+type tracer struct {
+	mu sync.Mutex
+	p  phases
+}
+
+func (t *tracer) now() phases {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.p
+}
+
+func (t *tracer) note(f func(p *phases)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f(&t.p)
+}
+
+func (t *tracer) trace(at time.Time) *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		DNSDone: func(httptrace.DNSDoneInfo) { t.note(func(p *phases) { p.dns = time.Since(at) }) },
+		ConnectDone: func(_, addr string, err error) {
+			if err == nil {
+				t.note(func(p *phases) { p.remote, p.connect = addr, time.Since(at) })
+			}
+		},
+		GotConn: func(i httptrace.GotConnInfo) {
+			t.note(func(p *phases) { p.remote = i.Conn.RemoteAddr().String() })
+		},
+		TLSHandshakeDone: func(tls.ConnectionState, error) { t.note(func(p *phases) { p.tls = time.Since(at) }) },
+		WroteRequest:     func(i httptrace.WroteRequestInfo) { t.note(func(p *phases) { p.wrote = i.Err == nil }) },
+		GotFirstResponseByte: func() {
+			t.note(func(p *phases) { p.firstByte = time.Since(at) })
+		},
+	}
+}
+
+func (p phases) copy(r *Result) {
+	r.Remote, r.DNS, r.Connect, r.TLS, r.FirstByte = p.remote, p.dns, p.connect, p.tls, p.firstByte
+}
