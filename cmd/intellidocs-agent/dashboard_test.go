@@ -1,0 +1,348 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/receiver"
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// browser is a page of Debian's Chromium, and what it complained of or asked others for.
+type browser struct {
+	t    testing.TB
+	ctx  context.Context
+	addr string
+
+	mu      sync.Mutex
+	faults  []string
+	foreign []string
+}
+
+func newBrowser(t testing.TB, addr string) *browser {
+	t.Helper()
+	bin, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("needs Chromium (apt-get install chromium)")
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(bin), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 1000),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-background-networking", true))
+	alloc, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
+	t.Cleanup(cancel)
+	b := &browser{t: t, addr: addr}
+	ctx, cancelPage := chromedp.NewContext(alloc, chromedp.WithListener(b.event))
+	t.Cleanup(cancelPage)
+	b.ctx = ctx
+	// The first run starts the browser and must not have a deadline, see chromedp.Run.
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	b.do(chromedp.Navigate("http://" + addr + "/"))
+	b.until("the page to be live", `document.body.dataset.live === 'true'`)
+	return b
+}
+
+func (b *browser) event(ev any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch ev := ev.(type) {
+	case *runtime.EventExceptionThrown:
+		b.faults = append(b.faults, fmt.Sprintf("%+v", ev.ExceptionDetails))
+	case *runtime.EventConsoleAPICalled:
+		b.faults = append(b.faults, fmt.Sprint(ev.Type, ev.Args))
+	case *log.EventEntryAdded:
+		if ev.Entry.Level != log.EntryLevelVerbose {
+			b.faults = append(b.faults, ev.Entry.Text)
+		}
+	case *network.EventRequestWillBeSent:
+		if u := ev.Request.URL; !strings.HasPrefix(u, "http://"+b.addr+"/") && !strings.HasPrefix(u, "data:") {
+			b.foreign = append(b.foreign, u)
+		}
+	}
+}
+
+func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 60*time.Second)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		b.shot("failed")
+		b.t.Fatal(err)
+	}
+}
+
+// eval gives a JavaScript expression's value.
+func eval[T any](b *browser, js string) T {
+	b.t.Helper()
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](js))
+	if err != nil {
+		b.t.Fatalf("%s: %v", js, err)
+	}
+	return v
+}
+
+func (b *browser) until(what, js string) {
+	b.t.Helper()
+	deadline := time.Now().Add(40 * time.Second)
+	for !eval[bool](b, "!!("+js+")") {
+		if time.Now().After(deadline) {
+			b.shot("failed")
+			b.t.Fatalf("waited for %s: %s\nfaults: %v", what, js, b.faults)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// click clicks what a selector finds, as a person would.
+func (b *browser) click(selector string) {
+	b.t.Helper()
+	b.do(chromedp.ScrollIntoView(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
+}
+
+// shot keeps a screenshot for people to look at.
+func (b *browser) shot(name string) {
+	dir := os.Getenv("CI_ARTEFACTS")
+	if dir == "" {
+		return
+	}
+	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "dashboard-"+name+".png"), png, 0o644)
+	}
+	if err != nil {
+		b.t.Logf("screenshot %s: %v", name, err)
+	}
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// listening makes the rig's agent serve the dashboard.
+func (r *rig) listening() string {
+	r.t.Helper()
+	addr := freePort(r.t)
+	data, err := os.ReadFile(r.toml)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	text := strings.Replace(string(data), `listen = ""`, fmt.Sprintf("listen = %q", addr), 1)
+	if err := os.WriteFile(r.toml, []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	return addr
+}
+
+func (r *rig) answering(addr string) {
+	r.t.Helper()
+	r.until("the agent to answer", 30*time.Second, func() bool {
+		resp, err := http.Get("http://" + addr + "/healthz")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == 200
+	})
+}
+
+const hostile = `<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script> \u202eright to left \u0634\u0643\u0631\u0627`
+
+func TestDashboard_EveryControlDoesWhatItSays(t *testing.T) {
+	_, failing := newRecorder(t, receiver.Options{Status: 500})
+	r := newRig(t, fmt.Sprintf("[[webhook]]\nname = \"failing\"\nurl = %q\nsecret = %q\nmax_retries = 0\nbreaker_failures = 0\n", failing, testSecret))
+	addr := r.listening()
+	r.start()
+	r.answering(addr)
+	b := newBrowser(t, addr)
+	b.until("the empty state", `document.querySelector('#rows').innerText.includes('No deliveries yet') && document.querySelector('#rejected').innerText.includes('None')`)
+	b.shot("empty")
+
+	r.append(eventLine(1), eventLine(2),
+		`[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] {"event_type":"`+hostile+`","timestamp":"2025-11-14T15:00:00Z","text":"`+hostile+strings.Repeat("long", 3000)+`"}`,
+		`[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] {"event_type":"broken `+hostile+`", `)
+	b.until("the deliveries", `document.querySelectorAll('#rows tbody tr[data-id]').length === 6`)
+	b.until("the failures", `document.querySelector('[data-webhook=failing]').innerText.includes('retrying')`)
+	b.until("the rejected record", `document.querySelector('#rejected details')`)
+	b.until("the feed", `document.querySelectorAll('#events li time').length === 3`)
+	b.click("#rejected summary")
+	b.until("the offending text", `document.querySelector('#rejected pre').innerText.includes('broken <img')`)
+	b.shot("live")
+
+	// Filters and search.
+	b.do(chromedp.SetValue(chromedp.CSS("#filter [name=status]"), "failed"), chromedp.Click(chromedp.CSS("#filter [type=submit]")))
+	b.until("the failed ones", `document.querySelectorAll('#rows tbody tr[data-id]').length === 3`)
+	b.do(chromedp.SendKeys(chromedp.CSS("#filter [name=q]"), `"n": 2,`))
+	b.click("#filter [type=submit]")
+	b.until("the one searched for", `document.querySelectorAll('#rows tbody tr[data-id]').length === 1`)
+
+	// One delivery whole, and its replay.
+	b.click("#rows tbody tr[data-id] button.link")
+	b.until("its story", `document.querySelector('#detail').open && document.querySelector('#detail-body').innerText.includes('HTTP 500') && document.querySelector('#detail-body > pre').innerText.includes('"n": 2')`)
+	b.shot("delivery")
+	b.click("#detail-body .actions button")
+	b.until("the replay's word", `document.querySelector('#toast').innerText.includes('Queued again')`)
+	r.until("the replay", 20*time.Second, func() bool {
+		rows := r.rows("--webhook", "failing", "--search", `"n": 2,`)
+		return len(rows) == 1 && rows[0].Attempts == 2
+	})
+
+	// Replay of all that match, with a question first.
+	eval[string](b, `document.querySelector('#filter [name=q]').value = ''`)
+	b.click("#replay-all")
+	b.until("the question", `document.querySelector('#confirm').open && document.querySelector('#confirm-text').innerText.includes('3 deliveries')`)
+	b.click("#confirm button[value=yes]")
+	b.until("the replays' word", `document.querySelector('#toast').innerText.includes('3 deliveries queued again')`)
+
+	// Pause, resume, test.
+	b.click(`button[aria-label="Pause main"]`)
+	b.until("the question", `document.querySelector('#confirm').open`)
+	b.click("#confirm button[value=yes]")
+	b.until("the pause", `document.querySelector('[data-webhook=main] .pill').innerText === 'paused'`)
+	b.shot("paused")
+	b.click(`button[aria-label="Resume main"]`)
+	b.until("the resumption", `document.querySelector('[data-webhook=main] .pill').innerText === 'healthy'`)
+	b.click(`button[aria-label="Test main"]`)
+	b.until("the test", `document.querySelector('#detail').open && document.querySelector('#detail-body').innerText.includes('X-IntelliDocs-Event: scan_completed')`)
+	b.click("#detail form button")
+	b.click(`button[aria-label="Show failing"]`)
+	b.until("the webhook's own", `document.querySelector('#filter [name=webhook]').value === 'failing'`)
+
+	// Everything can be reached and named without a mouse or eyes.
+	if unnamed := eval[[]string](b, `[...document.querySelectorAll('button, input, select')].filter((e) => !(e.innerText || e.getAttribute('aria-label') || e.labels?.length)).map((e) => e.outerHTML)`); len(unnamed) > 0 {
+		t.Errorf("controls without a name: %v", unnamed)
+	}
+	b.do(chromedp.EmulateViewport(390, 844))
+	if wide := eval[int](b, `document.documentElement.scrollWidth`); wide > 390 {
+		t.Errorf("on a phone the page is %d pixels wide: %v", wide, eval[[]string](b, `[...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > 391).slice(0, 5).map((e) => e.outerHTML.slice(0, 150))`))
+	}
+	b.shot("phone")
+	b.do(chromedp.EmulateViewport(1280, 1000))
+	dark := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}}
+	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, dark); err != nil {
+		t.Fatal(err)
+	}
+	b.shot("dark")
+
+	if title := eval[string](b, `document.title`); title != "intellidocs-agent" {
+		t.Errorf("a payload ran as a script: the title is %q", title)
+	}
+	b.mu.Lock()
+	if len(b.faults) > 0 || len(b.foreign) > 0 {
+		t.Errorf("faults %v, requests elsewhere %v", b.faults, b.foreign)
+	}
+	b.mu.Unlock()
+
+	// An agent that goes away and comes back.
+	r.kill(syscall.SIGKILL)
+	b.until("the word that it is gone", `document.querySelector('#banners').innerText.includes('does not answer')`)
+	b.shot("gone")
+	r.start()
+	b.until("its return", `document.body.dataset.live === 'true' && !document.querySelector('#banners').innerText.includes('does not answer')`)
+
+	// A clean stop is not held up by an open dashboard.
+	begun := time.Now()
+	r.kill(syscall.SIGTERM)
+	if took := time.Since(begun); took > 9*time.Second {
+		t.Errorf("with a dashboard open the agent took %s to stop", took)
+	}
+}
+
+func TestDashboard_ALargeHistoryIsShownAtOnce(t *testing.T) {
+	n := 5_000
+	if soak() {
+		n = 100_000
+	}
+	r := newRig(t, "")
+	q, err := queue.Open(t.Context(), queue.Options{Dir: filepath.Join(r.dir, "state"), DedupWindow: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; at < n; at += 500 {
+		var events []queue.NewEvent
+		for i := at; i < at+500; i++ {
+			events = append(events, queue.NewEvent{
+				Event:    queue.Event{ID: fmt.Sprintf("evt_%032x", i), Type: "scan_completed", TraceID: fmt.Sprintf("%032x", i+1), ReadAt: time.Now(), Body: fmt.Appendf(nil, `{"n": %d}`, i)},
+				Webhooks: []string{"gone"},
+			})
+		}
+		if _, err := q.Commit(t.Context(), queue.Batch{Events: events}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	addr := r.listening()
+	r.start()
+	r.answering(addr)
+	b := newBrowser(t, addr)
+	b.until("the newest", `document.querySelectorAll('#rows tbody tr[data-id]').length === 50`)
+	b.until("the parked webhook", `document.querySelector('[data-webhook=gone]').innerText.includes('removed')`)
+	b.click("#more")
+	b.until("more", `document.querySelectorAll('#rows tbody tr[data-id]').length === 100`)
+	if text := eval[string](b, `document.querySelector('#overall').innerText.replace(/\D/g, '')`); !strings.HasPrefix(text, fmt.Sprint(n)) {
+		t.Errorf("it says %s", text)
+	}
+	b.do(chromedp.SendKeys(chromedp.CSS("#filter [name=q]"), fmt.Sprintf(`"n": %d}`, n-7)))
+	b.click("#filter [type=submit]")
+	b.until("the one searched for", `document.querySelectorAll('#rows tbody tr[data-id]').length === 1`)
+	b.shot("large")
+}
+
+func TestDashboard_AsksForTheTokenWhereOneIsSet(t *testing.T) {
+	r := newRig(t, "")
+	const token = "a-token-of-enough-characters"
+	if err := os.WriteFile(filepath.Join(r.dir, "token"), []byte(token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	addr := r.listening()
+	data, err := os.ReadFile(r.toml)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(data), "[admin]\n", fmt.Sprintf("[admin]\ntoken_file = %q\n", filepath.Join(r.dir, "token")), 1)
+	if err := os.WriteFile(r.toml, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	r.answering(addr)
+	b := newBrowser(t, addr)
+	b.click(`button[aria-label="Test main"]`)
+	b.until("the question for the token", `document.querySelector('#token').open`)
+	b.do(chromedp.SendKeys(chromedp.CSS("#token-value"), token))
+	b.click("#token-form button")
+	b.until("the test", `document.querySelector('#detail').open && document.querySelector('#detail-body').innerText.includes('delivered')`)
+	var st map[string]any
+	resp, err := http.Post("http://"+addr+"/api/v1/webhooks/main/pause", "application/json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 401 || json.NewDecoder(resp.Body).Decode(&st) != nil {
+		t.Errorf("without the token: %s %v", resp.Status, st)
+	}
+}
