@@ -1,69 +1,149 @@
 package format
 
 import (
-	"strconv"
 	"strings"
 	"time"
 )
 
-// discord is a message with one embed that mentions nobody. Limits: title 256, description
-// 4,096, 25 fields of 256 and 1,024, 6,000 characters in all
+// Discord's published limits for an embed, in characters
 // (https://discord.com/developers/docs/resources/message#embed-object-embed-limits).
-func discord(s *summary) any {
-	embed := map[string]any{"title": discordText(s.title, 256), "color": map[tone]int{neutral: 0x5865F2, good: 0x2E7D32, attention: 0xE65100}[s.tone]}
-	budget := 5800 - utf16Len(s.title)
-	parts := []string{}
-	if s.text != "" {
-		parts = append(parts, discordText(s.text, 1800))
-	}
-	if len(s.list) > 0 {
-		lines := make([]string, 0, len(s.list)+1)
-		for _, item := range s.list {
-			lines = append(lines, "- "+discordText(item, 180))
-		}
-		parts = append(parts, strings.Join(append(lines, andMore(s.more)...), "\n"))
-	}
-	if s.todo != "" {
-		parts = append(parts, "**"+discordText(s.todo, 250)+"**")
-	}
-	if description := strings.Join(parts, "\n\n"); description != "" {
-		embed["description"] = description
-		budget -= utf16Len(description)
-	}
-	fields := []any{}
-	for _, f := range s.facts {
-		name, value := discordText(f.name, 256), discordText(f.value, 500)
-		if budget -= utf16Len(name) + utf16Len(value); budget < 0 {
-			break
-		}
-		fields = append(fields, map[string]any{"name": name, "value": value, "inline": true})
-	}
-	if len(fields) > 0 {
-		embed["fields"] = fields
-	}
-	// An odd timestamp would make Discord refuse the message.
-	if t, err := time.Parse(time.RFC3339Nano, s.when); err == nil {
-		embed["timestamp"] = t.UTC().Format(time.RFC3339)
-	}
-	return map[string]any{"embeds": []any{embed}, "allowed_mentions": map[string]any{"parse": []string{}}}
-}
-
-var discordEscaper = strings.NewReplacer(
-	`\`, `\\`, "*", `\*`, "_", `\_`, "~", `\~`, "`", "\\`", "|", `\|`, ">", `\>`, "[", `\[`, "]", `\]`, "(", `\(`, ")", `\)`,
-	"#", `\#`, "-", `\-`, "@", "@\u200b", "<", `\<`, ":", `\:`,
+const (
+	discordTitle       = 256
+	discordDescription = 4096
+	discordFields      = 25
+	discordName        = 256
+	discordValue       = 1024
+	discordTotal       = 6000
 )
 
-func discordText(s string, most int) string { return escaped(discordEscaper, s, most) }
-
-// escaped escapes and bounds; what escaping makes longer is cut before it.
-func escaped(r *strings.Replacer, s string, most int) string {
-	for {
-		out := r.Replace(s)
-		if utf16Len(out) <= most {
-			return out
-		}
-		s = clip(s, utf16Len(s)*9/10)
-	}
+type discordMessage struct {
+	Embeds []discordEmbed `json:"embeds"`
+	// AllowedMentions with an empty list lets nothing in the message notify anybody
+	// (https://discord.com/developers/docs/resources/message#allowed-mentions-object).
+	AllowedMentions struct {
+		Parse []string `json:"parse"`
+	} `json:"allowed_mentions"`
 }
 
-func itoa(n int) string { return strconv.Itoa(n) }
+type discordEmbed struct {
+	Title       string         `json:"title"`
+	Description string         `json:"description,omitempty"`
+	Color       int            `json:"color"`
+	Fields      []discordField `json:"fields,omitempty"`
+	Footer      struct {
+		Text string `json:"text"`
+	} `json:"footer"`
+	Timestamp string `json:"timestamp,omitempty"`
+}
+
+type discordField struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Inline bool   `json:"inline"`
+}
+
+// discord is a message with one embed, which mentions nobody.
+func discord(s *summary) ([]byte, error) {
+	e := discordEmbed{Title: escape(s.title, discordTitle, discordEscape)}
+	switch s.tone {
+	case attention:
+		e.Color = 0xE67E22
+	case good:
+		e.Color = 0x2ECC71
+	default:
+		e.Color = 0x3498DB
+	}
+	e.Footer.Text = s.footer() // plain text: Discord knows no markup here
+	// Discord refuses a message for an odd timestamp.
+	if y := s.when.Year(); !s.when.IsZero() && y >= 1970 && y < 3000 {
+		e.Timestamp = s.when.Format(time.RFC3339)
+	}
+	left := discordTotal - utf16Len(e.Title) - utf16Len(e.Footer.Text)
+	e.Description = discordBody(s, min(left, discordDescription))
+	left -= utf16Len(e.Description)
+	for _, f := range s.facts[:min(len(s.facts), discordFields)] {
+		name := escape(f.name, discordName, discordEscape)
+		value := escape(f.value, min(discordValue, left-utf16Len(name)), discordEscape)
+		if value == "" {
+			break
+		}
+		left -= utf16Len(name) + utf16Len(value)
+		e.Fields = append(e.Fields, discordField{name, value, true})
+	}
+	m := discordMessage{Embeds: []discordEmbed{e}}
+	m.AllowedMentions.Parse = []string{}
+	return encode(m)
+}
+
+// discordBody puts what is asked of the reader last and yet never cuts it off: its room
+// is set aside before the others take theirs.
+func discordBody(s *summary, most int) string {
+	todo := ""
+	if s.todo != "" {
+		todo = "**" + escape(s.todo, 400, discordEscape) + "**"
+	}
+	most -= utf16Len(todo) + 8 // the line breaks between the parts
+	text := escape(s.text, min(most, 1200), discordEscape)
+	most -= utf16Len(text)
+	why := discordQuote(s.reason, most/2)
+	list := discordList(s, most-utf16Len(why))
+	var parts []string
+	for _, p := range []string{text, why, list, todo} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	return strings.Join(parts, "\n\n")
+}
+
+func discordQuote(lines []string, most int) string {
+	var out []string
+	for _, line := range lines {
+		line = "> " + escape(line, most-3, discordEscape)
+		if most -= utf16Len(line) + 1; most < 0 {
+			break
+		}
+		out = append(out, line)
+	}
+	return strings.Join(out, "\n")
+}
+
+func discordList(s *summary, most int) string {
+	var out []string
+	most -= 60 // the line that says how many more there are
+	for _, d := range s.list {
+		line := "- **" + escape(d.title, 2*maxDocument, discordEscape) + "**"
+		if d.details != "" {
+			line += " " + escape(d.details, 4*maxName, discordEscape)
+		}
+		if most -= utf16Len(line) + 1; most < 0 {
+			break
+		}
+		out = append(out, line)
+	}
+	if r := s.remainder(len(out)); r != "" {
+		out = append(out, r)
+	}
+	return strings.Join(out, "\n")
+}
+
+// discordEscape puts a backslash before what means something in Discord's Markdown (at the
+// start of a line only: lists and headings) and in an address that would become a link,
+// and parts @ from the name behind it (https://discord.com/developers/docs/reference#message-formatting).
+func discordEscape(prev, r, next rune) string {
+	switch r {
+	case '\\', '*', '_', '~', '`', '|', '<', '>', '[', ']':
+		return `\` + string(r)
+	case '-', '#':
+		if prev == 0 {
+			return `\` + string(r)
+		}
+	case ':':
+		if next == '/' {
+			return `\:`
+		}
+	case '@':
+		return "@\u200b"
+	}
+	return string(r)
+}

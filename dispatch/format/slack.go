@@ -1,69 +1,128 @@
 package format
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
-// slack is a message of Block Kit with a plain-text fallback for notifications. Limits:
-// 50 blocks a message, 150 characters in a header, 3,000 in a section's text, 10 fields
-// of 2,000 (https://docs.slack.dev/reference/block-kit/blocks).
-func slack(s *summary) any {
-	mrkdwn := func(text string) map[string]any { return map[string]any{"type": "mrkdwn", "text": text} }
-	plain := func(text string) map[string]any {
-		return map[string]any{"type": "plain_text", "text": text, "emoji": false}
-	}
-	blocks := []any{map[string]any{"type": "header", "text": plain(clip(s.title, 150))}}
-	section := func(text string) {
-		blocks = append(blocks, map[string]any{"type": "section", "text": mrkdwn(text)})
-	}
+// Slack's published limits: 50 blocks a message, 150 characters in a header, 3,000 in a
+// section's text, 10 fields of 2,000 (https://docs.slack.dev/reference/block-kit/blocks
+// and its pages on header, section and context); a text that is cut after 40,000, and
+// best kept under 4,000 (https://docs.slack.dev/reference/methods/chat.postMessage).
+const (
+	slackHeader  = 150
+	slackSection = 3000
+	slackField   = 2000
+	slackFields  = 10
+	slackShort   = 3000
+)
+
+type slackText struct {
+	Type  string `json:"type"`
+	Text  string `json:"text"`
+	Emoji *bool  `json:"emoji,omitempty"`
+	// Verbatim leaves web addresses and names in a mrkdwn text without links.
+	Verbatim bool `json:"verbatim,omitempty"`
+}
+
+type slackBlock struct {
+	Type     string      `json:"type"`
+	Text     *slackText  `json:"text,omitempty"`
+	Fields   []slackText `json:"fields,omitempty"`
+	Elements []slackText `json:"elements,omitempty"`
+}
+
+type slackMessage struct {
+	Text        string       `json:"text"`
+	Blocks      []slackBlock `json:"blocks"`
+	UnfurlLinks bool         `json:"unfurl_links"`
+	UnfurlMedia bool         `json:"unfurl_media"`
+}
+
+// slack is a message of Block Kit, with a plain text beside it for notifications. Slack's
+// mrkdwn has no escape for * _ ~ and `, so what comes from the event stands in plain_text
+// objects, which know no markup, wherever it is more than a short value.
+func slack(s *summary) ([]byte, error) {
+	blocks := []slackBlock{{Type: "header", Text: slackPlain(s.title, slackHeader)}}
+	section := func(t *slackText) { blocks = append(blocks, slackBlock{Type: "section", Text: t}) }
 	if s.text != "" {
-		section(slackText(s.text, 2900))
+		section(slackPlain(s.text, slackSection))
 	}
-	if len(s.list) > 0 {
-		lines := make([]string, 0, len(s.list)+1)
-		for _, item := range s.list {
-			lines = append(lines, "• "+slackText(item, 250))
-		}
-		section(strings.Join(append(lines, andMore(s.more)...), "\n"))
+	if len(s.reason) > 0 {
+		section(slackPlain("Why: "+strings.Join(s.reason, "\n"), slackSection))
+	}
+	if list := slackList(s); list != "" {
+		section(slackPlain(list, slackSection))
 	}
 	if len(s.facts) > 0 {
-		fields := make([]any, 0, len(s.facts))
-		for _, f := range s.facts {
-			fields = append(fields, mrkdwn("*"+slackText(f.name, 100)+"*\n"+slackText(f.value, 1800)))
+		fields := make([]slackText, 0, slackFields)
+		for _, f := range s.facts[:min(len(s.facts), slackFields)] {
+			name := "*" + escape(f.name, 200, slackEscape) + "*\n"
+			fields = append(fields, slackMarkup(name+escape(f.value, slackField-utf16Len(name), slackEscape)))
 		}
-		blocks = append(blocks, map[string]any{"type": "section", "fields": fields})
+		blocks = append(blocks, slackBlock{Type: "section", Fields: fields})
 	}
 	if s.todo != "" {
-		section("*" + slackText(s.todo, 2900) + "*")
+		todo := slackMarkup("*" + escape(s.todo, slackSection-2, slackEscape) + "*")
+		section(&todo)
 	}
-	if s.when != "" {
-		blocks = append(blocks, map[string]any{"type": "context", "elements": []any{plain(clip("IntelliDocs, "+oneLine(s.when), 200))}})
-	}
-	fallback := s.title
-	if s.text != "" {
-		fallback += ": " + oneLine(s.text)
-	}
-	return map[string]any{"text": slackText(fallback, 2900), "blocks": blocks, "unfurl_links": false, "unfurl_media": false}
+	blocks = append(blocks, slackBlock{Type: "context", Elements: []slackText{slackMarkup(slackFooter(s))}})
+	return encode(slackMessage{Text: escape(s.fallback(), slackShort, slackEscape), Blocks: blocks})
 }
 
-// slackEscaper takes the meaning from &, < and > (which also makes mentions), as
-// https://docs.slack.dev/messaging/formatting-message-text says, and, by a zero-width
-// space, from what would set text in bold, italics, strike-through or code.
-var slackEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "*", "*\u200b", "_", "_\u200b", "~", "~\u200b", "`", "`\u200b")
+func slackPlain(text string, most int) *slackText {
+	return &slackText{Type: "plain_text", Text: escape(text, most, slackEntity), Emoji: new(bool)}
+}
 
-func slackText(s string, most int) string { return escaped(slackEscaper, s, most) }
+func slackMarkup(text string) slackText { return slackText{Type: "mrkdwn", Text: text, Verbatim: true} }
 
-func utf16Len(s string) int {
-	n := 0
-	for _, r := range s {
-		if n++; r > 0xFFFF {
-			n++
+func slackList(s *summary) string {
+	var out []string
+	for _, d := range s.list {
+		line := "• " + d.title
+		if d.details != "" {
+			line += " — " + d.details
+		}
+		out = append(out, line)
+	}
+	if r := s.remainder(len(s.list)); r != "" {
+		out = append(out, r)
+	}
+	return strings.Join(out, "\n")
+}
+
+// slackFooter shows the time in the reader's own zone
+// (https://docs.slack.dev/messaging/formatting-message-text#date-formatting).
+func slackFooter(s *summary) string {
+	text := escape(s.footer(), 400, slackEscape)
+	if s.when.IsZero() || s.when.Unix() < 0 {
+		return text
+	}
+	return fmt.Sprintf("%s · <!date^%d^{date_short_pretty} {time}|%s>", text, s.when.Unix(), s.when.Format("2006-01-02 15:04 UTC"))
+}
+
+// slackEntity takes the meaning from &, < and >, which make mentions and links
+// (https://docs.slack.dev/messaging/formatting-message-text#escaping).
+func slackEntity(_, r, _ rune) string {
+	switch r {
+	case '&':
+		return "&amp;"
+	case '<':
+		return "&lt;"
+	case '>':
+		return "&gt;"
+	}
+	return string(r)
+}
+
+// slackEscape also parts from its word, by a zero-width space, what would set it in bold,
+// italics, strike-through or code; within a word, as in a file's name, it would not.
+func slackEscape(prev, r, next rune) string {
+	switch r {
+	case '*', '_', '~', '`':
+		if !isWord(prev) || !isWord(next) {
+			return "\u200b" + string(r) + "\u200b"
 		}
 	}
-	return n
-}
-
-func andMore(n int) []string {
-	if n == 0 {
-		return nil
-	}
-	return []string{"… and " + plural(itoa(n), "more document")}
+	return slackEntity(prev, r, next)
 }

@@ -1,26 +1,34 @@
 package format
 
 import (
-	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // summary is what a person wants to read of an event, before any service's markup.
 type summary struct {
-	title string
-	text  string // one or two sentences
-	facts []fact
-	list  []string // documents
-	more  int      // documents not in the list
-	todo  string   // what is asked of the reader
-	when  string
-	tone  tone
+	title  string
+	text   string   // what happened, a sentence
+	reason []string // why, in the AI's own words, by lines
+	facts  []fact
+	list   []document
+	total  int    // documents there are, listed or not
+	todo   string // what is asked of the reader
+	tone   tone
+
+	eventType string
+	eventID   string
+	when      time.Time // zero where the event does not say
 }
 
 type fact struct{ name, value string }
+
+type document struct {
+	title   string
+	details string // what else tells it from another
+}
 
 type tone uint8
 
@@ -30,19 +38,24 @@ const (
 	attention
 )
 
-// Bounds that hold for every service, well within the limits of each.
+// Bounds, in UTF-16 code units, that keep a card readable; they are well within the limits
+// of every service, which each renderer keeps to by itself once more.
 const (
+	maxTitle     = 140
+	maxText      = 600
+	maxReason    = 1200
+	maxLines     = 12
 	maxDocuments = 10
 	maxFacts     = 10
-	maxText      = 1500
-	maxName      = 80
+	maxName      = 60
 	maxValue     = 300
+	maxDocument  = 120
 )
 
 // summarise never fails: what is missing or of another type is left out.
-func summarise(eventType string, p map[string]any) *summary {
-	s := &summary{when: str(p["timestamp"])}
-	switch eventType {
+func summarise(in Input, p object) *summary {
+	s := &summary{when: p.get("timestamp").time(), eventType: clip(oneLine(in.EventType), maxName), eventID: clip(oneLine(in.EventID), maxName)}
+	switch in.EventType {
 	case "deletion_request_created":
 		s.deletion(p)
 	case "suggestion_auto_applied":
@@ -50,9 +63,9 @@ func summarise(eventType string, p map[string]any) *summary {
 	case "scan_completed":
 		s.scan(p)
 	default:
-		s.generic(eventType, p)
+		s.custom(p)
 	}
-	s.title, s.text, s.todo = clip(oneLine(s.title), 140), clip(s.text, maxText), clip(s.todo, maxValue)
+	s.title, s.text = clip(oneLine(s.title), maxTitle), clip(oneLine(s.text), maxText)
 	return s
 }
 
@@ -62,193 +75,225 @@ func (s *summary) fact(name, value string) {
 	}
 }
 
-func (s *summary) deletion(p map[string]any) {
-	r := object(p["deletion_request"])
-	docs := objects(r["documents"])
-	count := first(str(r["document_count"]), fmt.Sprint(len(docs)))
+func (s *summary) why(text string) { s.reason = lines(clip(text, maxReason), maxLines) }
+
+func (s *summary) deletion(p object) {
+	r := p.get("deletion_request").object()
+	impact := r.get("impact_summary").object()
+	docs, listed := r.get("documents").items(maxDocuments)
+	count, ok := r.get("document_count").count()
+	if !ok {
+		count, ok = impact.get("document_count").count()
+	}
+	if count = max(count, listed); count == 0 && !ok {
+		s.title = "The AI asks to delete documents"
+	} else {
+		s.title = "The AI asks to delete " + plural(count, "document")
+	}
 	s.tone = attention
-	s.title = fmt.Sprintf("The AI asks to delete %s", documents(count))
-	s.text = str(r["ai_reason"])
-	s.todo = "Nothing is deleted yet: approve or reject the request in IntelliDocs."
-	s.fact("Request", hash(r["id"]))
-	s.fact("Status", str(r["status"]))
-	impact := object(r["impact_summary"])
-	s.fact("Correspondents", joined(impact["affected_correspondents"]))
-	s.fact("Tags", joined(impact["affected_tags"]))
-	dates := object(impact["date_range"])
-	s.fact("Dated", strings.Trim(str(dates["earliest"])+" – "+str(dates["latest"]), " –"))
-	s.fact("For user", str(object(p["user"])["username"]))
-	for i, d := range docs {
-		if i == maxDocuments {
-			s.more = len(docs) - i
-			break
-		}
-		s.list = append(s.list, describe(d))
+	status := r.get("status").text()
+	if status == "" || status == "pending" {
+		s.text = "Nothing is deleted until somebody approves it."
+		s.todo = "Approve or reject the request in IntelliDocs."
+	} else {
+		s.text = "The request is " + clip(status, maxName) + "."
 	}
+	s.why(r.get("ai_reason").paragraphs())
+	for _, d := range docs {
+		s.list = append(s.list, documentOf(d))
+	}
+	s.total = count
+	s.fact("Request", hash(r.get("id")))
+	s.fact("To be decided by", p.get("user").name())
+	s.fact("Correspondents", impact.get("affected_correspondents").name())
+	s.fact("Tags", impact.get("affected_tags").name())
+	dates := impact.get("date_range").object()
+	earliest, latest := dates.get("earliest").date(), dates.get("latest").date()
+	if earliest == latest {
+		latest = ""
+	}
+	s.fact("Dated", strings.Trim(earliest+" – "+latest, " –"))
 }
 
-func (s *summary) suggestion(p map[string]any) {
-	d := object(p["document"])
+func (s *summary) suggestion(p object) {
+	d := p.get("document").object()
 	s.tone = good
-	s.title = "The AI filed " + title(d)
-	applied := object(p["applied_suggestions"])
-	s.text = "Suggestions of high confidence were applied without asking."
-	for _, key := range slices.Sorted(maps.Keys(applied)) {
-		s.fact("Set "+strings.ReplaceAll(key, "_", " "), named(applied[key]))
+	s.title = "The AI filed " + quoted(d)
+	applied := p.get("applied_suggestions").object()
+	var set []string
+	for _, key := range applied.keys() {
+		if n := applied.get(key).name(); n != "" {
+			name := words(key)
+			set = append(set, name)
+			s.fact("New "+name, n)
+		}
 	}
-	s.document(d)
+	s.text = "Its suggestions were certain enough to be applied without asking."
+	if len(set) > 0 {
+		s.text = "It was certain enough to set " + series(set) + " without asking."
+	}
+	s.todo = "If that is wrong, correct the document in IntelliDocs."
+	s.document(d, applied)
 }
 
-func (s *summary) scan(p map[string]any) {
-	d := object(p["document"])
-	s.title = "The AI has scanned " + title(d)
-	sum := object(p["scan_summary"])
-	applied, open := str(sum["auto_applied_count"]), str(sum["suggestions_count"])
-	if applied != "" || open != "" {
-		s.text = fmt.Sprintf("%s applied, %s left for a person to decide.", plural(first(applied, "0"), "suggestion"), first(open, "0"))
+func (s *summary) scan(p object) {
+	d := p.get("document").object()
+	s.title = "The AI read " + quoted(d)
+	sum := p.get("scan_summary").object()
+	applied, haveApplied := sum.get("auto_applied_count").count()
+	open, haveOpen := sum.get("suggestions_count").count()
+	if haveApplied || haveOpen {
+		s.text = plural(applied, "suggestion") + " applied, " + strconv.Itoa(open) + " left to decide."
 	}
-	if open != "" && open != "0" {
-		s.todo = "Look at the open suggestions in IntelliDocs."
+	switch {
+	case open == 1:
+		s.todo = "Look at the open suggestion in IntelliDocs."
+	case open > 1:
+		s.todo = fmt.Sprintf("Look at the %d open suggestions in IntelliDocs.", open)
+	case applied > 0:
+		s.tone = good
+	case haveApplied && haveOpen:
+		s.text = "It has nothing to suggest."
 	}
 	var about []string
 	for _, k := range []struct{ key, name string }{
-		{"has_tags_suggestions", "tags"}, {"has_correspondent_suggestion", "correspondent"}, {"has_type_suggestion", "document type"},
-		{"has_storage_path_suggestion", "storage path"}, {"has_custom_fields", "custom fields"}, {"has_workflow_suggestions", "workflows"},
+		{"has_tags_suggestions", "tags"},
+		{"has_correspondent_suggestion", "correspondent"},
+		{"has_type_suggestion", "document type"},
+		{"has_storage_path_suggestion", "storage path"},
+		{"has_custom_fields", "custom fields"},
+		{"has_workflow_suggestions", "workflows"},
 	} {
-		if sum[k.key] == true {
+		if sum.get(k.key).yes() {
 			about = append(about, k.name)
 		}
 	}
-	s.fact("About", strings.Join(about, ", "))
-	s.document(d)
+	s.fact("Suggestions about", strings.Join(about, ", "))
+	s.document(d, nil)
 }
 
-func (s *summary) document(d map[string]any) {
-	s.fact("Document", hash(d["id"]))
-	s.fact("Correspondent", named(d["correspondent"]))
-	s.fact("Type", named(d["document_type"]))
-	s.fact("Tags", joined(d["tags"]))
-	s.fact("Created", str(d["created"]))
+// document tells what is known of the one the event is about, but for what told already says.
+func (s *summary) document(d, told object) {
+	s.fact("Document", hash(d.get("id")))
+	for _, k := range []struct{ key, name string }{{"correspondent", "Correspondent"}, {"document_type", "Type"}, {"tags", "Tags"}} {
+		if n := d.get(k.key).name(); n != "" && n != told.get(k.key).name() {
+			s.fact(k.name, n)
+		}
+	}
+	s.fact("Created", d.get("created").date())
 }
 
-// generic is a card for an event whose shape nobody knows: its simple values.
-func (s *summary) generic(eventType string, p map[string]any) {
-	s.title = "IntelliDocs: " + strings.ReplaceAll(eventType, "_", " ")
-	s.text = first(str(p["message"]), str(p["description"]), str(p["text"]))
-	for _, key := range slices.Sorted(maps.Keys(p)) {
+// custom is a card for an event whose shape nobody knows: its simple values.
+func (s *summary) custom(p object) {
+	s.title = sentence(words(first(s.eventType, "event")))
+	var said string
+	for _, key := range []string{"message", "text", "description", "summary"} {
+		if said = p.get(key).paragraphs(); strings.TrimSpace(said) != "" {
+			s.text = said
+			break
+		}
+	}
+	if d := p.get("document").object(); d.get("title").text() != "" {
+		s.list, s.total = []document{documentOf(p.get("document"))}, 1
+	}
+	for _, key := range p.keys() {
 		switch key {
-		case "event_type", "timestamp", "source", "message", "event_id":
+		case "event_type", "timestamp", "source", "event_id":
 			continue
 		}
-		value := str(p[key])
-		if o := object(p[key]); len(o) > 0 {
-			value = named(o)
-		} else if value == "" {
-			value = joined(p[key])
+		v := p.get(key)
+		if key == "document" && s.list != nil || said != "" && v.paragraphs() == said {
+			continue
 		}
-		s.fact(strings.ReplaceAll(key, "_", " "), value)
+		s.fact(sentence(words(key)), v.name())
+		if len(s.facts) == maxFacts {
+			break
+		}
 	}
 }
 
-func object(v any) map[string]any {
-	m, _ := v.(map[string]any)
-	return m
+func documentOf(v value) document {
+	d := v.object()
+	if d == nil {
+		return document{title: clip(first(v.text(), "a document without a title"), maxDocument)}
+	}
+	out := document{title: d.get("title").text()}
+	id := hash(d.get("id"))
+	if out.title == "" {
+		out.title, id = strings.TrimSpace("Document "+id), ""
+	}
+	out.title = clip(out.title, maxDocument)
+	var details []string
+	for _, detail := range []string{id, d.get("correspondent").name(), d.get("document_type").name(), d.get("created").date()} {
+		if detail != "" {
+			details = append(details, clip(detail, maxName))
+		}
+	}
+	out.details = strings.Join(details, " · ")
+	return out
 }
 
-func objects(v any) []map[string]any {
-	list, _ := v.([]any)
-	var out []map[string]any
-	for _, item := range list {
-		if m := object(item); m != nil {
-			out = append(out, m)
+func quoted(d object) string {
+	if t := d.get("title").text(); t != "" {
+		return "“" + clip(t, maxTitle-20) + "”"
+	}
+	return strings.TrimSpace("document " + hash(d.get("id")))
+}
+
+// footer is what the event is, for whoever wants to look it up.
+func (s *summary) footer() string {
+	parts := []string{"IntelliDocs"}
+	for _, p := range []string{s.eventType, s.eventID} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	return strings.Join(parts, " · ")
+}
+
+// remainder says how many documents there are beyond those shown.
+func (s *summary) remainder(shown int) string {
+	switch more := s.total - shown; {
+	case more <= 0:
+		return ""
+	case shown == 0:
+		return plural(more, "document") + " not shown here"
+	default:
+		return "… and " + plural(more, "more document")
+	}
+}
+
+// fallback is the whole in a sentence or two, for a notification.
+func (s *summary) fallback() string {
+	out := s.title
+	for _, p := range []string{s.text, oneLine(strings.Join(s.reason, " ")), s.todo} {
+		if p != "" {
+			out = strings.TrimSuffix(out, ".") + ". " + p
 		}
 	}
 	return out
 }
 
-// str is a simple value as text, "" for what is none.
-func str(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case json.Number:
-		return v.String()
-	case bool:
-		if v {
-			return "yes"
-		}
-		return "no"
-	}
-	return ""
-}
-
-func first(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
-}
-
-func hash(v any) string {
-	if id := str(v); id != "" {
-		return "#" + id
-	}
-	return ""
-}
-
-// named is the name of a thing, or the names of several.
-func named(v any) string {
-	if o := object(v); o != nil {
-		return first(str(o["name"]), str(o["title"]), hash(o["id"]))
-	}
-	if s := str(v); s != "" {
-		return s
-	}
-	return joined(v)
-}
-
-func joined(v any) string {
-	list, _ := v.([]any)
-	var out []string
-	for i, item := range list {
-		if i == 20 {
-			out = append(out, fmt.Sprintf("and %d more", len(list)-i))
-			break
-		}
-		if s := first(str(item), named(object(item))); s != "" {
-			out = append(out, oneLine(s))
-		}
-	}
-	return strings.Join(out, ", ")
-}
-
-func title(d map[string]any) string {
-	if t := oneLine(str(d["title"])); t != "" {
-		return "“" + t + "”"
-	}
-	return strings.TrimSpace("a document " + hash(d["id"]))
-}
-
-func describe(d map[string]any) string {
-	parts := []string{strings.Trim(title(d), "“”")}
-	if id := hash(d["id"]); id != "" && !strings.HasSuffix(parts[0], id) {
-		parts[0] += " (" + id + ")"
-	}
-	for _, v := range []string{named(d["correspondent"]), named(d["document_type"])} {
-		if v != "" {
-			parts = append(parts, oneLine(v))
-		}
-	}
-	return clip(strings.Join(parts, ", "), 200)
-}
-
-func documents(count string) string { return plural(count, "document") }
-
-func plural(count, word string) string {
-	if count == "1" {
+func plural(n int, word string) string {
+	if n == 1 {
 		return "1 " + word
 	}
-	return count + " " + word + "s"
+	return strconv.Itoa(n) + " " + word + "s"
+}
+
+func words(key string) string { return oneLine(strings.ReplaceAll(key, "_", " ")) }
+
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	n := runeLen(s)
+	return strings.ToUpper(s[:n]) + s[n:]
+}
+
+func series(items []string) string {
+	if len(items) < 2 {
+		return strings.Join(items, "")
+	}
+	return strings.Join(items[:len(items)-1], ", ") + " and " + items[len(items)-1]
 }

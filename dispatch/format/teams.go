@@ -1,54 +1,117 @@
 package format
 
-import "strings"
+// teamsMessage is how much Teams takes of a message: "28 KB"
+// (https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
+// and …/microsoftteams/limits-specifications-teams). It counts UTF-16 where the sender
+// names no charset, so a message keeps to it in both.
+const teamsMessage = 28 << 10
 
-// teams is an Adaptive Card in the envelope that a Teams workflow ("when a webhook request
-// is received") takes; a message may have 28 KB
-// (https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using).
-func teams(s *summary) any {
-	block := func(text string, more map[string]any) map[string]any {
-		b := map[string]any{"type": "TextBlock", "text": text, "wrap": true}
-		for k, v := range more {
-			b[k] = v
+type teamsEnvelope struct {
+	Type        string            `json:"type"`
+	Attachments []teamsAttachment `json:"attachments"`
+}
+
+type teamsAttachment struct {
+	ContentType string    `json:"contentType"`
+	ContentURL  *string   `json:"contentUrl"`
+	Content     teamsCard `json:"content"`
+}
+
+type teamsCard struct {
+	Schema   string       `json:"$schema"`
+	Type     string       `json:"type"`
+	Version  string       `json:"version"`
+	Fallback string       `json:"fallbackText"`
+	Body     []teamsBlock `json:"body"`
+	MSTeams  struct {
+		Width string `json:"width"`
+	} `json:"msteams"`
+}
+
+// teamsBlock is a RichTextBlock or a Container of them.
+type teamsBlock struct {
+	Type      string       `json:"type"`
+	Style     string       `json:"style,omitempty"`
+	Bleed     bool         `json:"bleed,omitempty"`
+	Spacing   string       `json:"spacing,omitempty"`
+	Separator bool         `json:"separator,omitempty"`
+	Inlines   []teamsRun   `json:"inlines,omitempty"`
+	Items     []teamsBlock `json:"items,omitempty"`
+}
+
+type teamsRun struct {
+	Type   string `json:"type"`
+	Text   string `json:"text"`
+	Size   string `json:"size,omitempty"`
+	Weight string `json:"weight,omitempty"`
+	Subtle bool   `json:"isSubtle,omitempty"`
+}
+
+// teams is an Adaptive Card in the envelope that a Teams workflow ("When a Teams webhook
+// request is received") takes. All its text is TextRuns, which know no Markdown, unlike
+// TextBlocks and FactSets (https://adaptivecards.io/explorer/TextRun.html), so that
+// nothing in it needs an escape.
+func teams(s *summary) ([]byte, error) {
+	for share := 1; ; share *= 2 {
+		out, err := encode(teamsOf(s, share))
+		if err != nil || max(len(out), 2*utf16Len(string(out))) <= teamsMessage || share == 16 {
+			return out, err
 		}
-		return b
 	}
-	color := map[tone]string{neutral: "default", good: "good", attention: "warning"}[s.tone]
-	body := []any{block(teamsText(s.title, 400), map[string]any{"weight": "bolder", "size": "medium", "color": color})}
+}
+
+// teamsOf gives each text its bound divided by share.
+func teamsOf(s *summary, share int) teamsEnvelope {
+	style := map[tone]string{attention: "warning", good: "good", neutral: "accent"}[s.tone]
+	body := []teamsBlock{{Type: "Container", Style: style, Bleed: true, Items: []teamsBlock{
+		teamsLine("", teamsRun{Text: clip(s.title, maxTitle/share), Size: "Large", Weight: "Bolder"}),
+	}}}
 	if s.text != "" {
-		body = append(body, block(teamsText(s.text, 3000), nil))
+		body = append(body, teamsLine("", teamsRun{Text: clip(s.text, maxText/share)}))
 	}
-	if len(s.list) > 0 {
-		lines := make([]string, 0, len(s.list)+1)
-		for _, item := range s.list {
-			lines = append(lines, "- "+teamsText(item, 400))
+	if len(s.reason) > 0 {
+		var why []teamsBlock
+		for _, line := range s.reason {
+			why = append(why, teamsLine("Small", teamsRun{Text: clip(line, maxReason/share)}))
 		}
-		body = append(body, block(strings.Join(append(lines, andMore(s.more)...), "\r"), nil))
+		body = append(body, teamsBlock{Type: "Container", Style: "emphasis", Items: why})
 	}
-	if len(s.facts) > 0 {
-		facts := make([]any, 0, len(s.facts))
-		for _, f := range s.facts {
-			facts = append(facts, map[string]any{"title": teamsText(f.name, 160), "value": teamsText(f.value, 600)})
+	for _, d := range s.list {
+		line := teamsLine("Small", teamsRun{Text: "• " + clip(d.title, maxDocument/share), Weight: "Bolder"})
+		if d.details != "" {
+			line.Inlines = append(line.Inlines, teamsRun{Type: "TextRun", Text: " " + clip(d.details, 4*maxName/share)})
 		}
-		body = append(body, map[string]any{"type": "FactSet", "facts": facts})
+		body = append(body, line)
+	}
+	if r := s.remainder(len(s.list)); r != "" {
+		body = append(body, teamsLine("Small", teamsRun{Text: r, Subtle: true}))
+	}
+	for i, f := range s.facts {
+		line := teamsLine("Small", teamsRun{Text: clip(f.name, maxName/share) + ": ", Weight: "Bolder"}, teamsRun{Text: clip(f.value, maxValue/share)})
+		line.Separator = i == 0
+		body = append(body, line)
 	}
 	if s.todo != "" {
-		body = append(body, block(teamsText(s.todo, 600), map[string]any{"weight": "bolder"}))
+		body = append(body, teamsLine("Medium", teamsRun{Text: s.todo, Weight: "Bolder"}))
 	}
-	if s.when != "" {
-		body = append(body, block(teamsText("IntelliDocs, "+oneLine(s.when), 200), map[string]any{"isSubtle": true, "size": "small"}))
+	footer := s.footer()
+	if !s.when.IsZero() {
+		footer += " · " + s.when.Format("2006-01-02 15:04 UTC")
 	}
-	content := map[string]any{
-		"$schema": "http://adaptivecards.io/schemas/adaptive-card.json", "type": "AdaptiveCard", "version": "1.4",
-		"body": body, "msteams": map[string]any{"width": "Full"},
+	body = append(body, teamsLine("Medium", teamsRun{Text: footer, Size: "Small", Subtle: true}))
+	card := teamsCard{
+		Schema: "http://adaptivecards.io/schemas/adaptive-card.json", Type: "AdaptiveCard", Version: "1.4",
+		Fallback: clip(s.fallback(), maxText/share), Body: body,
 	}
-	return map[string]any{"type": "message", "attachments": []any{
-		map[string]any{"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": nil, "content": content},
+	card.MSTeams.Width = "Full"
+	return teamsEnvelope{Type: "message", Attachments: []teamsAttachment{
+		{ContentType: "application/vnd.microsoft.card.adaptive", Content: card},
 	}}
 }
 
-// An Adaptive Card knows a part of Markdown
-// (https://learn.microsoft.com/adaptive-cards/authoring-cards/text-features).
-var teamsEscaper = strings.NewReplacer(`\`, `\\`, "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "#", `\#`, "`", "\\`", "~", `\~`, "<", "&lt;", ">", "&gt;")
-
-func teamsText(s string, most int) string { return escaped(teamsEscaper, s, most) }
+func teamsLine(spacing string, runs ...teamsRun) teamsBlock {
+	for i := range runs {
+		runs[i].Type = "TextRun"
+	}
+	return teamsBlock{Type: "RichTextBlock", Spacing: spacing, Inlines: runs}
+}

@@ -3,126 +3,159 @@ package format
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"mime"
+	"net/url"
 	"strings"
 	"text/template"
+	"unicode/utf8"
 )
 
-// maxRender bounds what a template may write.
-const maxRender = 256 << 10
+// Bounds on what a template may be and do. Loops and calls are counted rather than timed,
+// so that a busy machine renders what an idle one does.
+const (
+	maxTemplate = 256 << 10 // bytes of its text
+	maxRender   = 256 << 10 // bytes it may write
+	maxLoops    = 100_000   // turns of all its ranges
+	maxCalls    = 2_000     // uses of {{template}}, which may nest
+)
 
-var errTooLong = fmt.Errorf("the template writes more than %d KiB", maxRender>>10)
+var (
+	errTooLong = fmt.Errorf("it writes more than %d KiB", maxRender>>10)
+	errLoops   = fmt.Errorf("its ranges take more than %d turns", maxLoops)
+	errCalls   = fmt.Errorf("it uses {{template}} more than %d times; does one use itself?", maxCalls)
+)
 
-// funcs are what templates can use beside text/template's own. json writes a value as
-// JSON, strings in their quotes, so that no payload can break out of them.
-var funcs = template.FuncMap{
-	"json": func(v any) (string, error) {
-		b, err := encode(v)
-		return string(b), err
-	},
-	"truncate": func(n int, v any) string { return clip(text(v), max(n, 1)) },
-	"join":     func(sep string, v any) string { return strings.Join(texts(v), sep) },
-	"upper":    func(v any) string { return strings.ToUpper(text(v)) },
-	"lower":    func(v any) string { return strings.ToLower(text(v)) },
-	"oneline":  func(v any) string { return oneLine(text(v)) },
-	"default": func(def, v any) any {
-		if v == nil || text(v) == "" && !isContainer(v) {
-			return def
-		}
-		return v
-	},
-	// get follows a path such as "document.title"; what is missing on the way is nil.
-	"get": func(path string, v any) any {
-		for key := range strings.SplitSeq(path, ".") {
-			v = object(v)[key]
-		}
-		return v
-	},
-}
+// medium is what a template's output must be valid as.
+type medium uint8
 
-func isContainer(v any) bool {
-	switch v.(type) {
-	case map[string]any, []any:
-		return true
-	}
-	return false
-}
-
-func text(v any) string {
-	if v == nil {
-		return ""
-	}
-	if s := str(v); s != "" {
-		return s
-	}
-	if isContainer(v) {
-		b, _ := encode(v)
-		return string(b)
-	}
-	return fmt.Sprint(v)
-}
-
-func texts(v any) []string {
-	list, _ := v.([]any)
-	out := make([]string, 0, len(list))
-	for _, item := range list {
-		out = append(out, first(named(item), text(item)))
-	}
-	return out
-}
+const (
+	anyMedium medium = iota
+	jsonMedium
+	xmlMedium
+	formMedium
+	textMedium
+)
 
 func newTemplate(s Spec) (*Renderer, error) {
-	if strings.TrimSpace(s.Template) == "" {
+	switch {
+	case strings.TrimSpace(s.Template) == "":
 		return nil, errors.New("the template is empty")
-	}
-	t, err := template.New("template").Funcs(funcs).Option("missingkey=zero").Parse(s.Template)
-	if err != nil {
-		return nil, fmt.Errorf("the template cannot be read: %w", err)
+	case len(s.Template) > maxTemplate:
+		return nil, fmt.Errorf("the template has more than %d KiB", maxTemplate>>10)
 	}
 	contentType := first(s.ContentType, jsonType)
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
 		return nil, fmt.Errorf("content_type %q cannot be read: %w", contentType, err)
 	}
-	isJSON := media == jsonType || strings.HasSuffix(media, "+json")
+	// The run's own functions are here for their names; each run brings its own.
+	t, err := template.New("template").Funcs(funcs).Funcs((&run{}).funcs()).Parse(s.Template)
+	if err != nil {
+		return nil, fmt.Errorf("the template cannot be read: %w", err)
+	}
+	for _, part := range t.Templates() {
+		if err := guard(part.Tree); err != nil {
+			return nil, fmt.Errorf("the template cannot be read: %w", err)
+		}
+	}
+	m := mediumOf(media)
 	return &Renderer{func(in Input) ([]byte, string, error) {
-		payload, err := decode(in.Body)
+		out, err := execute(t, m, in)
 		if err != nil {
 			return nil, "", err
 		}
-		out := &bounded{}
-		err = t.Execute(out, map[string]any{
-			"event": payload, "event_id": in.EventID, "event_type": in.EventType, "delivery_id": in.DeliveryID,
-		})
-		if err != nil {
-			return nil, "", fmt.Errorf("the template fails on this event: %w", err)
-		}
-		if isJSON && !json.Valid(out.Bytes()) {
-			return nil, "", fmt.Errorf("the template does not give valid JSON for this event: %w", jsonError(out.Bytes()))
-		}
-		return out.Bytes(), contentType, nil
+		return out, contentType, nil
 	}}, nil
 }
 
-func jsonError(data []byte) error {
-	var v any
-	err := json.Unmarshal(data, &v)
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		at := max(0, min(int(syntax.Offset), len(data))-20)
-		return fmt.Errorf("%w near %q; write values with {{json …}}", err, data[at:min(len(data), at+40)])
+func mediumOf(media string) medium {
+	switch {
+	case media == jsonType, strings.HasSuffix(media, "+json"):
+		return jsonMedium
+	case media == "application/xml", media == "text/xml", strings.HasSuffix(media, "+xml"):
+		return xmlMedium
+	case media == "application/x-www-form-urlencoded":
+		return formMedium
+	case strings.HasPrefix(media, "text/"):
+		return textMedium
 	}
-	return err
+	return anyMedium
 }
 
-// bounded is a buffer that refuses to grow without end, which also ends the template.
-type bounded struct{ bytes.Buffer }
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxRender {
-		return 0, errTooLong
+func execute(t *template.Template, m medium, in Input) ([]byte, error) {
+	d := json.NewDecoder(bytes.NewReader(in.Body))
+	d.UseNumber()
+	var payload map[string]any
+	if err := d.Decode(&payload); err != nil {
+		return nil, fmt.Errorf("the event cannot be rendered: %w", err)
 	}
-	return b.Buffer.Write(p)
+	plain(payload)
+	data := maps.Clone(payload)
+	if data == nil {
+		data = map[string]any{}
+	}
+	data["event"], data["event_id"], data["event_type"], data["delivery_id"] = payload, in.EventID, in.EventType, in.DeliveryID
+
+	t, err := t.Clone()
+	if err != nil {
+		return nil, fmt.Errorf("the template cannot be used: %w", err)
+	}
+	r := &run{medium: m}
+	if err := t.Funcs(r.funcs()).Execute(&r.out, data); err != nil {
+		return nil, fmt.Errorf("the template fails on this event: %w", err)
+	}
+	out := r.out.Bytes()
+	if at, err := check(m, out); err != nil {
+		return nil, fmt.Errorf("at line %d of the template: what it gives for this event is %w", r.lineAt(at), err)
+	}
+	return out, nil
+}
+
+// check says whether the output is what its content type promises, and where it is not.
+func check(m medium, out []byte) (at int, err error) {
+	switch m {
+	case jsonMedium:
+		var v json.RawMessage
+		err := json.Unmarshal(out, &v)
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			at = int(syntax.Offset)
+		}
+		if err != nil {
+			return at, fmt.Errorf("not valid JSON: %w, near %q", err, near(out, at))
+		}
+	case xmlMedium:
+		d := xml.NewDecoder(bytes.NewReader(out))
+		for elements := 0; ; {
+			token, err := d.Token()
+			if errors.Is(err, io.EOF) && elements > 0 {
+				return 0, nil
+			} else if err != nil {
+				at = int(d.InputOffset())
+				return at, fmt.Errorf("not well-formed XML: %w, near %q", err, near(out, at))
+			}
+			if _, ok := token.(xml.StartElement); ok {
+				elements++
+			}
+		}
+	case formMedium:
+		if _, err := url.ParseQuery(string(out)); err != nil {
+			return 0, fmt.Errorf("no valid form: %w", err)
+		}
+	case textMedium:
+		if !utf8.Valid(out) {
+			return 0, errors.New("not valid UTF-8")
+		}
+	}
+	return 0, nil
+}
+
+func near(out []byte, at int) []byte {
+	from, to := max(0, at-20), min(len(out), at+20)
+	return bytes.ToValidUTF8(out[min(from, to):to], nil)
 }

@@ -1,0 +1,248 @@
+package format
+
+import (
+	"cmp"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"html"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+)
+
+// funcs are what templates use beside and instead of text/template's own. None fails on a
+// value of another type than it would like, and what they work on comes last, so that they
+// can be used in a pipeline: {{ .document.title | truncate 40 | upper }}.
+var funcs = template.FuncMap{
+	"json": func(v any) (literal, error) {
+		b, err := encode(v)
+		return literal(b), err
+	},
+	"jsonString": func(v any) literal { return literal(jsonString(text(v))) },
+	"js":         func(v any) literal { return literal(jsonString(text(v))) },
+	"html":       func(v any) string { return html.EscapeString(text(v)) },
+	"xml": func(v any) (string, error) {
+		var b strings.Builder
+		err := xml.EscapeText(&b, []byte(text(v)))
+		return b.String(), err
+	},
+	"urlquery": func(v any) string { return url.QueryEscape(text(v)) },
+
+	"get":      func(path string, v any) any { return walk(v, strings.Split(path, ".")...) },
+	"default":  func(def, v any) any { return either(v, def) },
+	"index":    index,
+	"len":      length,
+	"join":     func(sep string, v any) string { return strings.Join(names(v), sep) },
+	"truncate": func(n int, v any) string { return clip(text(v), max(n, 1)) },
+	"oneline":  func(v any) string { return oneLine(text(v)) },
+	"upper":    func(v any) string { return strings.ToUpper(text(v)) },
+	"lower":    func(v any) string { return strings.ToLower(text(v)) },
+	"trim":     func(v any) string { return strings.TrimSpace(text(v)) },
+	"words":    func(v any) string { return words(text(v)) },
+	"replace":  replace,
+	"date":     date,
+
+	"printf":  func(format string, v ...any) (formatted, error) { return bounded(fmt.Sprintf(format, v...)) },
+	"print":   func(v ...any) (formatted, error) { return bounded(fmt.Sprint(v...)) },
+	"println": func(v ...any) (formatted, error) { return bounded(fmt.Sprintln(v...)) },
+
+	"eq": func(a any, bs ...any) bool {
+		return slices.ContainsFunc(bs, func(b any) bool { c, ok := compare(a, b); return ok && c == 0 })
+	},
+	"ne": func(a, b any) bool { c, ok := compare(a, b); return !ok || c != 0 },
+	"lt": func(a, b any) bool { c, ok := compare(a, b); return ok && c < 0 },
+	"le": func(a, b any) bool { c, ok := compare(a, b); return ok && c <= 0 },
+	"gt": func(a, b any) bool { c, ok := compare(a, b); return ok && c > 0 },
+	"ge": func(a, b any) bool { c, ok := compare(a, b); return ok && c >= 0 },
+}
+
+// plain makes numbers of what the decoder left as text, where they lose nothing by it.
+func plain(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			v[k] = plain(e)
+		}
+	case []any:
+		for i, e := range v {
+			v[i] = plain(e)
+		}
+	case json.Number:
+		if i, err := strconv.Atoi(v.String()); err == nil {
+			return i
+		}
+		if f, err := v.Float64(); err == nil && strings.ContainsAny(v.String(), ".eE") {
+			return f
+		}
+	}
+	return v
+}
+
+// text is any value as text: nothing for nil, JSON for lists and objects.
+func text(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case literal:
+		return string(v)
+	case formatted:
+		return string(v)
+	case bool:
+		return strconv.FormatBool(v)
+	case int:
+		return strconv.Itoa(v)
+	}
+	if b, err := encode(v); err == nil {
+		return string(b)
+	}
+	return fmt.Sprint(v)
+}
+
+// names are a list's elements by what to call them.
+func names(v any) []string {
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	out := make([]string, 0, len(list))
+	for _, item := range list {
+		if o, ok := item.(map[string]any); ok {
+			item = either(o["name"], either(o["title"], either(o["username"], o["id"])))
+		}
+		if s := text(item); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func either(v, def any) any {
+	if v == nil || v == "" || length(v) == 0 && isContainer(v) {
+		return def
+	}
+	return v
+}
+
+func isContainer(v any) bool {
+	switch v.(type) {
+	case map[string]any, []any:
+		return true
+	}
+	return false
+}
+
+func length(v any) int {
+	switch v := v.(type) {
+	case map[string]any:
+		return len(v)
+	case []any:
+		return len(v)
+	}
+	return len([]rune(text(v)))
+}
+
+func index(v any, keys ...any) any {
+	for _, key := range keys {
+		switch in := v.(type) {
+		case map[string]any:
+			v = in[text(key)]
+		case []any:
+			i, ok := key.(int)
+			if v = nil; ok && i >= 0 && i < len(in) {
+				v = in[i]
+			}
+		default:
+			return nil
+		}
+	}
+	return v
+}
+
+func replace(old, by string, v any) (string, error) {
+	s := text(v)
+	if old == "" {
+		return s, nil
+	}
+	if len(s)+strings.Count(s, old)*len(by) > maxRender {
+		return "", errTooLong
+	}
+	return strings.ReplaceAll(s, old, by), nil
+}
+
+// date writes a moment in Go's layout, in UTC; what is no moment stays as it is.
+func date(layout string, v any) string {
+	b, err := encode(v)
+	if err != nil {
+		return text(v)
+	}
+	t := value(b).time()
+	if seconds, ok := v.(int); ok {
+		t = time.Unix(int64(seconds), 0).UTC()
+	}
+	if t.IsZero() {
+		return text(v)
+	}
+	return t.Format(layout)
+}
+
+func bounded(s string) (formatted, error) {
+	if len(s) > maxRender {
+		return "", errTooLong
+	}
+	return formatted(s), nil
+}
+
+// compare orders numbers, and texts; a text that is a number is one beside a number. What
+// cannot be compared is not ok, and no error: payloads may be odd.
+func compare(a, b any) (int, bool) {
+	if x, ok := a.(bool); ok {
+		y, ok := b.(bool)
+		if !ok || x != y {
+			return 1, ok
+		}
+		return 0, true
+	}
+	x, xIs := float(a)
+	y, yIs := float(b)
+	xText, yText := textual(a), textual(b)
+	switch {
+	case a == nil && b == nil:
+		return 0, true
+	case xText && yText:
+		return cmp.Compare(text(a), text(b)), true
+	case xIs && yIs:
+		return cmp.Compare(x, y), true
+	}
+	return 0, false
+}
+
+func float(v any) (float64, bool) {
+	switch v := v.(type) {
+	case int:
+		return float64(v), true
+	case float64:
+		return v, true
+	case json.Number:
+		f, err := v.Float64()
+		return f, err == nil
+	case string, formatted, literal:
+		f, err := strconv.ParseFloat(text(v), 64)
+		return f, err == nil && !math.IsNaN(f)
+	}
+	return 0, false
+}
+
+func textual(v any) bool {
+	switch v.(type) {
+	case string, formatted, literal:
+		return true
+	}
+	return false
+}
