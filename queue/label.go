@@ -58,7 +58,10 @@ func (q *Queue) identify(known *label) (string, error) {
 		if kept.Format > format {
 			return "", fmt.Errorf("%w: the database has format %d and this version knows %d; use the newer version again, nothing was changed", ErrNewer, kept.Format, format)
 		}
-	case known == nil:
+	case known != nil:
+		// The label is written after the database has it.
+		return "", fmt.Errorf("%w: the database in %s is empty and should not be; restore the state directory from a backup, or move it away to begin anew", ErrDamaged, q.dbDir())
+	default:
 		id := make([]byte, 4)
 		if _, err := rand.Read(id); err != nil {
 			return "", err

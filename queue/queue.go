@@ -181,33 +181,6 @@ func prepare(dir string, log *slog.Logger) error {
 	return nil
 }
 
-// inspect refuses what Badger would open and empty: tables without the manifest that
-// names them are deleted by it.
-func inspect(dir string, known bool) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("state directory: %w", err)
-	}
-	manifest, data := false, false
-	for _, e := range entries {
-		switch {
-		case e.Name() == "MANIFEST":
-			manifest = true
-		case strings.HasSuffix(e.Name(), ".sst"), strings.HasSuffix(e.Name(), ".vlog"), strings.HasSuffix(e.Name(), ".mem"):
-			data = true
-		}
-	}
-	switch {
-	case manifest:
-		return nil
-	case data:
-		return fmt.Errorf("%w: %s has data but no MANIFEST; nothing was changed. Restore the state directory from a backup, or move it away to begin anew", ErrDamaged, dir)
-	case known:
-		return fmt.Errorf("%w: the database in %s is gone; nothing was changed. Restore the state directory from a backup, or move it away to begin anew", ErrDamaged, dir)
-	}
-	return nil
-}
-
 // inline is the size from which values are kept in the value log.
 const inline = 256
 
