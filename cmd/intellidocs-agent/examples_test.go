@@ -1,0 +1,137 @@
+package main
+
+import (
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
+	"github.com/dawnsystem/intellidocs-agent/dispatch/format"
+	"github.com/dawnsystem/intellidocs-agent/examples/events"
+)
+
+// formatExamples are the webhooks of examples/formats/README.md, each loaded as a
+// configuration of its own.
+func formatExamples(t *testing.T) map[string]*config.Config {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../../examples/formats")); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]*config.Config{}
+	for _, m := range regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
+		file := filepath.Join(dir, "agent.toml")
+		text := "[state]\npath = \"state\"\n\n[[source]]\ntype = \"log\"\npath = \"paperless.log\"\n\n" + m[1]
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := loadConfig(file)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, m[1])
+		}
+		if len(cfg.Webhooks) != 1 {
+			t.Fatalf("%d webhooks in\n%s", len(cfg.Webhooks), m[1])
+		}
+		out[cfg.Webhooks[0].Name] = cfg
+	}
+	return out
+}
+
+// wanted are the members that a service needs in a message, and how long each may be.
+var wanted = map[string]map[string]int{
+	"slack":    {"text": 40_000},
+	"discord":  {},
+	"teams":    {"type": 100},
+	"events":   {"specversion": 10, "id": 100, "source": 1000, "type": 1000},
+	"ntfy":     {"topic": 64, "title": 250, "message": 4096},
+	"gotify":   {"title": 250, "message": 10_000},
+	"telegram": {"chat_id": 100, "text": 4096},
+	"matrix":   {"text": 20_000},
+	"home":     {"id": 100, "title": 250, "message": 10_000},
+}
+
+func TestExamples_EveryFormatLoadsAndRendersEverySample(t *testing.T) {
+	examples := formatExamples(t)
+	if len(examples) != len(wanted) {
+		t.Errorf("%d examples, want %d", len(examples), len(wanted))
+	}
+	for name, cfg := range examples {
+		w := &cfg.Webhooks[0]
+		ep, err := newEndpoint(w, policyOf(cfg), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		ep.Close()
+		r, err := rendererOf(w)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for what, in := range exampleInputs(t) {
+			out, _, err := r.Render(in)
+			if err != nil {
+				t.Errorf("%s, %s: %v", name, what, err)
+				continue
+			}
+			checkMessage(t, name+", "+what, out, wanted[name])
+		}
+	}
+}
+
+func checkMessage(t *testing.T, what string, out []byte, members map[string]int) {
+	t.Helper()
+	var message map[string]any
+	if err := json.Unmarshal(out, &message); err != nil {
+		t.Errorf("%s: %v\n%s", what, err, out)
+		return
+	}
+	if strings.Contains(string(out), "<no value>") || strings.Contains(string(out), "%!") {
+		t.Errorf("%s: a value is missing: %s", what, out)
+	}
+	for member, most := range members {
+		text, ok := message[member].(string)
+		if n := len(utf16.Encode([]rune(text))); !ok || n == 0 || n > most {
+			t.Errorf("%s: %s has %d characters, allowed are 1 to %d: %s", what, member, n, most, out[:min(len(out), 500)])
+		}
+	}
+}
+
+// exampleInputs are the samples, a custom event, and events with everything missing or
+// much too long.
+func exampleInputs(t *testing.T) map[string]format.Input {
+	t.Helper()
+	out := map[string]format.Input{}
+	add := func(what, eventType string, event map[string]any) {
+		body, err := json.Marshal(event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[what] = format.Input{EventID: "evt_0123456789abcdef0123456789abcdef", EventType: eventType, DeliveryID: "dlv_1", Body: body}
+	}
+	long := strings.Repeat("long \"text\"\n\\ ", 4000)
+	for _, eventType := range append(events.Types(), "invoice_overdue") {
+		event, err := events.Sample(eventType, time.Date(2025, 11, 14, 15, 0, 0, 0, time.UTC))
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(eventType, eventType, event)
+		add(eventType+" and nothing else", eventType, map[string]any{"event_type": eventType})
+		add(eventType+", much too long", eventType, map[string]any{
+			"event_type": eventType, "message": long,
+			"document": map[string]any{"title": long}, "deletion_request": map[string]any{"ai_reason": long, "document_count": long},
+		})
+		add(eventType+" of other types", eventType, map[string]any{
+			"event_type": eventType, "message": []any{1}, "document": []any{}, "deletion_request": "none", "scan_summary": 7,
+		})
+	}
+	return out
+}
