@@ -71,7 +71,7 @@ func summarise(in Input, p object) *summary {
 
 func (s *summary) fact(name, value string) {
 	if value = oneLine(value); value != "" && len(s.facts) < maxFacts {
-		s.facts = append(s.facts, fact{clip(oneLine(name), maxName), clip(value, maxValue)})
+		s.facts = append(s.facts, fact{clip(first(oneLine(name), "(no name)"), maxName), clip(value, maxValue)})
 	}
 }
 
