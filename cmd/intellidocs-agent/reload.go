@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -24,6 +25,8 @@ type liveConfig struct {
 	cfg    *config.Config
 	loaded time.Time
 	err    string
+	// wanted are the files that a configuration with errors names.
+	wanted []string
 }
 
 func newLiveConfig(cfg *config.Config, reg prometheus.Registerer) *liveConfig {
@@ -45,6 +48,13 @@ func (l *liveConfig) current() *config.Config {
 	return l.cfg
 }
 
+// files are what the configuration in force, and one that is to be, were made from.
+func (l *liveConfig) files() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Concat(l.cfg.Files, l.wanted)
+}
+
 func (l *liveConfig) status() admin.ConfigStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,26 +70,7 @@ func (a *agent) watch(ctx context.Context) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	changed := make(chan struct{}, 1)
-	watching := make(chan error, 1)
-	go func() {
-		watching <- config.Watch(ctx, a.config.path, func() []string { return a.config.current().Files }, func() {
-			select {
-			case changed <- struct{}{}:
-			default:
-			}
-		})
-	}()
-	for {
-		select {
-		case err := <-watching:
-			return err
-		case <-hup:
-			a.reload("SIGHUP")
-		case <-changed:
-			a.reload("file changed")
-		}
-	}
+	return config.Watch(ctx, a.config.path, a.config.files, hup, a.reload)
 }
 
 // reload reads the file and puts it in force; a file with errors changes nothing.
@@ -99,13 +90,13 @@ func (a *agent) reload(why string) {
 		if l.err != err.Error() {
 			a.log.Error("the new configuration has errors and changes nothing; the one in force stays", "why", why, "config", l.path, "error", err)
 		}
-		l.err = err.Error()
+		l.err, l.wanted = err.Error(), config.Dependencies(l.path, config.Environment())
 		return
 	}
 	for _, key := range needRestart(l.cfg, cfg) {
 		a.log.Warn("this change takes effect at the next start", "key", key)
 	}
-	l.cfg, l.loaded, l.err = cfg, time.Now(), ""
+	l.cfg, l.loaded, l.err, l.wanted = cfg, time.Now(), "", nil
 	l.reloads.WithLabelValues("success").Inc()
 	for _, w := range cfg.Warnings {
 		a.log.Warn("configuration: " + w.String())

@@ -190,6 +190,9 @@ func headerLines(h, masked http.Header) string {
 			if _, own := masked[name]; own && !strings.EqualFold(name, "Content-Type") && !strings.EqualFold(name, "User-Agent") {
 				v = "[secret]"
 			}
+			if name == "Location" {
+				v = RedactURL(v)
+			}
 			fmt.Fprintf(&b, "%s: %s\n", name, v)
 		}
 	}

@@ -2,12 +2,13 @@ package send
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 	"unicode"
 )
 
-// RedactURL is a URL as it may be shown: without user, query and fragment, and with the
-// parts of its path that look like a secret left out, as those of chat services are.
+// RedactURL is a URL as it may be shown: without user, query and fragment, and with those
+// parts of its path left out that could be a secret, as chat services have it.
 func RedactURL(text string) string {
 	if text == "" {
 		return ""
@@ -53,9 +54,8 @@ func chatSecret(host string, i int, path string) bool {
 	return false
 }
 
-// looksSecret tells a token from a word: long, and with digits or both cases mixed in.
-func looksSecret(part string) bool {
-	digits := strings.ContainsAny(part, "0123456789")
-	mixed := strings.ToLower(part) != part && strings.ToUpper(part) != part
-	return len(part) >= 32 || len(part) >= 16 && (digits || mixed)
-}
+// A part of a path is shown only where it is plainly a word or a version: what a token
+// looks like is anybody's guess.
+var plainPart = regexp.MustCompile(`^(v?[0-9]{1,3}|[a-z]+([._-][a-z]+)*(\.[a-z0-9]{1,5})?)$`)
+
+func looksSecret(part string) bool { return len(part) > 24 || !plainPart.MatchString(part) }

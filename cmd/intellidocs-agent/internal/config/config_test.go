@@ -281,7 +281,7 @@ func TestWatch_SeesEveryWayAFileIsChanged(t *testing.T) {
 				default:
 				}
 				return files
-			}, func() { changed <- name })
+			}, nil, func(string) { changed <- name })
 		}()
 		// Asked for the second time, it has seen the files as they are and watches them.
 		<-ready

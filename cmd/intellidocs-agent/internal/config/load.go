@@ -39,7 +39,7 @@ func Load(path string, env func(string) (string, bool), check Check) (*Config, e
 	if err != nil {
 		return nil, err
 	}
-	b := &binder{file: abs, dir: filepath.Dir(abs), env: env, where: scan(text), files: []string{abs}}
+	b := newBinder(abs, text, env)
 	c := b.config(&table{b: b, m: root})
 	c.Path, c.Warnings, c.Files, c.where = abs, b.warnings, slices.Compact(slices.Sorted(slices.Values(b.files))), b.where
 	if check != nil {
@@ -49,6 +49,26 @@ func Load(path string, env func(string) (string, bool), check Check) (*Config, e
 		return nil, b.errors.sorted()
 	}
 	return c, nil
+}
+
+func newBinder(path, text string, env func(string) (string, bool)) *binder {
+	return &binder{file: path, dir: filepath.Dir(path), env: env, where: scan(text), files: []string{path}}
+}
+
+// Dependencies are the files that a configuration names, also one with errors: a secret
+// that is missing may come later, and the configuration is to be read again then.
+func Dependencies(path string, env func(string) (string, bool)) []string {
+	text, err := readConfig(path)
+	if err != nil {
+		return nil
+	}
+	root, err := decode(path, text)
+	if err != nil {
+		return nil
+	}
+	b := newBinder(path, text, env)
+	b.config(&table{b: b, m: root})
+	return b.files
 }
 
 func readConfig(path string) (string, error) {

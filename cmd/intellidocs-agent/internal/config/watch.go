@@ -22,10 +22,10 @@ const (
 	sweep = 5 * time.Second
 )
 
-// Watch calls changed when what agent.toml or a file it names holds has changed, until ctx
-// ends. Events are hints only: what counts is the content behind the resolved path, so a
+// Watch calls changed, with the reason, when what agent.toml or a file it names holds has
+// changed, and for each signal on force, until ctx ends. Events are hints only: what counts is the content behind the resolved path, so a
 // file replaced by rename or by a moved link is seen, and a touched one is not.
-func Watch(ctx context.Context, path string, files func() []string, changed func()) error {
+func Watch(ctx context.Context, path string, files func() []string, force <-chan os.Signal, changed func(why string)) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		// Without inotify (its instances are limited per user) the sweep still works.
@@ -43,9 +43,12 @@ func Watch(ctx context.Context, path string, files func() []string, changed func
 	tick := time.NewTicker(sweep)
 	defer tick.Stop()
 	for {
+		why := ""
 		select {
 		case <-ctx.Done():
 			return nil
+		case s := <-force:
+			why = s.String()
 		case <-w.Events:
 			settle.Reset(quiet)
 			continue
@@ -55,8 +58,11 @@ func Watch(ctx context.Context, path string, files func() []string, changed func
 		case <-settle.C:
 		case <-tick.C:
 		}
-		if differ(seen, path, files()) {
-			changed()
+		if differ(seen, path, files()) && why == "" {
+			why = "file changed"
+		}
+		if why != "" {
+			changed(why)
 			// Files that only the new configuration names are watched from now on; a change
 			// of the others since is for the next round.
 			for _, name := range files() {
