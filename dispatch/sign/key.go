@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -52,9 +53,8 @@ func (s Secret) Bytes() []byte { return s.key }
 
 func (s Secret) usable(now time.Time) bool { return s.Expires.IsZero() || now.Before(s.Expires) }
 
-// String, GoString, LogValue and MarshalText keep the key out of whatever is printed.
-func (Secret) String() string               { return redacted }
-func (Secret) GoString() string             { return redacted }
+// Format, LogValue and MarshalText keep the key out of whatever is printed, by every verb.
+func (Secret) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, redacted) }
 func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
@@ -89,9 +89,8 @@ func (k SigningKey) Public() string {
 	return "whpk_" + base64.StdEncoding.EncodeToString(k.key.Public().(ed25519.PublicKey))
 }
 
-// String, GoString, LogValue and MarshalText keep the key out of whatever is printed.
-func (SigningKey) String() string               { return redacted }
-func (SigningKey) GoString() string             { return redacted }
+// Format, LogValue and MarshalText keep the key out of whatever is printed, by every verb.
+func (SigningKey) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, redacted) }
 func (SigningKey) LogValue() slog.Value         { return slog.StringValue(redacted) }
 func (SigningKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 

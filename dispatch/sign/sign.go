@@ -96,8 +96,8 @@ type Check struct {
 // Verify checks a request's Standard Webhooks signature: one entry of it must be right.
 func Verify(c Check) error {
 	id, stamp, header := c.Header.Get(HeaderID), c.Header.Get(HeaderTimestamp), c.Header.Get(HeaderSignature)
-	for name, v := range map[string]string{HeaderID: id, HeaderTimestamp: stamp, HeaderSignature: header} {
-		if v == "" {
+	for _, name := range []string{HeaderID, HeaderTimestamp, HeaderSignature} {
+		if c.Header.Get(name) == "" {
 			return fmt.Errorf("there is no %s header", name)
 		}
 	}

@@ -117,8 +117,12 @@ func TestKeys_NeverPrintThemselves(t *testing.T) {
 	k, _ := ParseSigningKey("whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==")
 	var b strings.Builder
 	slog.New(slog.NewJSONHandler(&b, nil)).Info("x", "s", s, "k", k)
-	fmt.Fprintf(&b, "%v %+v %#v %s %q %v %+v %#v %v", s, s, s, s, s, k, k, k, struct{ S Secret }{s})
-	for _, leak := range []string{"hunter2", "6Xb/", "104 117 110"} {
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X"} {
+		fmt.Fprintf(&b, verb, s)
+		fmt.Fprintf(&b, verb, k)
+		fmt.Fprintf(&b, verb, struct{ S Secret }{s})
+	}
+	for _, leak := range []string{"hunter2", "6Xb/", "104 117 110", "68756e", "68756E"} {
 		if strings.Contains(b.String(), leak) {
 			t.Errorf("%q leaks: %s", leak, b.String())
 		}
