@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -79,21 +80,29 @@ func (q *Queue) load(txn *badger.Txn, r ref) (*Delivery, error) {
 	}, nil
 }
 
-// Record makes the outcomes of attempts durable, all or none; a transaction holds about a
-// thousand. An outcome of a delivery
-// that is no longer there is dropped.
+// maxChanges is how many deliveries one transaction can change, with the longest names.
+const maxChanges = 200
+
+// Record makes the outcomes of attempts durable, all or none; more than 200 in parts of
+// 200. An outcome of a delivery that is no longer there is dropped.
 func (q *Queue) Record(ctx context.Context, outcomes ...Outcome) error {
-	return q.do(ctx, changeCost(len(outcomes)), func(r *round) error {
-		for i := range outcomes {
-			if err := r.record(&outcomes[i]); err != nil {
-				return err
+	for part := range slices.Chunk(outcomes, maxChanges) {
+		err := q.do(ctx, changeCost(len(part)), func(r *round) error {
+			for i := range part {
+				if err := r.record(&part[i]); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
-// changeCost is what rewriting deliveries takes: each its record, its due time before and
+// changeCost is, with names of common length, what rewriting deliveries takes: each its record, its due time before and
 // after, and the same of its place in the index and of the counts.
 func changeCost(n int) cost { return cost{7 * n, 1000 * int64(n)} }
 

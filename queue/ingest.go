@@ -14,8 +14,8 @@ import (
 // waits for room, which stops the reading. An error means that the cursor has not moved;
 // reading the batch again then queues nothing twice.
 //
-// It is one transaction as long as one holds it: about 5,000 deliveries, so 512 events
-// for 8 webhooks with names of common length. A larger one is written in several, the
+// It is one transaction as long as one holds it: about 2,500 deliveries, so 512 events
+// for 4 webhooks with names of common length. A larger one is written in several, the
 // cursor with the last.
 func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
 	if len(b.Events)+len(b.Rejected) > 0 {

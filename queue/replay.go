@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -20,15 +21,12 @@ func (q *Queue) Replay(ctx context.Context, by string, ids []string) (int, error
 }
 
 func (q *Queue) replay(ctx context.Context, by string, ids []string) (int, error) {
-	const part = 500
 	n := 0
-	for len(ids) > 0 {
-		now := ids[:min(part, len(ids))]
-		if err := q.do(ctx, changeCost(len(now)), func(r *round) error { return r.replay(by, now) }); err != nil {
+	for part := range slices.Chunk(ids, maxChanges) {
+		if err := q.do(ctx, changeCost(len(part)), func(r *round) error { return r.replay(by, part) }); err != nil {
 			return n, fmt.Errorf("after %d deliveries: %w", n, err)
 		}
-		n += len(now)
-		ids = ids[len(now):]
+		n += len(part)
 	}
 	return n, nil
 }
