@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -43,10 +44,11 @@ type sources struct {
 	wanted  []config.Source
 	ctx     context.Context // of run; nil before it and after its end
 	reading map[string]*source
+	refused map[string]string // why a source could not be opened, by path
 }
 
 func newSources(q *queue.Queue, in *ingest.Ingest, log *slog.Logger) *sources {
-	return &sources{queue: q, ingest: in, log: log, reading: map[string]*source{}}
+	return &sources{queue: q, ingest: in, log: log, reading: map[string]*source{}, refused: map[string]string{}}
 }
 
 // apply makes the sources those of the configuration.
@@ -108,9 +110,13 @@ func (s *sources) settle(ctx context.Context) {
 		}
 		src, err := s.open(ctx, cfg)
 		if err != nil {
-			s.log.Error("source cannot be read; trying again", "source", cfg.Path, "error", err)
+			if s.refused[cfg.Path] != err.Error() {
+				s.log.Error("source cannot be read; trying again every few seconds", "source", cfg.Path, "error", err)
+			}
+			s.refused[cfg.Path] = err.Error()
 			continue
 		}
+		delete(s.refused, cfg.Path)
 		s.reading[cfg.Path] = src
 	}
 }
@@ -183,7 +189,7 @@ func (s *sources) status() []admin.SourceStatus {
 	defer s.mu.Unlock()
 	out := []admin.SourceStatus{}
 	for _, cfg := range s.wanted {
-		st := admin.SourceStatus{Name: cfg.Path, Type: cfg.Type, Reason: "not open yet"}
+		st := admin.SourceStatus{Name: cfg.Path, Type: cfg.Type, Reason: cmp.Or(s.refused[cfg.Path], "not open yet")}
 		if src := s.reading[cfg.Path]; src != nil {
 			now, totals := src.follow.Status(), src.ingest.Totals()
 			st.Ready, st.Reason, st.LagBytes, st.Files, st.Gaps = now.Ready, now.Reason, now.LagBytes, now.Files, now.Gaps
