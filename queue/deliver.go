@@ -102,7 +102,8 @@ func (q *Queue) Record(ctx context.Context, outcomes ...Outcome) error {
 	return nil
 }
 
-// changeCost is, with names of common length, what rewriting deliveries takes: each its record, its due time before and
+// changeCost is, with names of common length, what rewriting deliveries takes: each its
+// record, its due time before and
 // after, and the same of its place in the index and of the counts.
 func changeCost(n int) cost { return cost{7 * n, 1000 * int64(n)} }
 

@@ -1,0 +1,26 @@
+package queue
+
+import (
+	"testing"
+	"time"
+)
+
+func TestUpkeep_TheDiskComesBackOnceHistoryExpires(t *testing.T) {
+	soak(t)
+	now := time.Now()
+	q := open(t, Options{Retention: time.Hour, DedupWindow: time.Hour, Now: func() time.Time { return now }})
+	history(t, q, 60_000, []string{"a", "b"})
+	full := usage(q.dir)
+	now = now.Add(3 * time.Hour)
+	left := full
+	for range 4 { // the agent does it every five minutes
+		if err := q.Upkeep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		left = usage(q.dir)
+		t.Logf("%d of %d KiB stay, %v", left>>10, full>>10, q.Counts())
+	}
+	if left > full/10 {
+		t.Errorf("%d of %d MiB stay after everything expired", left>>20, full>>20)
+	}
+}
