@@ -1,57 +1,90 @@
 package parser
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
-	"math"
 	"strconv"
 	"unicode/utf8"
 )
 
-// MaxDepth is how deep arrays and objects may nest. Python's json stops a little above.
+// MaxDepth is how deep arrays and objects may nest. Python 3.11 stops at 994 with an
+// empty stack, and receivers parse from within their frameworks.
 const MaxDepth = 900
 
-// number is a JSON number as Python prints it.
-type number string
-
-// decoder reads JSON with the grammar of Python's json.loads: stricter than some in
-// what a string may hold, laxer in that it knows NaN and Infinity, which are refused
-// here with a reason of their own. Strings are kept as WTF-8, that is UTF-8 in which a
-// lone surrogate is written like any other code point; its byte order is code point order.
+// decoder reads JSON with the grammar of Python's json.loads and writes it as
+// json.dumps(…, sort_keys=True) does, in one pass and without a tree: an object's members
+// are put in order in the output once its end is reached. So memory stays within a few
+// times the input, whatever it holds.
+//
+// What is well-formed and yet has no place in an event (NaN, Infinity, a number that
+// overflows, text that is not UTF-8) is a flaw: the first one is remembered, written as
+// it came, and reading goes on, as what the rest says decides whether it matters.
 type decoder struct {
-	in  []byte
-	pos int
+	in    []byte
+	pos   int
+	out   []byte
+	depth int
+	// stack has the members of all objects that are open, the outermost object's first.
+	stack []member
+	flaw  error
+	// garbled is the flaw of text that is not UTF-8: unlike the others it matters even in
+	// a member that a later one of the same name replaces, as Python refuses it beforehand.
+	garbled error
+	// replaced: there was such a member.
+	replaced bool
+	// text and order are scratch space.
+	text, order []byte
 }
 
-// decode reads exactly one value.
-func decode(in []byte) (any, error) {
-	d := &decoder{in: in}
-	v, err := d.value(0)
-	if err != nil {
-		return nil, err
+// member is one member of an object: its key as WTF-8, and where "key", value and end
+// of both stand in the output. end is 0 for one whose value could not be read.
+type member struct {
+	key          []byte
+	at, val, end int
+}
+
+// syntaxError says why the input is not JSON, and where reading stopped.
+type syntaxError struct {
+	at   int
+	what string
+	// deep: it may well be JSON, nested deeper than is read here.
+	deep bool
+}
+
+func (e *syntaxError) Error() string { return fmt.Sprintf("at byte %d: %s", e.at+1, e.what) }
+
+func (d *decoder) fail(format string, args ...any) error {
+	return &syntaxError{at: d.pos, what: fmt.Sprintf(format, args...)}
+}
+
+func (d *decoder) blemish(at int, format string, args ...any) {
+	if d.flaw == nil {
+		d.flaw = &syntaxError{at: at, what: fmt.Sprintf(format, args...)}
 	}
-	d.space()
-	if d.pos < len(in) {
-		return nil, d.errorf("there is more after the value: %s", d.found())
+}
+
+// verdict is the flaw that is left once all is read. What was written as it came is
+// found again in the output, unless it was in a member that was replaced.
+func (d *decoder) verdict() error {
+	if d.flaw != nil && d.replaced {
+		again := newDecoder(d.out, 0)
+		if err := again.value(); err == nil && again.flaw == nil {
+			d.flaw = nil
+		}
 	}
-	return v, nil
+	return cmp.Or(d.flaw, d.garbled)
 }
 
-// decodePrefix reads one value and says where it ends.
-func decodePrefix(in []byte) (any, int, error) {
-	d := &decoder{in: in}
-	v, err := d.value(0)
-	return v, d.pos, err
-}
-
-func (d *decoder) errorf(format string, args ...any) error {
-	return fmt.Errorf("at byte %d: %s", d.pos+1, fmt.Sprintf(format, args...))
-}
-
+// found names what stands at the position, for an error.
 func (d *decoder) found() string {
 	if d.pos >= len(d.in) {
 		return "the end (is the record cut off?)"
 	}
-	r, _ := utf8.DecodeRune(d.in[d.pos:])
+	r, n := utf8.DecodeRune(d.in[d.pos:])
+	if r == utf8.RuneError && n == 1 {
+		return fmt.Sprintf("the byte %#02x", d.in[d.pos])
+	}
 	return strconv.QuoteRune(r)
 }
 
@@ -66,102 +99,6 @@ func (d *decoder) space() {
 	}
 }
 
-func (d *decoder) value(depth int) (any, error) {
-	d.space()
-	if d.pos >= len(d.in) {
-		return nil, d.errorf("a value is missing: %s", d.found())
-	}
-	switch c := d.in[d.pos]; {
-	case c == '{' || c == '[':
-		if depth >= MaxDepth {
-			return nil, d.errorf("nested deeper than %d", MaxDepth)
-		}
-		if c == '{' {
-			return d.object(depth)
-		}
-		return d.array(depth)
-	case c == '"':
-		return d.str()
-	case c == '-' || c >= '0' && c <= '9':
-		return d.number()
-	}
-	switch {
-	case d.word("true"):
-		return true, nil
-	case d.word("false"):
-		return false, nil
-	case d.word("null"):
-		return nil, nil
-	case d.word("NaN"), d.word("Infinity"):
-		return nil, d.errorf("NaN and Infinity are not JSON")
-	}
-	return nil, d.errorf("a value is expected, not %s", d.found())
-}
-
-func (d *decoder) word(w string) bool {
-	if len(d.in)-d.pos < len(w) || string(d.in[d.pos:d.pos+len(w)]) != w {
-		return false
-	}
-	d.pos += len(w)
-	return true
-}
-
-func (d *decoder) object(depth int) (any, error) {
-	d.pos++
-	obj := map[string]any{}
-	d.space()
-	if d.accept('}') {
-		return obj, nil
-	}
-	for {
-		d.space()
-		if d.pos >= len(d.in) || d.in[d.pos] != '"' {
-			return nil, d.errorf("a key in double quotes is expected, not %s", d.found())
-		}
-		key, err := d.str()
-		if err != nil {
-			return nil, err
-		}
-		d.space()
-		if !d.accept(':') {
-			return nil, d.errorf("':' is expected, not %s", d.found())
-		}
-		if obj[key], err = d.value(depth + 1); err != nil {
-			return nil, err
-		}
-		d.space()
-		switch {
-		case d.accept('}'):
-			return obj, nil
-		case !d.accept(','):
-			return nil, d.errorf("',' or '}' is expected, not %s", d.found())
-		}
-	}
-}
-
-func (d *decoder) array(depth int) (any, error) {
-	d.pos++
-	list := []any{}
-	d.space()
-	if d.accept(']') {
-		return list, nil
-	}
-	for {
-		v, err := d.value(depth + 1)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, v)
-		d.space()
-		switch {
-		case d.accept(']'):
-			return list, nil
-		case !d.accept(','):
-			return nil, d.errorf("',' or ']' is expected, not %s", d.found())
-		}
-	}
-}
-
 func (d *decoder) accept(c byte) bool {
 	if d.pos < len(d.in) && d.in[d.pos] == c {
 		d.pos++
@@ -170,158 +107,156 @@ func (d *decoder) accept(c byte) bool {
 	return false
 }
 
-func (d *decoder) digits() int {
-	from := d.pos
-	for d.pos < len(d.in) && d.in[d.pos] >= '0' && d.in[d.pos] <= '9' {
-		d.pos++
+func (d *decoder) word(w string) bool {
+	if !bytes.HasPrefix(d.in[d.pos:], []byte(w)) {
+		return false
 	}
-	return d.pos - from
+	d.pos += len(w)
+	return true
 }
 
-func (d *decoder) number() (any, error) {
-	from := d.pos
-	negative := d.accept('-')
-	if negative && d.word("Infinity") {
-		return nil, d.errorf("NaN and Infinity are not JSON")
+func (d *decoder) value() error {
+	d.space()
+	if d.pos >= len(d.in) {
+		return d.fail("a value is missing: %s", d.found())
 	}
-	if !d.accept('0') && d.digits() == 0 {
-		return nil, d.errorf("a digit is expected, not %s", d.found())
-	}
-	whole := true
-	// Like Python's scanner, a fraction or exponent without digits is not part of the number.
-	if at := d.pos; d.accept('.') {
-		if d.digits() == 0 {
-			d.pos = at
+	switch c := d.in[d.pos]; {
+	case c == '{' || c == '[':
+		if d.depth >= MaxDepth {
+			return &syntaxError{at: d.pos, what: fmt.Sprintf("nested deeper than %d", MaxDepth), deep: true}
+		}
+		d.depth++
+		var err error
+		if c == '{' {
+			err = d.object()
 		} else {
-			whole = false
+			err = d.array()
 		}
+		d.depth--
+		return err
+	case c == '"':
+		_, err := d.str()
+		return err
+	case c == '-' || c >= '0' && c <= '9':
+		return d.number()
 	}
-	if at := d.pos; d.accept('e') || d.accept('E') {
-		if !d.accept('+') {
-			d.accept('-')
-		}
-		if d.digits() == 0 {
-			d.pos = at
-		} else {
-			whole = false
-		}
+	from := d.pos
+	switch {
+	case d.word("true"), d.word("false"), d.word("null"):
+	case d.word("NaN"), d.word("Infinity"):
+		d.blemish(from, "NaN and Infinity are not JSON")
+	default:
+		return d.fail("a value is expected, not %s", d.found())
 	}
-	text := string(d.in[from:d.pos])
-	if whole {
-		if text == "-0" {
-			text = "0"
-		}
-		return number(text), nil
-	}
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil && math.IsInf(f, 0) {
-		return nil, d.errorf("the number %.40s is too large; Python would make it Infinity", text)
-	}
-	return number(formatFloat(f)), nil
+	d.out = append(d.out, d.in[from:d.pos]...)
+	return nil
 }
 
-// formatFloat is Python's repr(float): the shortest digits that read back the same,
-// with an exponent below 1e-4 and from 1e16 on.
-func formatFloat(f float64) string {
-	if a := math.Abs(f); a != 0 && (a < 1e-4 || a >= 1e16) {
-		return strconv.FormatFloat(f, 'e', -1, 64) // Go, like Python, gives two digits of exponent at least
-	}
-	s := strconv.FormatFloat(f, 'f', -1, 64)
-	for i := range len(s) {
-		if s[i] == '.' {
-			return s
-		}
-	}
-	return s + ".0"
-}
-
-func (d *decoder) str() (string, error) {
+func (d *decoder) array() error {
 	d.pos++
-	from := d.pos
-	for d.pos < len(d.in) && d.in[d.pos] >= ' ' && d.in[d.pos] < utf8.RuneSelf && d.in[d.pos] != '"' && d.in[d.pos] != '\\' {
-		d.pos++
+	d.out = append(d.out, '[')
+	d.space()
+	if d.accept(']') {
+		d.out = append(d.out, ']')
+		return nil
 	}
-	if d.accept('"') {
-		return string(d.in[from : d.pos-1]), nil
-	}
-	out := append([]byte(nil), d.in[from:d.pos]...)
-	for d.pos < len(d.in) {
-		switch c := d.in[d.pos]; {
-		case c == '"':
-			d.pos++
-			return string(out), nil
-		case c == '\\':
-			var err error
-			if out, err = d.escape(out); err != nil {
-				return "", err
-			}
-		case c < ' ':
-			return "", d.errorf("a control character (%#02x) stands unescaped in a string", c)
-		case c < utf8.RuneSelf:
-			out = append(out, c)
-			d.pos++
-		default:
-			r, n := utf8.DecodeRune(d.in[d.pos:])
-			if r == utf8.RuneError && n == 1 {
-				return "", d.errorf("the text is not UTF-8")
-			}
-			out = append(out, d.in[d.pos:d.pos+n]...)
-			d.pos += n
+	for {
+		if err := d.value(); err != nil {
+			return err
 		}
-	}
-	return "", d.errorf("a string has no end (is the record cut off?)")
-}
-
-var escapes = map[byte]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
-
-func (d *decoder) escape(out []byte) ([]byte, error) {
-	if d.pos+1 >= len(d.in) {
-		d.pos = len(d.in)
-		return nil, d.errorf("a string has no end (is the record cut off?)")
-	}
-	if c, ok := escapes[d.in[d.pos+1]]; ok {
-		d.pos += 2
-		return append(out, c), nil
-	}
-	if d.in[d.pos+1] != 'u' {
-		return nil, d.errorf("%q is no escape", string(d.in[d.pos:d.pos+2]))
-	}
-	r, ok := d.hex(d.pos + 2)
-	if !ok {
-		return nil, d.errorf("\\u needs four hex digits")
-	}
-	d.pos += 6
-	if isHigh(r) && d.pos+1 < len(d.in) && d.in[d.pos] == '\\' && d.in[d.pos+1] == 'u' {
-		if low, ok := d.hex(d.pos + 2); ok && isLow(low) {
-			d.pos += 6
-			return utf8.AppendRune(out, 0x10000+(r-0xD800)<<10+(low-0xDC00)), nil
-		}
-	}
-	if isHigh(r) || isLow(r) {
-		return append(out, 0xE0|byte(r>>12), 0x80|byte(r>>6&0x3F), 0x80|byte(r&0x3F)), nil
-	}
-	return utf8.AppendRune(out, r), nil
-}
-
-func (d *decoder) hex(at int) (rune, bool) {
-	if at+4 > len(d.in) {
-		return 0, false
-	}
-	var r rune
-	for _, c := range d.in[at : at+4] {
+		d.space()
 		switch {
-		case c >= '0' && c <= '9':
-			r = r<<4 | rune(c-'0')
-		case c >= 'a' && c <= 'f':
-			r = r<<4 | rune(c-'a'+10)
-		case c >= 'A' && c <= 'F':
-			r = r<<4 | rune(c-'A'+10)
-		default:
-			return 0, false
+		case d.accept(']'):
+			d.out = append(d.out, ']')
+			return nil
+		case !d.accept(','):
+			return d.fail("',' or ']' is expected, not %s", d.found())
 		}
+		d.out = append(d.out, ", "...)
 	}
-	return r, true
 }
 
-func isHigh(r rune) bool { return r >= 0xD800 && r < 0xDC00 }
-func isLow(r rune) bool  { return r >= 0xDC00 && r < 0xE000 }
+// object leaves the members of the outermost object on the stack, also those it had
+// before an error.
+func (d *decoder) object() error {
+	base, begin := len(d.stack), len(d.out)
+	d.pos++
+	d.out = append(d.out, '{')
+	sorted, err := d.members(base)
+	if err == nil {
+		d.out = append(d.out, '}')
+		if !sorted {
+			d.arrange(base, begin)
+		}
+	}
+	if d.depth > 1 {
+		d.stack = d.stack[:base]
+	}
+	return err
+}
+
+func (d *decoder) members(base int) (sorted bool, err error) {
+	sorted = true
+	d.space()
+	if d.accept('}') {
+		return sorted, nil
+	}
+	for {
+		d.space()
+		if d.pos >= len(d.in) || d.in[d.pos] != '"' {
+			return sorted, d.fail("a key in double quotes is expected, not %s", d.found())
+		}
+		m := member{at: len(d.out)}
+		plain := false
+		if m.key, plain, err = d.quoted(); err != nil {
+			return sorted, err
+		}
+		if !plain {
+			m.key = bytes.Clone(m.key)
+		}
+		d.space()
+		if !d.accept(':') {
+			return sorted, d.fail("':' is expected, not %s", d.found())
+		}
+		d.out = append(d.out, ": "...)
+		m.val = len(d.out)
+		at := len(d.stack)
+		d.stack = append(d.stack, m)
+		if err := d.value(); err != nil {
+			return sorted, err
+		}
+		d.stack[at].end = len(d.out)
+		if at > base && bytes.Compare(d.stack[at-1].key, m.key) >= 0 {
+			sorted = false
+		}
+		d.space()
+		switch {
+		case d.accept('}'):
+			return sorted, nil
+		case !d.accept(','):
+			return sorted, d.fail("',' or '}' is expected, not %s", d.found())
+		}
+		d.out = append(d.out, ", "...)
+	}
+}
+
+// str reads a string and writes it.
+func (d *decoder) str() ([]byte, error) {
+	s, _, err := d.quoted()
+	return s, err
+}
+
+// quoted is str that also says whether the text is part of the input; otherwise it is
+// good until the next string.
+func (d *decoder) quoted() (text []byte, plain bool, err error) {
+	from := d.pos
+	text, plain, err = d.unquote()
+	switch {
+	case err != nil:
+	case plain:
+		d.out = append(d.out, d.in[from:d.pos]...)
+	default:
+		d.out = appendQuoted(d.out, text)
+	}
+	return text, plain, err
+}

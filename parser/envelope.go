@@ -7,100 +7,162 @@ import (
 
 // Container runtimes wrap what a program writes to its standard output: Docker's
 // json-file driver as {"log":"…\n","stream":"stderr","time":"…"}, the Container Runtime
-// Interface as `TIME STREAM TAG TEXT`. Both cut long lines in pieces: Docker's lack the
-// newline at the end of "log", CRI's have the tag P.
+// Interface as `TIME STREAM TAG TEXT`. Both cut long lines in pieces, Docker at 16 KiB:
+// its pieces lack the newline at the end of "log", CRI's have the tag P.
 
 // Fragment tells whether a line is a piece of a longer one that goes on in a later line
-// under the same key (the stream it was written to).
+// under the same key (the stream it was written to). The key is empty for a line that no
+// container runtime wrote.
 func Fragment(line []byte) (key string, more bool) {
-	if len(line) == 0 {
-		return "", false
+	if inside, stream, _, ok := dockerParts(line); ok {
+		return streamName(stream), !endsInNewline(inside)
 	}
-	switch c := line[0]; {
-	case c == '{' && bytes.Contains(line, []byte(`"log"`)) && bytes.Contains(line, []byte(`"stream"`)):
-		if text, stream, _, ok := docker(line); ok {
-			return stream, text == "" || text[len(text)-1] != '\n'
-		}
-	case c >= '0' && c <= '9':
-		if _, stream, partial, _, ok := cri(line); ok {
-			return stream, partial
-		}
+	if _, _, stream, tag, ok := criParts(line); ok {
+		return streamName(stream), tag == 'P'
 	}
 	return "", false
 }
 
-// unwrap takes the container runtime's envelopes off a record and joins its pieces.
+// streamName makes no garbage of the two names there are.
+func streamName(s []byte) string {
+	switch string(s) {
+	case "stdout":
+		return "stdout"
+	case "stderr":
+		return "stderr"
+	}
+	return string(s)
+}
+
+// endsInNewline tells whether the inside of a JSON string ends in \n: an n after an odd
+// number of backslashes.
+func endsInNewline(inside []byte) bool {
+	if len(inside) == 0 || inside[len(inside)-1] != 'n' {
+		return false
+	}
+	inside = inside[:len(inside)-1]
+	return (len(inside)-len(bytes.TrimRight(inside, `\`)))%2 == 1
+}
+
+// dockerParts splits a line exactly as Docker's json-file driver writes it: the inside of
+// the "log" string, the stream, and what follows the stream. No string can hold
+// `","stream":"` unescaped, so the first one ends the log.
+func dockerParts(line []byte) (inside, stream, tail []byte, ok bool) {
+	const begin, mid = `{"log":"`, `","stream":"`
+	rest, ok := bytes.CutPrefix(line, []byte(begin))
+	if !ok {
+		return nil, nil, nil, false
+	}
+	i := bytes.Index(rest, []byte(mid))
+	if i < 0 {
+		return nil, nil, nil, false
+	}
+	inside, rest = rest[:i], rest[i+len(mid):]
+	end := bytes.IndexByte(rest, '"')
+	if end < 0 {
+		return nil, nil, nil, false
+	}
+	return inside, rest[:end], rest[end+1:], true
+}
+
+// criParts splits a line of the Container Runtime Interface; stamp is not checked.
+func criParts(line []byte) (text, stamp, stream []byte, tag byte, ok bool) {
+	const shortest = len("2025-11-14T15:00:00Z")
+	if len(line) < shortest || line[4] != '-' || line[10] != 'T' {
+		return nil, nil, nil, 0, false
+	}
+	stamp, rest, found := bytes.Cut(line, []byte{' '})
+	if !found || len(stamp) < shortest {
+		return nil, nil, nil, 0, false
+	}
+	stream, rest, found = bytes.Cut(rest, []byte{' '})
+	if !found || string(stream) != "stdout" && string(stream) != "stderr" {
+		return nil, nil, nil, 0, false
+	}
+	tags, text, _ := bytes.Cut(rest, []byte{' '})
+	// Tags may be joined by colons; only the first one has a meaning so far.
+	first, _, _ := bytes.Cut(tags, []byte{':'})
+	if string(first) != "P" && string(first) != "F" {
+		return nil, nil, nil, 0, false
+	}
+	return text, stamp, stream, first[0], true
+}
+
+// unwrap takes the container runtime's envelopes off a record and joins its pieces. Its
+// time is that of the first piece.
 func unwrap(data []byte) ([]byte, time.Time) {
-	data = trim(data)
-	if len(data) == 0 || data[0] != '{' && (data[0] < '0' || data[0] > '9') {
+	if bytes.IndexByte(data, '\n') < 0 {
+		if text, at, ok := peel(data); ok {
+			return trim(text), at
+		}
 		return data, time.Time{}
 	}
 	var joined []byte
 	var first time.Time
-	pieces := 0
 	for line := range bytes.SplitSeq(data, []byte{'\n'}) {
-		text, at, ok := peel(bytes.TrimRight(line, "\r"))
+		line = bytes.TrimSuffix(line, []byte{'\r'})
+		text, at, ok := peel(line)
 		if !ok {
 			return data, time.Time{}
 		}
-		if pieces == 0 {
+		if first.IsZero() {
 			first = at
 		}
-		pieces++
 		joined = append(joined, text...)
 	}
 	return trim(joined), first
 }
 
-func peel(line []byte) ([]byte, time.Time, bool) {
-	if len(line) > 0 && line[0] == '{' {
-		if !bytes.Contains(line, []byte(`"log"`)) {
-			return nil, time.Time{}, false
+// peel takes the envelope off a line.
+func peel(line []byte) (text []byte, at time.Time, ok bool) {
+	if inside, _, tail, ok := dockerParts(line); ok && !bytes.Contains(tail, []byte(`"event_type"`)) {
+		quoted := line[len(`{"log":`) : len(`{"log":"`)+len(inside)+1]
+		d := decoder{in: quoted}
+		if text, _, err := d.unquote(); err == nil && d.pos == len(quoted) {
+			return text, dockerTime(tail), true
 		}
-		text, _, at, ok := docker(line)
-		return []byte(text), at, ok
+		return nil, at, false
 	}
-	at, _, _, text, ok := cri(line)
-	return text, at, ok
+	if text, stamp, _, _, ok := criParts(line); ok {
+		at, err := time.Parse(time.RFC3339Nano, string(stamp))
+		return text, at, err == nil
+	}
+	return relaid(line)
 }
 
-func docker(line []byte) (text, stream string, at time.Time, ok bool) {
-	v, err := decode(line)
+// dockerTime reads the time from what follows the stream; attributes may stand before it.
+func dockerTime(tail []byte) time.Time {
+	rest, _ := bytes.CutPrefix(tail, []byte{','})
+	obj, _, err := readObject(append([]byte{'{'}, rest...), 0)
 	if err != nil {
-		return "", "", at, false
+		return time.Time{}
 	}
-	obj, _ := v.(map[string]any)
-	text, isLog := obj["log"].(string)
-	stream, isStream := obj["stream"].(string)
-	stamp, isTime := obj["time"].(string)
-	if _, event := obj["event_type"]; event || !isLog || !isStream && !isTime {
-		return "", "", at, false
-	}
-	at, _ = time.Parse(time.RFC3339Nano, stamp)
-	return text, stream, at, true
+	return rfc3339(&obj)
 }
 
-func cri(line []byte) (at time.Time, stream string, partial bool, text []byte, ok bool) {
-	stamp, rest, found := bytes.Cut(line, []byte{' '})
-	if !found || len(stamp) < len("2025-11-14T15:00:00Z") || stamp[4] != '-' {
-		return at, "", false, nil, false
+func rfc3339(obj *object) time.Time {
+	stamp, _ := obj.str("time")
+	at, _ := time.Parse(time.RFC3339Nano, string(stamp)) // without one that can be read the record has no time
+	return at
+}
+
+// relaid reads Docker's envelope where something else has written it anew, with spaces
+// or its keys in another order.
+func relaid(line []byte) (text []byte, at time.Time, ok bool) {
+	if len(line) == 0 || line[0] != '{' || !bytes.Contains(line, []byte(`"log"`)) {
+		return nil, at, false
 	}
-	name, rest, found := bytes.Cut(rest, []byte{' '})
-	if !found || string(name) != "stdout" && string(name) != "stderr" {
-		return at, "", false, nil, false
+	obj, _, err := readObject(line, 0)
+	if err != nil || obj.has("event_type") || !obj.has("stream") && !obj.has("time") {
+		return nil, at, false
 	}
-	tags, text, _ := bytes.Cut(rest, []byte{' '})
-	// Tags may be joined by colons; only the first one has a meaning so far.
-	tag, _, _ := bytes.Cut(tags, []byte{':'})
-	at, err := time.Parse(time.RFC3339Nano, string(stamp))
-	if err != nil || string(tag) != "P" && string(tag) != "F" {
-		return at, "", false, nil, false
-	}
-	return at, string(name), tag[0] == 'P', text, true
+	text, ok = obj.str("log")
+	return text, rfc3339(&obj), ok
 }
 
 var bom = []byte("\xef\xbb\xbf")
 
-func trim(data []byte) []byte {
-	return bytes.TrimPrefix(bytes.TrimSpace(data), bom)
+// trim takes off space around a text and a byte order mark before it.
+func trim(text []byte) []byte {
+	return bytes.TrimSpace(bytes.TrimPrefix(bytes.TrimSpace(text), bom))
 }

@@ -2,6 +2,7 @@ package parser
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -12,44 +13,75 @@ var mainObject = map[string]string{
 	"scan_completed":           "document",
 }
 
-// accept makes an event of an object that is meant as one.
-func accept(obj map[string]any, recorded time.Time, o Options) Result {
-	typ, isString := obj["event_type"].(string)
-	switch _, has := obj["event_type"]; {
-	case !has:
+// event makes an event of an object that is meant as one; recorded is the record's own
+// time. A null timestamp or source counts as missing.
+func (o *Options) event(obj object, recorded time.Time) Result {
+	raw := obj.get("event_type")
+	typ, isString := obj.str("event_type")
+	switch {
+	case obj.flaw != nil:
+		return reject("the event is not valid JSON: %v", obj.flaw)
+	case raw == nil:
 		return reject("the event has no event_type")
 	case !isString:
-		return reject("event_type is not a string")
-	case typ == "":
+		return reject("event_type is not a string but %s", kind(raw))
+	case len(typ) == 0:
 		return reject("event_type is empty")
 	}
 	if recorded.IsZero() {
 		recorded = o.RecordTime
 	}
-	if v, has := obj["source"]; !has || v == nil {
-		obj["source"] = Source
+	if missing(obj.get("source")) {
+		obj.set("source", `"`+Source+`"`)
 	}
-	stamp, has := obj["timestamp"]
-	missing := !has || stamp == nil
-	if missing {
-		delete(obj, "timestamp")
-		if !recorded.IsZero() {
-			obj["timestamp"] = recorded.UTC().Format(time.RFC3339Nano)
-		}
+	unstamped := missing(obj.get("timestamp"))
+	switch {
+	case unstamped && !recorded.IsZero():
+		obj.set("timestamp", stamp(recorded))
+	case unstamped:
+		obj.remove("timestamp")
 	}
-	body := encode(nil, obj)
-	e := Event{Type: typ, Time: recorded, ID: identify(obj, body, o.Position)}
+	e := Event{
+		ID: identify(&obj, o.Position),
+		// It becomes a header and a label, where a lone surrogate cannot be.
+		Type: strings.ToValidUTF8(string(typ), "\uFFFD"),
+		Time: recorded,
+	}
 	// The time of reading is no part of what identifies the event.
-	if missing && recorded.IsZero() && !o.Now.IsZero() {
-		obj["timestamp"] = o.Now.UTC().Format(time.RFC3339Nano)
-		body = encode(nil, obj)
+	if unstamped && recorded.IsZero() && !o.Now.IsZero() {
+		obj.set("timestamp", stamp(o.Now))
 	}
-	e.Body = body
-	if main := mainObject[typ]; main != "" {
-		_, has := obj[main].(map[string]any)
-		e.Incomplete = !has
+	e.Body = obj.text
+	if main := mainObject[e.Type]; main != "" {
+		e.Incomplete = !isObject(obj.get(main))
 	}
 	return Result{Verdict: Accept, Event: e}
+}
+
+func missing(value []byte) bool { return value == nil || string(value) == "null" }
+
+func isObject(value []byte) bool { return len(value) > 0 && value[0] == '{' }
+
+func stamp(t time.Time) string { return `"` + t.UTC().Format(time.RFC3339Nano) + `"` }
+
+// kind names what a canonical value is.
+func kind(value []byte) string {
+	if len(value) == 0 {
+		return "nothing"
+	}
+	switch value[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "true or false"
+	}
+	return "a number"
 }
 
 func reject(format string, args ...any) Result {

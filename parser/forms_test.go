@@ -92,7 +92,7 @@ func TestLine_SkipsWhatIsNotMeantAsAnEvent(t *testing.T) {
 		ours + `No webhook URLs configured for event type: scan_completed`:                                      SkipNoEvent,
 		ours + `{"a": 1}`:              SkipNoEvent,
 		ours + `the event_type is odd`: SkipNoEvent,
-		ours:                           SkipBlank,
+		ours:                           SkipNoEvent,
 		`{"event":"AI webhook delivered","logger":"paperless.ai_webhooks","level":"info"}`: SkipNoEvent,
 		`{"name":"paperless.ai_webhooks","event":null,"message":"x"}`:                      SkipNoEvent,
 		"2025-11-14T15:00:00.1Z stderr F nothing of ours":                                  SkipNoEvent,

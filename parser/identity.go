@@ -17,19 +17,18 @@ func id(kind string, parts ...[]byte) string {
 	return "evt_" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// identify names an event: by its own event_id, else by where it was read if that is
-// wanted, else by its canonical payload.
-func identify(obj map[string]any, body []byte, position string) string {
-	switch own := obj["event_id"].(type) {
-	case string:
-		if own != "" {
-			return id("event_id", []byte(own))
-		}
-	case number:
-		return id("event_id", []byte(own))
+// identify names an event: by its own event_id (a non-empty string, or a number), else by
+// where it was read if that is wanted, else by its canonical payload.
+func identify(obj *object, position string) string {
+	own := obj.get("event_id")
+	if text, ok := unquoted(own); ok && len(text) > 0 {
+		return id("event_id", text)
+	}
+	if kind(own) == "a number" {
+		return id("event_id", own)
 	}
 	if position != "" {
-		return id("position", []byte(position), body)
+		return id("position", []byte(position), obj.text)
 	}
-	return id("payload", body)
+	return id("payload", obj.text)
 }
