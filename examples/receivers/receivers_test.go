@@ -90,22 +90,27 @@ func nodeModules(t *testing.T) string {
 	return dir
 }
 
-// output is what a receiver printed.
-type output struct {
+// output is what a receiver printed. Its two streams are kept apart, since their lines may
+// be written in pieces.
+type output struct{ stdout, stderr stream }
+
+func (o *output) String() string { return o.stdout.String() + "\n" + o.stderr.String() }
+
+type stream struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
+func (s *stream) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
 }
 
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
+func (s *stream) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 // tamper changes requests on their way, between the agent and the receiver.
@@ -140,7 +145,7 @@ func try(t *testing.T, path string, command func(port int) *exec.Cmd) {
 	port := freePort(t)
 	c := command(port)
 	var out output
-	c.Stdout, c.Stderr = &out, &out
+	c.Stdout, c.Stderr = &out.stdout, &out.stderr
 	c.Env = append(append(os.Environ(), c.Env...), "WEBHOOK_SECRET="+secret, fmt.Sprintf("PORT=%d", port))
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
@@ -185,11 +190,12 @@ func try(t *testing.T, path string, command func(port int) *exec.Cmd) {
 		}
 		s.Close()
 	}
-	// What comes after has been processed, so what came before has had its time.
 	if r := deliver(t, url, 4, true); !accepted(r) {
 		t.Errorf("%+v", r)
 	}
-	until(t, &out, "the last event is processed", func() bool { return strings.Contains(out.String(), processed(4)) })
+	until(t, &out, "the events are processed", func() bool {
+		return strings.Contains(out.String(), processed(1)) && strings.Contains(out.String(), processed(4))
+	})
 	for n, want := range map[int]int{1: 1, 2: 0, 3: 0, 4: 1} {
 		if got := strings.Count(out.String(), processed(n)); got != want {
 			t.Errorf("event %d was processed %d times, want %d\n%s", n, got, want, out.String())
