@@ -57,6 +57,7 @@ var wanted = map[string]map[string]int{
 	"gotify":   {"title": 250, "message": 10_000},
 	"telegram": {"chat_id": 100, "text": 4096},
 	"matrix":   {"text": 20_000},
+	"own":      {"text": 200},
 	"home":     {"id": 100, "title": 250, "message": 10_000},
 }
 
