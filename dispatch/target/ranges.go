@@ -5,14 +5,16 @@ import "net/netip"
 // internal are the ranges that are not public, from IANA's special-purpose registries
 // (https://www.iana.org/assignments/iana-ipv4-special-registry and
 // https://www.iana.org/assignments/iana-ipv6-special-registry), with multicast and what
-// was set aside and given back (site-local, the first 6bone). The few globally
-// reachable blocks within them are of no use to a webhook and not taken out.
+// was set aside and given back (site-local). The few globally
+// reachable blocks within them are of no use to a webhook and not taken out. Of IPv6 only
+// 2000::/3 is given out at all (RFC 4291, 2.4), so the rest of it is refused whole.
 var internal = prefixes(
 	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
 	"192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
 	"198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
 	"::/128", "::1/128", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32",
 	"2002::/16", "2620:4f:8000::/48", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+	"::/3", "4000::/2", "8000::/1",
 )
 
 // metadata are the addresses at which clouds hand out credentials: AWS, Google, Azure and

@@ -51,10 +51,12 @@ func (p *Policy) CheckURL(u *url.URL) error {
 	if err := p.checkPort(port); err != nil {
 		return err
 	}
-	if addr, err := netip.ParseAddr(strings.TrimSuffix(u.Hostname(), ".")); err == nil {
-		return p.CheckAddr(addr)
+	for _, addr := range literal(u.Hostname()) {
+		if err = p.CheckAddr(addr); err == nil {
+			return nil
+		}
 	}
-	return nil
+	return err
 }
 
 func portOf(u *url.URL) (int, error) {
@@ -90,6 +92,8 @@ func (p *Policy) CheckAddr(addr netip.Addr) error {
 			return &Forbidden{addr.String(), "it hands out a cloud's credentials; [security] allowed_cidrs would have to name it"}
 		case !p.AllowInternal && (!a.IsValid() || within(a, internal)):
 			return &Forbidden{addr.String(), "it is not a public address; set [security] allow_internal_requests, or name its network in allowed_cidrs"}
+		case !p.AllowInternal && ours(a):
+			return &Forbidden{addr.String(), "it is an address of this machine; set [security] allow_internal_requests, or name it in allowed_cidrs"}
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package target
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"net/url"
 	"testing"
@@ -56,7 +57,10 @@ func TestCheckURL_SchemesPortsAndLiteralHosts(t *testing.T) {
 	p := Policy{Schemes: []string{"https"}, Ports: []int{443, 8443}}
 	for text, ok := range map[string]bool{
 		"https://example.org/x": true, "https://example.org:8443/": true, "http://example.org/": false, "https://example.org:444/": false,
-		"https://127.0.0.1/": false, "https://[::1]/": false, "https://[::ffff:127.0.0.1]:443/": false, "https://127.0.0.1./": false, "ftp://example.org/": false, "https:///x": false, "HTTPS://Example.org/": true,
+		"https://127.0.0.1/": false, "https://[::1]/": false, "https://[::ffff:127.0.0.1]:443/": false, "https://127.0.0.1./": false, "ftp://example.org/": false, "https:///x": false,
+		"https://0177.0.0.1/": false, "https://127.1/": false, "https://0x7f.1/": false, "https://2130706433/": false, "https://0x7f000001./": false, "https://127。0。0。1/": false, "https://①②⑦.0.0.1/": false, "https://10.1/": false, "https://0/": false,
+		"https://localhost/": false, "https://a.LocalHost./": false, "https://0x08080808/": true, "https://134744072/": true, "https://256.1/": true, "https://1.2.3.4.5/": true, "https://localhost.example.org/": true, "https://0x.example.org/": true,
+		"HTTPS://Example.org/": true,
 	} {
 		u, err := url.Parse(text)
 		if err != nil {
@@ -74,5 +78,30 @@ func TestControl_JudgesTheAddressDialled(t *testing.T) {
 		if err := p.Control("tcp", address, nil); (err == nil) != ok {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+func TestCheckAddr_OnlyWhatIsGivenOutOfIPv6(t *testing.T) {
+	var p Policy
+	for text, ok := range map[string]bool{"1::1": false, "4000::1": false, "9000::1": false, "::ffff:0:8.8.8.8": false, "2606:4700::1": true, "3f00::1": true} {
+		if err := p.CheckAddr(netip.MustParseAddr(text)); (err == nil) != ok {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestOurs_EveryAddressOfThisMachine(t *testing.T) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		own, _ := netip.AddrFromSlice(a.(*net.IPNet).IP)
+		if !ours(own.Unmap()) {
+			t.Errorf("%s is not told to be ours", own)
+		}
+	}
+	if ours(netip.MustParseAddr("192.0.2.1")) {
+		t.Error("192.0.2.1 is ours")
 	}
 }
