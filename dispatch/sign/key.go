@@ -18,7 +18,9 @@ import (
 
 // Secret is a shared secret. It never prints itself.
 type Secret struct {
-	key []byte
+	// A function, since fmt prints the unexported fields of whatever holds a Secret without
+	// asking it, and follows pointers.
+	key func() []byte
 	// Expires is when it is no longer used, zero for never.
 	Expires time.Time
 }
@@ -33,13 +35,13 @@ func ParseSecret(text string) (Secret, error) {
 	case text == "":
 		return Secret{}, errors.New("the secret is empty")
 	case !ok:
-		return Secret{key: []byte(text)}, nil
+		return Secret{key: func() []byte { return []byte(text) }}, nil
 	}
 	key, err := decode64(encoded)
 	if err != nil || len(key) == 0 {
 		return Secret{}, errors.New("a secret that begins with whsec_ must go on in base64")
 	}
-	return Secret{key: key}, nil
+	return Secret{key: func() []byte { return key }}, nil
 }
 
 // Until is the secret with the moment from which it is no longer used.
@@ -49,7 +51,12 @@ func (s Secret) Until(t time.Time) Secret {
 }
 
 // Bytes is the key itself.
-func (s Secret) Bytes() []byte { return s.key }
+func (s Secret) Bytes() []byte {
+	if s.key == nil {
+		return nil
+	}
+	return s.key()
+}
 
 func (s Secret) usable(now time.Time) bool { return s.Expires.IsZero() || now.Before(s.Expires) }
 
@@ -59,7 +66,9 @@ func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) 
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // SigningKey is a private ed25519 key. It never prints itself.
-type SigningKey struct{ key ed25519.PrivateKey }
+type SigningKey struct {
+	key func() ed25519.PrivateKey // as in Secret
+}
 
 // ParseSigningKey reads whsk_ and the base64 of an ed25519 private key: 64 bytes, or its seed of 32.
 func ParseSigningKey(text string) (SigningKey, error) {
@@ -74,11 +83,15 @@ func ParseSigningKey(text string) (SigningKey, error) {
 		if !ed25519.NewKeyFromSeed(key.Seed()).Equal(key) {
 			return SigningKey{}, errors.New("the signing key's two halves do not belong together")
 		}
-		return SigningKey{key}, nil
+		return signingKey(key), nil
 	case err == nil && len(raw) == ed25519.SeedSize:
-		return SigningKey{ed25519.NewKeyFromSeed(raw)}, nil
+		return signingKey(ed25519.NewKeyFromSeed(raw)), nil
 	}
 	return SigningKey{}, fmt.Errorf("a signing key is whsk_ and the base64 of %d bytes (or of the seed's %d)", ed25519.PrivateKeySize, ed25519.SeedSize)
+}
+
+func signingKey(key ed25519.PrivateKey) SigningKey {
+	return SigningKey{func() ed25519.PrivateKey { return key }}
 }
 
 // Set tells whether there is a key.
@@ -86,7 +99,7 @@ func (k SigningKey) Set() bool { return k.key != nil }
 
 // Public is the key that receivers check with, as whpk_….
 func (k SigningKey) Public() string {
-	return "whpk_" + base64.StdEncoding.EncodeToString(k.key.Public().(ed25519.PublicKey))
+	return "whpk_" + base64.StdEncoding.EncodeToString(k.key().Public().(ed25519.PublicKey))
 }
 
 // Format, LogValue and MarshalText keep the key out of whatever is printed, by every verb.

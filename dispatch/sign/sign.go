@@ -47,7 +47,7 @@ func (s *Signer) Standard(id string, at time.Time, body []byte) string {
 		}
 	}
 	if s.Key.Set() {
-		entries = append(entries, "v1a,"+base64.StdEncoding.EncodeToString(ed25519.Sign(s.Key.key, signed)))
+		entries = append(entries, "v1a,"+base64.StdEncoding.EncodeToString(ed25519.Sign(s.Key.key(), signed)))
 	}
 	return strings.Join(entries, " ")
 }
@@ -55,7 +55,7 @@ func (s *Signer) Standard(id string, at time.Time, body []byte) string {
 func hub(s Secret, body []byte) string { return "sha256=" + hex.EncodeToString(mac(s, body)) }
 
 func mac(s Secret, data []byte) []byte {
-	m := hmac.New(sha256.New, s.key)
+	m := hmac.New(sha256.New, s.Bytes())
 	m.Write(data)
 	return m.Sum(nil)
 }
@@ -118,7 +118,7 @@ func Verify(c Check) error {
 		switch version {
 		case "v1":
 			for _, s := range c.Secrets {
-				if hmac.Equal(mac(s, signed), sig) {
+				if s.usable(c.Now) && hmac.Equal(mac(s, signed), sig) {
 					return nil
 				}
 			}

@@ -121,8 +121,12 @@ func TestKeys_NeverPrintThemselves(t *testing.T) {
 		fmt.Fprintf(&b, verb, s)
 		fmt.Fprintf(&b, verb, k)
 		fmt.Fprintf(&b, verb, struct{ S Secret }{s})
+		fmt.Fprintf(&b, verb, struct {
+			s Secret
+			k SigningKey
+		}{s, k}) // fmt does not ask what is unexported
 	}
-	for _, leak := range []string{"hunter2", "6Xb/", "104 117 110", "68756e", "68756E"} {
+	for _, leak := range []string{"hunter2", "6Xb/", "104 117 110", "68756e", "68756E", "233 117 255", "e975ff", "E975FF"} {
 		if strings.Contains(b.String(), leak) {
 			t.Errorf("%q leaks: %s", leak, b.String())
 		}
