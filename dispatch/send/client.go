@@ -3,10 +3,12 @@ package send
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -25,6 +27,7 @@ type client struct {
 	conns    int
 	resolver *net.Resolver
 	policy   *target.Policy
+	proxy    *url.URL // nil: straight to the endpoint
 	log      *slog.Logger
 
 	mu        sync.Mutex
@@ -36,14 +39,18 @@ type client struct {
 // maxResponseHeader bounds a response's headers.
 const maxResponseHeader = 64 << 10
 
-func newClient(cfg *Config, policy *target.Policy, log *slog.Logger) (*client, error) {
+func newClient(cfg *Config, u *url.URL, policy *target.Policy, log *slog.Logger) (*client, error) {
 	c := &client{cfg: cfg.TLS, conns: cfg.Concurrency, resolver: cfg.Resolver, policy: policy, log: log.With("webhook", cfg.Webhook)}
-	t, err := c.build()
-	if err != nil {
-		return nil, err
+	var err error
+	if policy.Proxy {
+		if c.proxy, err = http.ProxyFromEnvironment(&http.Request{URL: u}); err != nil {
+			// The error may hold the proxy's password.
+			return nil, errors.New("the proxy that the environment names cannot be used; check HTTP_PROXY and HTTPS_PROXY")
+		}
 	}
-	c.transport, c.stamp = t, c.stampFiles()
-	return c, nil
+	c.stamp = c.stampFiles()
+	c.transport, err = c.build()
+	return c, err
 }
 
 // current is the transport, made anew where a certificate file has changed. Files that
@@ -101,22 +108,33 @@ func (c *client) build() (*http.Transport, error) {
 		conf.Certificates = []tls.Certificate{cert}
 	}
 	dialer := &net.Dialer{KeepAlive: 30 * time.Second, Resolver: c.resolver}
-	if !c.policy.Proxy {
+	// A proxy's address is not judged. What the environment exempts from it (NO_PROXY, and
+	// localhost always) is dialled straight, and is.
+	if c.proxy == nil {
 		dialer.Control = c.policy.Control
 	}
 	t := &http.Transport{
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        conf,
 		ForceAttemptHTTP2:      true,
-		MaxConnsPerHost:        c.conns,
 		MaxIdleConnsPerHost:    2,
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: maxResponseHeader,
 		WriteBufferSize:        4 << 10,
 		ReadBufferSize:         4 << 10,
+		HTTP2: &http.HTTP2Config{
+			MaxReceiveBufferPerStream:     maxResponse,
+			MaxReceiveBufferPerConnection: 4 * maxResponse,
+			// A connection whose other side has vanished would fail attempt after attempt.
+			SendPingTimeout: 5 * time.Second,
+			PingTimeout:     5 * time.Second,
+		},
 	}
-	if c.policy.Proxy {
-		t.Proxy = http.ProxyFromEnvironment
+	if c.proxy != nil {
+		t.Proxy = http.ProxyURL(c.proxy)
+	}
+	if c.conns > 0 {
+		t.MaxConnsPerHost = c.conns + 1 // a person's test need not wait for deliveries that hang
 	}
 	return t, nil
 }

@@ -50,7 +50,8 @@ type Endpoint struct {
 	header http.Header // the webhook's own
 	policy target.Policy
 	client *client
-	safe   string // the URL as it may be shown
+	safe   string            // the URL as it may be shown
+	scrub  *strings.Replacer // takes out of a response what a receiver echoes of our secrets
 }
 
 // New makes an endpoint. An error names what is wrong in the configuration; a target
@@ -78,9 +79,10 @@ func New(cfg Config, policy target.Policy, log *slog.Logger) (*Endpoint, error) 
 		credentials := base64.StdEncoding.EncodeToString([]byte(u.User.Username() + ":" + password))
 		e.header.Set("Authorization", "Basic "+credentials)
 	}
-	if e.client, err = newClient(&cfg, &e.policy, log); err != nil {
+	if e.client, err = newClient(&cfg, u, &e.policy, log); err != nil {
 		return nil, fmt.Errorf("webhook %q: %w", cfg.Webhook, err)
 	}
+	e.scrub = scrubber(u, e.header)
 	return e, nil
 }
 

@@ -41,7 +41,7 @@ func (e *Endpoint) Exchange(parent context.Context, m Message) (Result, Transcri
 // exchange makes one attempt, and tells it in tr where that is not nil.
 func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (r Result) {
 	r = Result{At: time.Now(), URL: e.safe}
-	defer func() { r.Took = time.Since(r.At) }()
+	defer func() { r.Error, r.Took = e.scrub.Replace(r.Error), time.Since(r.At) }()
 	if err := e.policy.CheckURL(e.url); err != nil {
 		r.Class, r.Error = Dead, err.Error()
 		return r
@@ -64,9 +64,9 @@ func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (
 		return r
 	}
 	text, err := readBody(resp)
-	r.Status, r.Response = resp.StatusCode, keep(text)
+	r.Status, r.Response = resp.StatusCode, e.keep(text)
 	if tr != nil {
-		tr.Response = fmt.Sprintf("%s %s\n%s\n%s", resp.Proto, resp.Status, headerLines(resp.Header, nil), r.Response)
+		tr.Response = fmt.Sprintf("%s %s\n%s\n%s", resp.Proto, resp.Status, e.scrub.Replace(headerLines(resp.Header, http.Header{"Set-Cookie": nil})), r.Response)
 	}
 	if err != nil {
 		e.failed(parent, &r, t.now(), err)
@@ -149,9 +149,11 @@ func readBody(resp *http.Response) ([]byte, error) {
 	return text, err
 }
 
-// keep is the beginning of a response as valid, printable text.
-func keep(body []byte) string {
-	text := strings.ToValidUTF8(string(body[:min(len(body), keepRunes*utf8.UTFMax)]), "\uFFFD")
+// keep is the beginning of a response as valid, printable text, without what it echoes of
+// the webhook's secrets. It looks beyond what is kept, lest a secret's half be left.
+func (e *Endpoint) keep(body []byte) string {
+	text := e.scrub.Replace(string(body[:min(len(body), keepRunes*utf8.UTFMax+maxSecret)]))
+	text = strings.ToValidUTF8(text, "\uFFFD")
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
 			return -1

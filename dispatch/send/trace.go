@@ -1,6 +1,7 @@
 package send
 
 import (
+	"cmp"
 	"crypto/tls"
 	"net/http/httptrace"
 	"sync"
@@ -10,7 +11,8 @@ import (
 // phases are how far an attempt got.
 type phases struct {
 	dns, connect, tls, firstByte time.Duration
-	remote                       string
+	dialled                      string // the address last tried
+	remote                       string // the one connected to
 	wrote                        bool
 }
 
@@ -34,7 +36,8 @@ func (t *tracer) note(f func(p *phases)) {
 
 func (t *tracer) trace(at time.Time) *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
-		DNSDone: func(httptrace.DNSDoneInfo) { t.note(func(p *phases) { p.dns = time.Since(at) }) },
+		ConnectStart: func(_, addr string) { t.note(func(p *phases) { p.dialled = addr }) },
+		DNSDone:      func(httptrace.DNSDoneInfo) { t.note(func(p *phases) { p.dns = time.Since(at) }) },
 		ConnectDone: func(_, addr string, err error) {
 			if err == nil {
 				t.note(func(p *phases) { p.remote, p.connect = addr, time.Since(at) })
@@ -52,5 +55,5 @@ func (t *tracer) trace(at time.Time) *httptrace.ClientTrace {
 }
 
 func (p phases) copy(r *Result) {
-	r.Remote, r.DNS, r.Connect, r.TLS, r.FirstByte = p.remote, p.dns, p.connect, p.tls, p.firstByte
+	r.Remote, r.DNS, r.Connect, r.TLS, r.FirstByte = cmp.Or(p.remote, p.dialled), p.dns, p.connect, p.tls, p.firstByte
 }
