@@ -43,9 +43,9 @@ func (e *Endpoint) explain(err error, ph phases) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("%s refused the connection; is the receiver running?", e.url.Host)
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return fmt.Sprintf("%s reset the connection %s", e.url.Host, ph.waiting(host))
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return fmt.Sprintf("%s closed the connection %s", e.url.Host, ph.waiting(host))
+		return fmt.Sprintf("%s reset the connection %s%s", e.url.Host, ph.waiting(host), e.certificateHint(ph))
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), strings.Contains(err.Error(), "client conn could not be established"):
+		return fmt.Sprintf("%s closed the connection %s%s", e.url.Host, ph.waiting(host), e.certificateHint(ph))
 	case strings.Contains(err.Error(), "server response headers exceeded"):
 		return fmt.Sprintf("%s sent more than %d KiB of headers", e.url.Host, maxResponseHeader>>10)
 	}
@@ -62,6 +62,15 @@ func (e *Endpoint) explain(err error, ph phases) string {
 		err = wrapped.Err
 	}
 	return clip(err.Error(), 500)
+}
+
+// certificateHint is for connections that end before an answer: with TLS 1.3 the alert
+// that a client certificate is required may be lost to the reset that follows it.
+func (e *Endpoint) certificateHint(ph phases) string {
+	if ph.tls == 0 || ph.firstByte > 0 || e.cfg.TLS.CertFile != "" {
+		return ""
+	}
+	return "; if it wants a client certificate, set tls.cert_file and tls.key_file"
 }
 
 // certified are the names that a certificate is for.

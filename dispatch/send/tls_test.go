@@ -166,7 +166,7 @@ func TestTLS_WhatIsNotTrustedIsRefusedAndSaid(t *testing.T) {
 		{good.URL, TLS{CAFile: ca.file, ServerName: "else.example.org"}, "the certificate is for 127.0.0.1 and not for else.example.org"},
 		{old.URL, TLS{CAFile: ca.file}, "is not valid: x509: certificate has expired"},
 		{tls11.URL, TLS{CAFile: ca.file}, "protocol version"},
-		{wantsClient.URL, TLS{CAFile: ca.file}, "certificate required; if it wants a client certificate, set tls.cert_file and tls.key_file"},
+		{wantsClient.URL, TLS{CAFile: ca.file}, "; if it wants a client certificate, set tls.cert_file and tls.key_file"},
 		{wantsClient.URL, TLS{CAFile: ca.file, CertFile: certFile, KeyFile: keyFile}, ""},
 		{strings.Replace(plain.URL, "http", "https", 1), TLS{}, "does not speak TLS on this port"},
 	} {
