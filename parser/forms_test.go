@@ -93,9 +93,28 @@ func TestLine_SkipsWhatIsNotMeantAsAnEvent(t *testing.T) {
 		ours + `{"a": 1}`:              SkipNoEvent,
 		ours + `the event_type is odd`: SkipNoEvent,
 		ours:                           SkipNoEvent,
-		`{"event":"AI webhook delivered","logger":"paperless.ai_webhooks","level":"info"}`: SkipNoEvent,
-		`{"name":"paperless.ai_webhooks","event":null,"message":"x"}`:                      SkipNoEvent,
-		"2025-11-14T15:00:00.1Z stderr F nothing of ours":                                  SkipNoEvent,
+		`{"event":"AI webhook delivered","logger":"paperless.ai_webhooks","level":"info"}`:                                                                        SkipNoEvent,
+		`{"name":"paperless.ai_webhooks","event":null,"message":"x"}`:                                                                                             SkipNoEvent,
+		"2025-11-14T15:00:00.1Z stderr F nothing of ours":                                                                                                         SkipNoEvent,
+		ours + `AI Webhook to https://x/ failed after 3 attempts: HTTP 500: {"received": ` + sampleEvent + `}`:                                                    SkipNoEvent,
+		ours + `AI Webhook to https://x/ failed after 3 attempts: HTTP 500: ` + sampleEvent:                                                                       SkipNoEvent,
+		ours + `Queued AI webhook scan_completed to https://x/{id}`:                                                                                               SkipNoEvent,
+		ours + `AI Webhook blocked: port 81 not permitted for https://x:81/`:                                                                                      SkipNoEvent,
+		ours + `Asked {"request": ` + sampleEvent + `} again`:                                                                                                     SkipNoEvent,
+		ours + `Known: {"event_types": ["a"]`:                                                                                                                     SkipNoEvent,
+		`{"levelname":"INFO","name":"paperless.ai_webhooks","message":` + quote("AI Webhook to https://x/ failed after 3 attempts: HTTP 500: "+sampleEvent) + `}`: SkipNoEvent,
+		`{"levelname":"INFO","name":"paperless.tasks","message":"x","event_type":"task_done"}`:                                                                    SkipOtherLogger,
+		`{"name":"paperless.tasks","message":"x","event":` + sampleEvent + `,"cut off`:                                                                            SkipOtherLogger,
+		`{"levelname": "INFO", "name": "paperless.tasks", "message": "done"}`:                                                                                     SkipOtherLogger,
+		`{"event": "done", "logger": "paperless.tasks"}`:                                                                                                          SkipOtherLogger,
+		`{"log":"[2025-11-14 15:00:00,123] [INFO] [paperless.tasks] done\n","stream":"stdout","time":"2025-11-14T15:00:00Z"}`:                                     SkipOtherLogger,
+		`{"log":"{\"name\": \"paperless.tasks\", \"message\": \"done\"}\n","stream":"stdout","time":"2025-11-14T15:00:00Z"}`:                                      SkipOtherLogger,
+		`{"log":"\n","stream":"stdout","time":"2025-11-14T15:00:00Z"}`:                                                                                            SkipBlank,
+		`2025-11-14T15:00:00.1Z stderr F `:                                                                                                                        SkipBlank,
+		`2025-11-14T15:00:00.1Z stderr F [2025-11-14 15:00:00,123] [INFO] [paperless.tasks] done`:                                                                 SkipOtherLogger,
+		`    "event_type": "scan_completed",`:                                                                                                                     SkipNoEvent,
+		`ValueError: bad payload ` + sampleEvent:                                                                                                                  SkipNoEvent,
+		`[1, 2]`:                                                                                                                                                  SkipNoEvent,
 	} {
 		if got := Line([]byte(text), Options{}); got.Verdict != Skip || got.Reason != reason {
 			t.Errorf("%s: %+v, want %s", text, got, reason)
@@ -106,23 +125,116 @@ func TestLine_SkipsWhatIsNotMeantAsAnEvent(t *testing.T) {
 func TestLine_RejectsWhatIsMeantAsAnEventAndCannotBeRead(t *testing.T) {
 	const ours = `[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] `
 	for text, reason := range map[string]string{
-		ours + `{"event_type":"x","n":`:                                              "cut off",
-		ours + `{"event_type":"x","n":NaN}`:                                          "NaN",
-		ours + `{"event_type":"x","n":-Infinity}`:                                    "NaN and Infinity",
-		ours + `{"event_type":"x","n":1e999}`:                                        "too large",
-		ours + `{"event_type":3}`:                                                    "not a string",
-		ours + `{"event_type":""}`:                                                   "empty",
-		ours + `{"event_type":null}`:                                                 "not a string",
-		ours + "{\"event_type\":\"x\",\"t\":\"\xff\"}":                               "not UTF-8",
-		ours + `{"event_type":"x","n":` + strings.Repeat("[", 2000):                  "nested deeper",
-		`{"event_type":"x",}`:                                                        "key in double quotes",
-		`{"name":"paperless.ai_webhooks","event":{"no":"type"}}`:                     "no event_type",
-		`{"name":"paperless.ai_webhooks","payload":"{\"event_type\": \"x\""}`:        "not valid JSON",
-		`{"name":"paperless.ai_webhooks","message":"x {\"event_type\": \"x\", \"n"}`: "not valid JSON",
+		ours + `{"event_type":"x","n":`:                                         "cut off",
+		ours + `{"event_type":"x","n":NaN}`:                                     "NaN",
+		ours + `{"event_type":"x","n":-Infinity}`:                               "NaN and Infinity",
+		ours + `{"event_type":"x","n":1e999}`:                                   "too large",
+		ours + `{"event_type":3}`:                                               "not a string",
+		ours + `{"event_type":""}`:                                              "empty",
+		ours + `{"event_type":null}`:                                            "not a string",
+		ours + "{\"event_type\":\"x\",\"t\":\"\xff\"}":                          "not UTF-8",
+		ours + `{"event_type":"x","n":` + strings.Repeat("[", 2000):             "nested deeper",
+		`{"event_type":"x",}`:                                                   "key in double quotes",
+		ours + `{"deletion_request": {"id": 1, "documents": [`:                  "cut off",
+		ours + `{"deletion_request": {"id": 1}, "source": "intellidocs-ai"}`:    "no event_type",
+		ours + `{'event_type': 'scan_completed', 'document': None}`:             "json.dumps",
+		`{'event_type': 'scan_completed', 'document': None}`:                    "json.dumps",
+		ours + `sent: "{\"event_type\": 1`:                                      "not valid JSON",
+		sampleEvent + sampleEvent:                                               "more than one event",
+		ours + `first ` + sampleEvent + ` then ` + sampleEvent:                  "more than one event",
+		"[" + sampleEvent + "]":                                                 "array",
+		`{"name":"paperless.ai_webhooks","payload":[` + sampleEvent + `]}`:      "under payload: it is an array",
+		`{"name":"paperless.ai_webhooks","payload":{"event_type":["x"]}}`:       "under payload: event_type is not a string but an array",
+		`{"name":"paperless.ai_webhooks","payload":{"event_type":"x","n":NaN}}`: "at byte 65: NaN",
+		`{"name":"paperless.ai_webhooks","event":{"a":1`:                        "cut off",
+		`{"log":` + quote(ours+`{"event_type":"x","a":`+"\n") + `,"stream":"stderr","time":"2025-11-14T15:00:00Z"}`: "not valid JSON",
+		`2025-11-14T15:00:00.1Z stderr P ` + ours + `{"event_type":"x","a":`:                                        "cut off",
+		`{"name":"paperless.ai_webhooks","event":{"no":"type"}}`:                                                    "no event_type",
+		`{"name":"paperless.ai_webhooks","payload":"{\"event_type\": \"x\""}`:                                       "not valid JSON",
+		`{"name":"paperless.ai_webhooks","message":"x {\"event_type\": \"x\", \"n"}`:                                "not valid JSON",
 	} {
 		got := Line([]byte(text), Options{})
 		if got.Verdict != Reject || !strings.Contains(got.Reason, reason) {
 			t.Errorf("%.200s: %+v, want %q", text, got, reason)
+		}
+	}
+}
+
+// What is wrong elsewhere in a record does not keep its event back.
+func TestLine_UnusualEventsAreAccepted(t *testing.T) {
+	const ours = `[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] `
+	for text, typ := range map[string]string{
+		`{"event_type":"x","name":"Bob","message":"hello"}`:                                                      "x",
+		`{"event_type":"x","name":"disk","level":"high"}`:                                                        "x",
+		`{"event_type":"x","logger":"a","event":{"event_type":"y"}}`:                                             "x",
+		`{"event_type":"x"} trailing words`:                                                                      "x",
+		`{"event_type":"a","event_type":"x"}`:                                                                    "x",
+		`{"\u0065vent_type":"x"}`:                                                                                "x",
+		`{"event_type":"x","log":"y","stream":"z","time":"never"}`:                                               "x",
+		`{"log":"y","stream":"z","event_type":"x"}`:                                                              "x",
+		`{"name":"paperless.ai_webhooks","created":NaN,"event":{"event_type":"x"}}`:                              "x",
+		"{\"name\":\"paperless.ai_webhooks\",\"pathname\":\"\xff\",\"event\":{\"event_type\":\"x\"}}":            "x",
+		`{"name":"paperless.ai_webhooks","payload":{"some":"thing"},"event":{"event_type":"x"}}`:                 "x",
+		`{"name":"paperless.ai_webhooks","payload":{"some":"thing"},"msg":"{\"event_type\": \"x\"}"}`:            "x",
+		`{"name":"paperless.ai_webhooks","message":"AI event","levelname":"INFO","event_type":"x"}`:              "x",
+		`{"name":"worker","logger":"paperless.ai_webhooks","event":{"event_type":"x"}}`:                          "x",
+		ours + `a { b {c} {"d": e} {"event_type":"x"}`:                                                           "x",
+		ours + `{0} {"event_type":"x"}`:                                                                          "x",
+		ours + "not \xff UTF-8 {\"event_type\":\"x\"}":                                                           "x",
+		ours + `{"event_type":"\ud800"}`:                                                                         "\uFFFD\uFFFD\uFFFD"[:3],
+		`[today] [NOTICE] [paperless.ai_webhooks] {"event_type":"x"}`:                                            "x",
+		`[2025-11-14 15:00:00,123] [INFO    ] [paperless.ai_webhooks] {"event_type":"x"}`:                        "x",
+		`{"stream": "stderr", "log": "{\"event_type\":\"x\"}\n", "time": "2025-11-14T15:00:00Z"}`:                "x",
+		`{"log":"{\"event_type\":\"x\"}\n","stream":"stderr","attrs":{"tag":"t"},"time":"2025-11-14T15:00:00Z"}`: "x",
+	} {
+		if got := Line([]byte(text), Options{}); got.Verdict != Accept || got.Event.Type != typ {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
+}
+
+// A part of an event that cannot be read is no event by itself.
+func TestLine_NoEventIsInvented(t *testing.T) {
+	const ours = `[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] `
+	for _, text := range []string{
+		`{"event_type":"x","inner":{"event_type":"y"},"n":NaN}`,
+		`{"event_type":"x","inner":{"event_type":"y"},`,
+		`{"event_type":"x","list":[{"event_type":"y"},`,
+		`{"inner":{"event_type":"y"},"event_type":"x","n":1e999}`,
+		`{"inner":{"event_type":"y"},`,
+		`{"event_type":3,"inner":{"event_type":"y"}}`,
+	} {
+		for _, line := range []string{text, ours + text, ours + "words " + text, `{"name":"paperless.ai_webhooks","event":` + quote(text) + `}`} {
+			if got := Line([]byte(line), Options{}); got.Verdict != Reject {
+				t.Errorf("%s: %+v %s", line, got, got.Event.Body)
+			}
+		}
+	}
+}
+
+// A container runtime cuts where its buffer ends, be it within a name.
+func TestLine_PiecesMayBeCutAnywhere(t *testing.T) {
+	for _, text := range []string{
+		sampleEvent,
+		`[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] AI event ` + sampleEvent,
+		`{"name":"paperless.ai_webhooks","event":` + quote(sampleEvent) + `}`,
+	} {
+		want := Line([]byte(text), Options{})
+		for i := range text {
+			for _, pieces := range []string{
+				`{"log":` + quote(text[:i]) + `,"stream":"stderr","time":"2025-11-14T15:00:00Z"}` + "\n" + `{"log":` + quote(text[i:]+"\n") + `,"stream":"stderr","time":"2025-11-14T15:00:01Z"}`,
+				"2025-11-14T15:00:00.1Z stdout P " + text[:i] + "\n2025-11-14T15:00:00.1Z stdout F " + text[i:],
+			} {
+				got := Line([]byte(pieces), Options{})
+				if got.Verdict != Accept || got.Event.ID != want.Event.ID || string(got.Event.Body) != string(want.Event.Body) {
+					t.Fatalf("%s: %+v", pieces, got)
+				}
+				for j, line := range strings.Split(pieces, "\n") {
+					if key, more := Fragment([]byte(line)); more != (j == 0) || key == "" {
+						t.Fatalf("%s: %q %v", line, key, more)
+					}
+				}
+			}
 		}
 	}
 }
@@ -133,7 +245,17 @@ func TestObject_IsAnEventOrRejected(t *testing.T) {
 	if got.Verdict != Accept || string(got.Event.Body) != `{"event_type": "x", "source": "intellidocs-ai", "timestamp": "2025-01-02T03:04:05Z"}` {
 		t.Errorf("%+v %s", got, got.Event.Body)
 	}
-	for _, text := range []string{`{}`, `3`, `"x"`, `{"a":1}`, `{"event_type":`, `null`, `{"name":"other","message":"x"}`} {
+	for _, text := range []string{
+		`{"name":"paperless.ai_webhooks","event":{"event_type":"x"}}`, `{"name":"other","levelname":"INFO","message":"m","event_type":"x"}`, "\xef\xbb\xbf{\"event_type\":\"x\"}\n",
+	} {
+		if got := Object([]byte(text), Options{}); got.Verdict != Accept || got.Event.Type != "x" {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
+	for _, text := range []string{
+		`{}`, `3`, `"x"`, `{"a":1}`, `{"event_type":`, `null`, `{"name":"other","message":"x"}`, ``, "\n", `[{"event_type":"x"}]`, `{"event_type":"x"}{"event_type":"y"}`,
+		`{"name":"paperless.ai_webhooks","message":"x"}`, `{"event_type":"x","n":NaN}`,
+	} {
 		if got := Object([]byte(text), Options{}); got.Verdict != Reject || got.Reason == "" {
 			t.Errorf("%s: %+v", text, got)
 		}
@@ -151,7 +273,14 @@ func TestEvent_TimestampAndSourceAreFilledWhereMissing(t *testing.T) {
 		`{"timestamp":"2025-11-14T15:00:00+02:00","name":"paperless.ai_webhooks","event":` + event + `}`: "2025-11-14T13:00:00Z",
 		`{"created":1763132400.5,"name":"paperless.ai_webhooks","event":` + event + `}`:                  "2025-11-14T15:00:00.5Z",
 		`2025-11-14T15:00:00.1Z stderr F ` + event:                                                       "2025-11-14T15:00:00.1Z",
-		event: "2030-01-01T00:00:00Z",
+		`{"ts":1763132400123,"logger":"paperless.ai_webhooks","event":` + event + `}`:                    "2025-11-14T15:00:00.123Z",
+		`{"time":"2025-11-14 15:00:00.5+0100","logger":"paperless.ai_webhooks","event":` + event + `}`:   "2025-11-14T14:00:00.5Z",
+		`{"time":"soon","created":1763132400,"logger":"paperless.ai_webhooks","event":` + event + `}`:    "2025-11-14T15:00:00Z",
+		`{"log":` + quote(event+"\n") + `,"stream":"stderr","time":"2025-11-14T15:00:00.123456789Z"}`:    "2025-11-14T15:00:00.123456789Z",
+		`2025-11-14T15:00:09Z stderr F [2025-11-14 15:00:00.5] [INFO] [paperless.ai_webhooks] ` + event:  "2025-11-14T14:00:00.5Z",
+		event:                                 "2030-01-01T00:00:00Z",
+		`{"event_type":"x","timestamp":null}`: "2030-01-01T00:00:00Z",
+		`{"event_type":"x","source":null,"zz":"a"}`: "2030-01-01T00:00:00Z",
 	} {
 		got := Line([]byte(text), Options{Now: now})
 		var body map[string]any
@@ -187,8 +316,30 @@ func TestID_TheSameReadTwiceIsTheSame(t *testing.T) {
 	if at(now, `{"event_type":"x","n":1,"event_id":"7"}`, "s:1") != at(now, `{"event_type":"x","n":2,"event_id":"7"}`, "s:2") {
 		t.Error("an event's own event_id does not decide")
 	}
+	if at(now, `{"event_type":"x","event_id":""}`, "") == at(now, `{"event_type":"x","event_id":"","n":1}`, "") {
+		t.Error("an empty event_id counts as one")
+	}
 	if id := at(now, a, ""); len(id) != 36 || !strings.HasPrefix(id, "evt_") {
 		t.Error(id)
+	}
+}
+
+// The queue remembers ids: an upgrade that changed them would send events again.
+func TestID_StaysWhatItWas(t *testing.T) {
+	for text, want := range map[string]string{
+		sampleEvent:                           "evt_df769e2f5db2e28e43fb013e1f92cc90",
+		`{"event_type":"x","event_id":"7"}`:   "evt_dfd33dbb5e543b76b7e29681d2c066e4",
+		`{"event_type":"x","event_id":7}`:     "evt_dfd33dbb5e543b76b7e29681d2c066e4",
+		`{"event_type":"x","event_id":7.0}`:   "evt_ebf8334280726b324a070dde00cfe5af",
+		`{"event_type":"x","event_id":"é😀"}`:  "evt_1aecdff1bc8156d5c6084c0e1d4ab726",
+		`{"event_type":"x","event_id":false}`: "evt_bf06aa0cabf30b8ff34d251e0b22a5de",
+	} {
+		if got := Line([]byte(text), Options{}); got.Event.ID != want {
+			t.Errorf("%s: %s, want %s", text, got.Event.ID, want)
+		}
+	}
+	if got := Line([]byte(sampleEvent), Options{Position: "s:1"}); got.Event.ID != "evt_4951877c9366c650c71450d9eafe6f3e" {
+		t.Errorf("by position: %s", got.Event.ID)
 	}
 }
 
@@ -237,48 +388,5 @@ func TestFragment(t *testing.T) {
 		if got := fmt.Sprint(key, " ", more); got != want {
 			t.Errorf("%s: %s, want %s", line, got, want)
 		}
-	}
-}
-
-func FuzzLine(f *testing.F) {
-	f.Add([]byte(sampleEvent))
-	f.Add([]byte(`[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] x {"event_type":"x","a":"\ud800"}`))
-	f.Add([]byte("2025-11-14T15:00:00.1Z stdout P {\"event_\n2025-11-14T15:00:00.1Z stdout F type\":\"x\"}"))
-	f.Add([]byte(`{"name":"paperless.ai_webhooks","event":"{\"event_type\":\"x\"}"}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		Fragment(data)
-		for _, res := range []Result{Line(data, Options{}), Object(data, Options{Position: "p"})} {
-			switch res.Verdict {
-			case Accept:
-				again, err := Canonical(res.Event.Body)
-				if err != nil || string(again) != string(res.Event.Body) {
-					t.Fatalf("not canonical: %s, %v", res.Event.Body, err)
-				}
-				if len(res.Event.ID) != 36 || res.Event.Type == "" || !json.Valid(res.Event.Body) {
-					t.Fatalf("%+v", res)
-				}
-			case Skip, Reject:
-				if res.Reason == "" {
-					t.Fatal("no reason")
-				}
-			default:
-				t.Fatal("no verdict")
-			}
-		}
-	})
-}
-
-func BenchmarkLine(b *testing.B) {
-	for name, line := range map[string]string{
-		"skip":  `[2025-11-14 15:00:00,123] [DEBUG] [paperless.consumer] ` + strings.Repeat("x", 2000),
-		"event": `[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] {"event_type":"scan_completed","document":{"id":1,"title":"` + strings.Repeat("é", 100) + `"}}`,
-	} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			b.SetBytes(int64(len(line)))
-			for b.Loop() {
-				Line([]byte(line), Options{})
-			}
-		})
 	}
 }
