@@ -27,6 +27,8 @@ type request struct {
 	// apply adds it to the round. It must not change anything but through the round,
 	// since the round may fail.
 	apply func(r *round) error
+	// alone, instead of apply, is called while nothing is being written.
+	alone func() error
 	done  chan error
 }
 
@@ -50,7 +52,10 @@ type placed struct {
 
 // do hands a change to the writer and waits until it is durable.
 func (q *Queue) do(ctx context.Context, c cost, apply func(r *round) error) error {
-	req := &request{cost: c, apply: apply, done: make(chan error, 1)}
+	return q.hand(ctx, &request{cost: c, apply: apply, done: make(chan error, 1)})
+}
+
+func (q *Queue) hand(ctx context.Context, req *request) error {
 	select {
 	case q.requests <- req:
 	case <-ctx.Done():
@@ -73,18 +78,25 @@ func (q *Queue) commitLoop() {
 		case <-q.quit:
 			return
 		}
-		c := batch[0].cost
+		c, alone := batch[0].cost, batch[0].alone != nil
 	gather:
-		for c.fits(q.room) {
+		for c.fits(q.room) && !alone {
 			select {
 			case req := <-q.requests:
 				batch = append(batch, req)
-				c = c.plus(req.cost)
+				c, alone = c.plus(req.cost), req.alone != nil
 			default:
 				break gather
 			}
 		}
+		last := batch[len(batch)-1]
+		if alone {
+			batch = batch[:len(batch)-1]
+		}
 		q.commitBatch(batch)
+		if alone {
+			last.done <- last.alone()
+		}
 	}
 }
 

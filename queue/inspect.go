@@ -85,7 +85,7 @@ func manifest(path string) (tables []uint64, err error) {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	defer f.Close()
-	m, _, err := badger.ReplayManifestFile(f, 0, dbOptions(filepath.Dir(path)))
+	m, _, err := badger.ReplayManifestFile(f, 0, dbOptions(filepath.Dir(path), valueLogSize(0)))
 	if err != nil {
 		return nil, damaged("%s: %s", path, strings.ReplaceAll(err.Error(), "\n", " "))
 	}

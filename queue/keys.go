@@ -44,6 +44,7 @@ const (
 	kindRejected = 'r'
 	kindRejectID = 'R'
 	kindMeta     = 'm'
+	kindFlush    = 0xFE // see flush
 )
 
 var (

@@ -140,7 +140,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if err := roomToOpen(o.Dir); err != nil {
 		return nil, err
 	}
-	if q.db, err = openDB(q.dbDir()); err != nil {
+	if q.db, err = openDB(q.dbDir(), valueLogSize(o.MaxSize)); err != nil {
 		return nil, err
 	}
 	if err := q.begin(known); err != nil {
@@ -185,14 +185,14 @@ func prepare(dir string, log *slog.Logger) error {
 const inline = 256
 
 // dbOptions keep Badger small: its defaults take hundreds of megabytes.
-func dbOptions(dir string) badger.Options {
+func dbOptions(dir string, valueLogSize int64) badger.Options {
 	o := badger.DefaultOptions(dir).
 		WithLogger(nil).
 		WithSyncWrites(true).
 		WithMemTableSize(4 << 20).
 		WithNumMemtables(2).
 		WithValueThreshold(inline).
-		WithValueLogFileSize(16 << 20).
+		WithValueLogFileSize(valueLogSize).
 		WithBaseTableSize(512 << 10).
 		WithNumCompactors(2).
 		WithNumLevelZeroTables(4).
@@ -208,12 +208,22 @@ func dbOptions(dir string) badger.Options {
 	return o
 }
 
-func openDB(dir string) (*badger.DB, error) {
-	db, err := tryOpen(dir)
+// valueLogSize is how large a file of payloads grows. The one that is written to is never
+// given back, so a small queue needs small ones.
+func valueLogSize(maxSize int64) int64 {
+	const least, most = 1 << 20, 16 << 20
+	if maxSize <= 0 {
+		return most
+	}
+	return min(max(maxSize/64, least), most)
+}
+
+func openDB(dir string, valueLogSize int64) (*badger.DB, error) {
+	db, err := tryOpen(dir, valueLogSize)
 	if err != nil && strings.Contains(err.Error(), "Create a new file") {
 		// An earlier process was killed between truncating a file and unlinking it; the
 		// first open cleans up after it.
-		db, err = tryOpen(dir)
+		db, err = tryOpen(dir, valueLogSize)
 	}
 	switch {
 	case err == nil:
@@ -227,13 +237,13 @@ func openDB(dir string) (*badger.DB, error) {
 }
 
 // tryOpen turns Badger's panics on damaged files into errors.
-func tryOpen(dir string) (db *badger.DB, err error) {
+func tryOpen(dir string, valueLogSize int64) (db *badger.DB, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			db, err = nil, fmt.Errorf("%v", p)
 		}
 	}()
-	return badger.Open(dbOptions(dir))
+	return badger.Open(dbOptions(dir, valueLogSize))
 }
 
 // begin reads what is kept in memory.

@@ -13,9 +13,10 @@ import (
 // tidy is where the upkeep goes on, so that it neither passes what it deleted before,
 // nor everything that is old and not finished, each time.
 type tidy struct {
-	mu  sync.Mutex
-	low map[byte][]byte // below it there is nothing of a kind
-	at  []byte          // the event that the next round of retention begins with; nil: the lowest
+	mu    sync.Mutex
+	low   map[byte][]byte // below it there is nothing of a kind
+	short bool            // the history is being cut short, and that was logged
+	at    []byte          // the event that the next round of retention begins with; nil: the lowest
 }
 
 // maxLooked is how many events a round of retention looks at.

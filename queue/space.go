@@ -173,14 +173,16 @@ func roomToOpen(dir string) error {
 	return nil
 }
 
-// usage is what a directory takes on the disk: blocks, since Badger's files are sparse.
+// usage is what a directory takes on the disk: blocks, since Badger's files are sparse,
+// and without what is not events: the ballast, and the logs of the memtables, which stay
+// within a few megabytes.
 func usage(dir string) int64 {
 	var n int64
 	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return nil // a file that went away meanwhile takes nothing
 		}
-		if info, err := e.Info(); err == nil && e.Type().IsRegular() && e.Name() != ballastName {
+		if info, err := e.Info(); err == nil && e.Type().IsRegular() && e.Name() != ballastName && filepath.Ext(e.Name()) != ".mem" {
 			if st, ok := info.Sys().(*syscall.Stat_t); ok {
 				n += st.Blocks * 512
 			}

@@ -6,10 +6,9 @@ import (
 )
 
 func TestUpkeep_TheDiskComesBackOnceHistoryExpires(t *testing.T) {
-	soak(t)
 	now := time.Now()
-	q := open(t, Options{Retention: time.Hour, DedupWindow: time.Hour, Now: func() time.Time { return now }})
-	history(t, q, 60_000, []string{"a", "b"})
+	q := open(t, Options{MaxSize: 64 << 20, Retention: time.Hour, DedupWindow: time.Hour, Now: func() time.Time { return now }})
+	history(t, q, 15_000, []string{"a", "b"})
 	full := usage(q.dir)
 	now = now.Add(3 * time.Hour)
 	left := full

@@ -73,6 +73,9 @@ func (q *Queue) Upkeep(ctx context.Context) error {
 	}
 	err := q.reclaim(ctx)
 	q.space.measure(q)
+	if !q.pressed() {
+		q.tidy.short = false
+	}
 	// Nearly full of finished deliveries: a shorter history is better than standing still.
 	for err == nil && q.pressed() && ctx.Err() == nil {
 		before := q.space.taken()
@@ -80,7 +83,10 @@ func (q *Queue) Upkeep(ctx context.Context) error {
 		if shortenErr != nil || n == 0 {
 			return shortenErr
 		}
-		q.log.Warn("the history of finished deliveries is cut short: the queue is close to [state] max_size", "events", n, "max_size", maxSize)
+		if !q.tidy.short {
+			q.log.Warn("the history of finished deliveries is cut short as long as the queue is close to [state] max_size", "max_size", maxSize)
+		}
+		q.tidy.short = true
 		err = q.reclaim(ctx)
 		q.space.measure(q)
 		if q.space.taken() >= before {
@@ -99,14 +105,31 @@ func (q *Queue) reclaim(ctx context.Context) error {
 	}
 	const worthwhile = 10_000
 	deleted := q.deleted.Load()
-	if deleted < worthwhile {
+	if deleted == 0 || deleted < worthwhile && !q.pressed() {
 		return nil
 	}
 	q.deleted.Add(-deleted)
+	if err := q.flush(ctx); err != nil {
+		return err
+	}
 	if err := q.db.Flatten(2); err != nil {
 		return err
 	}
 	return q.collect(ctx)
+}
+
+// flush writes what is in memory to tables: only then can compaction tell the value log
+// what was deleted. Badger does so when a prefix that holds something is dropped, so one
+// is made for it. Badger refuses writes meanwhile, hence alone.
+func (q *Queue) flush(ctx context.Context) error {
+	return q.hand(ctx, &request{done: make(chan error, 1), alone: func() error {
+		marker := []byte{kindFlush}
+		err := q.db.Update(func(txn *badger.Txn) error { return txn.Set(marker, nil) })
+		if err == nil {
+			err = q.db.DropPrefix(marker)
+		}
+		return err
+	}})
 }
 
 func (q *Queue) collect(ctx context.Context) error {
