@@ -215,15 +215,15 @@ func checkCard(t testing.TB, in Input) {
 // each service's markup and in JSON.
 func TestCards_KeepToTheLimitsWhateverIsInside(t *testing.T) {
 	for _, filler := range []string{"a", "&", "<", "*", "@", `"`, `\`, "\n- ", "é", "字", "😀", "👩‍👩‍👧", "\u0301", "_ ", "://", "\u202e", "\x00", " "} {
-		long := strings.Repeat(filler, 2_500/len(filler))
+		long := strings.Repeat(filler, 1_600/len(filler))
 		name := doc{"id": long, "name": long, "title": long, "correspondent": long, "document_type": doc{"name": long}, "created": long, "tags": []any{long, doc{"name": long}}}
 		var docs, tags []any
-		for range 25 {
+		for range 22 {
 			docs, tags = append(docs, name), append(tags, long)
 		}
 		payloads := []doc{
 			{"event_type": "deletion_request_created", "user": name, "deletion_request": doc{
-				"id": long, "status": long, "ai_reason": strings.Repeat(filler+"\n", 1000), "document_count": 1e12, "documents": docs[:12],
+				"id": long, "status": long, "ai_reason": strings.Repeat(filler+"\n", 700), "document_count": 1e12, "documents": docs[:12],
 				"impact_summary": doc{"affected_tags": tags, "affected_correspondents": tags, "date_range": doc{"earliest": long, "latest": long + "x"}},
 			}},
 			{"event_type": "suggestion_auto_applied", "document": name, "applied_suggestions": doc{"tags": tags, long: long, "a": name, "b": name, "c": name, "d": name, "e": name, "f": name, "g": name, "h": name}},
