@@ -18,15 +18,19 @@ import (
 // for 4 webhooks with names of common length. A larger one is written in several, the
 // cursor with the last.
 func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
-	if len(b.Events)+len(b.Rejected) > 0 {
-		if err := q.space.wait(ctx, q); err != nil {
-			return Committed{}, err
-		}
-	}
 	var total Committed
 	for {
+		if len(b.Events)+len(b.Rejected) > 0 {
+			if err := q.space.wait(ctx, q); err != nil {
+				return Committed{}, err
+			}
+		}
 		part, c, last := q.part(b)
 		done, err := q.commitPart(ctx, part, c)
+		if errors.Is(err, ErrFull) && ctx.Err() == nil {
+			q.space.measure(q) // others have filled the disk since it was looked at
+			continue
+		}
 		if err != nil {
 			return Committed{}, err
 		}

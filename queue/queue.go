@@ -137,7 +137,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if err := inspect(q.dbDir(), known != nil); err != nil {
 		return nil, err
 	}
-	if err := roomToOpen(o.Dir); err != nil {
+	if err := roomFor(o.Dir); err != nil {
 		return nil, err
 	}
 	if q.db, err = openDB(q.dbDir(), valueLogSize(o.MaxSize)); err != nil {
@@ -209,9 +209,10 @@ func dbOptions(dir string, valueLogSize int64) badger.Options {
 }
 
 // valueLogSize is how large a file of payloads grows. The one that is written to is never
-// given back, so a small queue needs small ones.
+// given back, so a small queue needs small ones; but the largest event must fit, a line of
+// 1 MiB whose every character is escaped.
 func valueLogSize(maxSize int64) int64 {
-	const least, most = 1 << 20, 16 << 20
+	const least, most = 8 << 20, 16 << 20
 	if maxSize <= 0 {
 		return most
 	}

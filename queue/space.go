@@ -36,8 +36,9 @@ const (
 	// watermark is what must be free for intake, or a quarter of a small disk: tables
 	// are rewritten as a whole before the old ones go.
 	watermark = 64 << 20
-	// lastFree is what must be free for anything.
-	lastFree = 4 << 20
+	// lastFree is what must be free for anything, or a sixteenth of a small disk: what
+	// is in memory must still find its place.
+	lastFree = 16 << 20
 )
 
 // Stats are the queue's size and whether it takes events.
@@ -85,12 +86,7 @@ func (s *space) wrote(n int64) {
 // admit refuses a write that may be the process's last: SIGBUS cannot be caught.
 func (s *space) admit(q *Queue) error {
 	s.refresh(q)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.free >= 0 && s.free < lastFree {
-		return fmt.Errorf("%w: %d KiB are free in %s; make room", ErrFull, s.free>>10, q.dir)
-	}
-	return nil
+	return roomFor(q.dir)
 }
 
 // wait returns when there is room.
@@ -122,7 +118,7 @@ func (s *space) measure(q *Queue) {
 	s.mu.Unlock()
 	bytes := usage(q.dir)
 	free, total := diskFree(q.dir)
-	if free >= 0 && free < 2*lastFree && os.Remove(filepath.Join(q.dir, ballastName)) == nil {
+	if free >= 0 && free < lastFree+ballastSize/2 && os.Remove(filepath.Join(q.dir, ballastName)) == nil {
 		free, total = diskFree(q.dir)
 	}
 	floor := min(int64(watermark), total/4)
@@ -160,17 +156,19 @@ func diskFree(dir string) (free, total int64) {
 	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize
 }
 
-// roomToOpen gives the ballast back where opening the database could fill the disk.
-func roomToOpen(dir string) error {
-	if free, _ := diskFree(dir); free >= 0 && free < ballastSize {
-		if err := os.Remove(filepath.Join(dir, ballastName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("state directory: %w", err)
+// roomFor refuses to write with too little room. The ballast is the first to go.
+func roomFor(dir string) error {
+	free, total := diskFree(dir)
+	floor := min(int64(lastFree), total/16)
+	if free < 0 || free >= floor {
+		return nil
+	}
+	if os.Remove(filepath.Join(dir, ballastName)) == nil {
+		if free, _ = diskFree(dir); free >= floor {
+			return nil
 		}
 	}
-	if free, _ := diskFree(dir); free >= 0 && free < lastFree {
-		return fmt.Errorf("%w: %d KiB are free in %s and %d MiB must be to open the queue; make room, nothing was changed", ErrFull, free>>10, dir, lastFree>>20)
-	}
-	return nil
+	return fmt.Errorf("%w: %d KiB are free in %s and %d MiB must be; make room, nothing is lost", ErrFull, free>>10, dir, floor>>20)
 }
 
 // usage is what a directory takes on the disk: blocks, since Badger's files are sparse,
