@@ -154,6 +154,10 @@ func (r *rig) wantAll(n int) {
 			last, since = got, time.Now()
 		}
 		if time.Since(since) > 60*time.Second {
+			// What the agent itself has to say is worth more than the number.
+			out, err := r.run("deliveries", "--status", "pending,retrying", "--limit", "5")
+			r.t.Logf("waiting deliveries: %v\n%s", err, out)
+			r.kill(syscall.SIGQUIT)
 			r.t.Fatalf("%d of %d events arrived, and no more: %d lost", got, n, n-got)
 		}
 		select {

@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -26,7 +26,7 @@ type liveConfig struct {
 	loaded time.Time
 	err    string
 	// wanted are the files that a configuration with errors names.
-	wanted []string
+	wanted config.Files
 }
 
 func newLiveConfig(cfg *config.Config, reg prometheus.Registerer) *liveConfig {
@@ -49,10 +49,12 @@ func (l *liveConfig) current() *config.Config {
 }
 
 // files are what the configuration in force, and one that is to be, were made from.
-func (l *liveConfig) files() []string {
+func (l *liveConfig) files() config.Files {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Concat(l.cfg.Files, l.wanted)
+	all := maps.Clone(l.cfg.Files)
+	maps.Copy(all, l.wanted)
+	return all
 }
 
 func (l *liveConfig) status() admin.ConfigStatus {
@@ -70,7 +72,7 @@ func (a *agent) watch(ctx context.Context) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	return config.Watch(ctx, a.config.path, a.config.files, hup, a.reload)
+	return config.Watch(ctx, a.config.files, hup, a.reload)
 }
 
 // reload reads the file and puts it in force; a file with errors changes nothing.

@@ -28,7 +28,7 @@ type Config struct {
 	Webhooks []Webhook
 	Warnings []Problem
 	// Files are those the configuration was made from: itself, secrets, templates, tokens.
-	Files []string
+	Files Files
 
 	where *positions
 }

@@ -272,20 +272,11 @@ func TestWatch_SeesEveryWayAFileIsChanged(t *testing.T) {
 	plain := write(t, filepath.Join(t.TempDir(), "agent.toml"), "one")
 	secret := write(t, filepath.Join(t.TempDir(), "secret"), "one")
 	changed := make(chan string, 10)
-	watch := func(name, path string, files ...string) {
-		ready := make(chan struct{}, 10)
+	watch := func(name string, files ...string) {
+		read := fingerprints(files)
 		go func() {
-			_ = Watch(t.Context(), path, func() []string {
-				select {
-				case ready <- struct{}{}:
-				default:
-				}
-				return files
-			}, nil, func(string) { changed <- name })
+			_ = Watch(t.Context(), func() Files { return read }, nil, func(string) { changed <- name })
 		}()
-		// Asked for the second time, it has seen the files as they are and watches them.
-		<-ready
-		<-ready
 	}
 	watch("linked", linked)
 	watch("plain", plain, secret)

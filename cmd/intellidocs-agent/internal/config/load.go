@@ -41,7 +41,7 @@ func Load(path string, env func(string) (string, bool), check Check) (*Config, e
 	}
 	b := newBinder(abs, text, env)
 	c := b.config(&table{b: b, m: root})
-	c.Path, c.Warnings, c.Files, c.where = abs, b.warnings, slices.Compact(slices.Sorted(slices.Values(b.files))), b.where
+	c.Path, c.Warnings, c.Files, c.where = abs, b.warnings, fingerprints(b.files), b.where
 	if check != nil {
 		b.errors = append(b.errors, check(c, len(b.errors) == 0)...)
 	}
@@ -57,7 +57,7 @@ func newBinder(path, text string, env func(string) (string, bool)) *binder {
 
 // Dependencies are the files that a configuration names, also one with errors: a secret
 // that is missing may come later, and the configuration is to be read again then.
-func Dependencies(path string, env func(string) (string, bool)) []string {
+func Dependencies(path string, env func(string) (string, bool)) Files {
 	text, err := readConfig(path)
 	if err != nil {
 		return nil
@@ -68,7 +68,7 @@ func Dependencies(path string, env func(string) (string, bool)) []string {
 	}
 	b := newBinder(path, text, env)
 	b.config(&table{b: b, m: root})
-	return b.files
+	return fingerprints(b.files)
 }
 
 func readConfig(path string) (string, error) {

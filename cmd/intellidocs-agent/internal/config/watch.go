@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -25,7 +24,7 @@ const (
 // Watch calls changed, with the reason, when what agent.toml or a file it names holds has
 // changed, and for each signal on force, until ctx ends. Events are hints only: what counts is the content behind the resolved path, so a
 // file replaced by rename or by a moved link is seen, and a touched one is not.
-func Watch(ctx context.Context, path string, files func() []string, force <-chan os.Signal, changed func(why string)) error {
+func Watch(ctx context.Context, files func() Files, force <-chan os.Signal, changed func(why string)) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		// Without inotify (its instances are limited per user) the sweep still works.
@@ -33,15 +32,15 @@ func Watch(ctx context.Context, path string, files func() []string, force <-chan
 	} else {
 		defer w.Close()
 	}
-	seen := map[string]string{}
-	differ(seen, path, files())
+	seen := Files{}
 	if err == nil {
-		watchDirs(w, path, files())
+		watchDirs(w, files())
 	}
 	settle := time.NewTimer(time.Hour)
 	settle.Stop()
 	tick := time.NewTicker(sweep)
 	defer tick.Stop()
+	settle.Reset(0) // what has changed since it was read is a change too
 	for {
 		why := ""
 		select {
@@ -58,30 +57,23 @@ func Watch(ctx context.Context, path string, files func() []string, force <-chan
 		case <-settle.C:
 		case <-tick.C:
 		}
-		if differ(seen, path, files()) && why == "" {
+		if differ(seen, files()) && why == "" {
 			why = "file changed"
 		}
 		if why != "" {
 			changed(why)
-			// Files that only the new configuration names are watched from now on; a change
-			// of the others since is for the next round.
-			for _, name := range files() {
-				if _, known := seen[name]; !known {
-					seen[name] = fingerprint(name)
-				}
-			}
 			settle.Reset(quiet)
 		}
 		if err == nil {
-			watchDirs(w, path, files())
+			watchDirs(w, files())
 		}
 	}
 }
 
 // watchDirs watches the directories of files and of what links lead to. Adding one again
 // is harmless, and needed where it went away and came back.
-func watchDirs(w *fsnotify.Watcher, path string, files []string) {
-	for _, f := range slices.Concat(files, []string{path}) {
+func watchDirs(w *fsnotify.Watcher, files Files) {
+	for f := range files {
 		_ = w.Add(filepath.Dir(f)) // one that is not there is looked for by the sweep
 		if real, err := filepath.EvalSymlinks(f); err == nil {
 			_ = w.Add(filepath.Dir(real))
@@ -89,15 +81,28 @@ func watchDirs(w *fsnotify.Watcher, path string, files []string) {
 	}
 }
 
+// Files are paths, each with the fingerprint of what was there when it was read.
+type Files map[string]string
+
+func fingerprints(paths []string) Files {
+	f := Files{}
+	for _, p := range paths {
+		f[p] = fingerprint(p)
+	}
+	return f
+}
+
 // differ tells whether a file's content, or whether it can be read at all, is not what was
-// seen last, and notes what is. A file that was not looked at before makes no difference.
-func differ(seen map[string]string, path string, files []string) bool {
+// seen last, or else what it was when it was read; and notes what is.
+func differ(seen, files Files) bool {
 	changed := false
-	for _, name := range slices.Concat(files, []string{path}) {
-		now := fingerprint(name)
-		if last, known := seen[name]; known && last != now {
-			changed = true
+	for name, read := range files {
+		last, known := seen[name]
+		if !known {
+			last = read
 		}
+		now := fingerprint(name)
+		changed = changed || now != last
 		seen[name] = now
 	}
 	return changed
