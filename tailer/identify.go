@@ -56,14 +56,11 @@ func (l *Log) detach(f *file) {
 
 // begin sets where reading of a new stream starts.
 func (l *Log) begin(f *file) {
-	if !l.first || l.dir.scanned {
+	if !l.first || l.dir.scanned || l.o.Start == FromBeginning {
 		return
 	}
 	at := f.size // rotated before the first run
 	if f == l.live {
-		if l.o.Start == FromBeginning {
-			return
-		}
 		at = lineStart(f.f, f.size, int64(l.o.MaxLine))
 	}
 	l.skip(f, at)

@@ -86,10 +86,12 @@ func TestStart_FromEndSkipsWhatIsThere(t *testing.T) {
 	s.want(t, append([]string{"begun and ended"}, w.written[10:]...))
 }
 
-func TestStart_FilesRotatedBeforeTheFirstRunAreOldNews(t *testing.T) {
+func TestStart_FilesRotatedBeforeTheFirstRunAreReadFirst(t *testing.T) {
 	s, path := &store{}, logPath(t)
-	must(t, os.WriteFile(path+".1", []byte("old\n"), 0o644))
 	w := newWriter(t, path)
+	w.lines(3)
+	w.rename(path + ".1")
+	w.reopen()
 	w.lines(3)
 	r := follow(t, s, path)
 	s.want(t, w.written)

@@ -91,10 +91,10 @@ type Status struct {
 type Start uint8
 
 const (
-	// FromBeginning reads the file as it is found. Files that were rotated before
-	// the first run are old news: they are recorded as read.
+	// FromBeginning reads all there is: the files rotated before the first run, oldest
+	// first, and the live one. Which rotation came just before that run nobody can tell.
 	FromBeginning Start = iota
-	// FromEnd skips what is in the file at the first run.
+	// FromEnd skips what is there at the first run.
 	FromEnd
 )
 
