@@ -2,7 +2,6 @@ package tailer
 
 import (
 	"fmt"
-	"os"
 	"testing"
 )
 
