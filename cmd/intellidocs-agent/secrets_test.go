@@ -63,8 +63,18 @@ func TestSecrets_AreInNoOutput(t *testing.T) {
 
 	outputs := map[string]string{}
 	for _, args := range [][]string{
-		{"deliveries"}, {"deliveries", "--json"}, {"rejected"}, {"check"}, {"check", "--connect"}, {"pause", "refused"}, {"resume", "refused"},
-		{"test", "refused"}, {"test", "redirects"}, {"test", "tls"}, {"test", "forbidden"}, {"test", "main", "--json"},
+		{"deliveries"},
+		{"deliveries", "--json"},
+		{"rejected"},
+		{"check"},
+		{"check", "--connect"},
+		{"pause", "refused"},
+		{"resume", "refused"},
+		{"test", "refused"},
+		{"test", "redirects"},
+		{"test", "tls"},
+		{"test", "forbidden"},
+		{"test", "main", "--json"},
 	} {
 		outputs[strings.Join(args, " ")], _ = r.run(args...)
 	}
