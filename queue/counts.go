@@ -96,6 +96,11 @@ func (c *counts) combos(f func(combo) bool) map[combo]int64 {
 	return out
 }
 
+// waiting tells whether any delivery is unfinished.
+func (c *counts) waiting() bool {
+	return len(c.combos(func(co combo) bool { return co.status == Pending || co.status == Retrying })) > 0
+}
+
 // Counts are the deliveries of each webhook by status. Webhooks that are no longer
 // configured are there as long as they have deliveries.
 func (q *Queue) Counts() map[string]map[Status]int64 {

@@ -133,7 +133,9 @@ func (s *space) measure(q *Queue) {
 	switch {
 	case free >= 0 && free < floor:
 		s.reason = fmt.Sprintf("the disk is nearly full: %d MiB are free and %d MiB must be; make room", free>>20, floor>>20)
-	case maxSize > 0 && bytes > maxSize:
+	// With nothing waiting all of it is history and files that Badger has open: more
+	// room than that will not come.
+	case maxSize > 0 && bytes > maxSize && q.counts.waiting():
 		s.reason = fmt.Sprintf("the queue takes %d MiB, more than [state] max_size allows; it goes on when deliveries make room, or raise max_size", bytes>>20)
 	default:
 		s.reason = ""

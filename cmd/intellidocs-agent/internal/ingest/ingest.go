@@ -203,6 +203,10 @@ func (s *Source) read(b *tailer.Batch, now time.Time) (queue.Batch, batch) {
 	return qb, seen
 }
 
+// maxBody bounds an event as it would be sent: what the queue cannot keep must not stand
+// in the way of the next one. A line of 1 MiB stays below it however it is escaped.
+const maxBody = 7 << 20
+
 func (s *Source) parse(r *tailer.Record, now time.Time) parser.Result {
 	switch {
 	case r.Damage != "":
@@ -214,10 +218,16 @@ func (s *Source) parse(r *tailer.Record, now time.Time) parser.Result {
 	if s.in.opts.Positional() {
 		o.Position = fmt.Sprintf("%s:%d", r.Stream, r.Offset)
 	}
+	res := parser.Result{}
 	if s.kind == Objects {
-		return parser.Object(r.Data, o)
+		res = parser.Object(r.Data, o)
+	} else {
+		res = parser.Line(r.Data, o)
 	}
-	return parser.Line(r.Data, o)
+	if n := len(res.Event.Body); n > maxBody {
+		return parser.Result{Verdict: parser.Reject, Reason: fmt.Sprintf("the event is %d bytes long as it would be sent, more than the queue keeps (%d)", n, maxBody)}
+	}
+	return res
 }
 
 func (s *Source) event(r *tailer.Record, e *parser.Event, now time.Time) queue.NewEvent {
