@@ -25,7 +25,7 @@ func FuzzCards(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := parser.Object(data, parser.Options{})
 		if r.Verdict != parser.Accept {
-			t.Skip()
+			return
 		}
 		in := Input{EventID: r.Event.ID, EventType: r.Event.Type, Body: r.Event.Body}
 		for _, eventType := range []string{in.EventType, "deletion_request_created", "suggestion_auto_applied", "scan_completed"} {
