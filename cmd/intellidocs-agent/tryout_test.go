@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// output collects what a program prints while it runs.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+func TestListen_VerifiesPrintsAndAnswersAsTold(t *testing.T) {
+	addr := freePort(t)
+	out := &output{}
+	cmd := exec.Command("intellidocs-agent", "listen", addr, "--secret", testSecret, "--fail", "1", "--delay", "1ms")
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	r := newRig(t, "")
+	r.url = "http://" + addr + "/hook"
+	r.configure("")
+	r.until("the receiver", 20*time.Second, func() bool { return strings.Contains(out.String(), "Listening on") })
+	first, err := r.run("test", "main")
+	if err == nil || !strings.Contains(first, "HTTP 500") {
+		t.Errorf("the first one is to fail: %v\n%s", err, first)
+	}
+	if second, err := r.run("test", "main", "--event", "deletion_request_created"); err != nil || !strings.Contains(second, "delivered in") {
+		t.Errorf("%v\n%s", err, second)
+	}
+	resp, err := http.Post(r.url, "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("an unsigned request is answered %s", resp.Status)
+	}
+	for _, want := range []string{"POST /hook → 500", "POST /hook → 200", "verified X-IntelliDocs-Signature", "verified webhook-signature", `"ai_reason"`, "WRONG"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("it does not print %q:\n%s", want, out)
+		}
+	}
+}
+
+func TestDemo_Once(t *testing.T) {
+	out, err := exec.Command("intellidocs-agent", "demo", "--once").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "All 6 deliveries of 3 events arrived, every signature verified.") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if n := strings.Count(string(out), "500 on purpose"); n != flakyFails {
+		t.Errorf("%d failures on purpose, want %s", n, fmt.Sprint(flakyFails))
+	}
+}
