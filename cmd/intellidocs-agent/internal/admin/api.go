@@ -51,6 +51,7 @@ type Body interface {
 
 type api struct {
 	Agent
+	stopping <-chan struct{}
 }
 
 func (a *api) routes(mux *http.ServeMux) {
@@ -91,10 +92,13 @@ type badRequest struct{ error }
 
 func fail(w http.ResponseWriter, err error) {
 	var bad badRequest
+	var large *http.MaxBytesError
 	code := http.StatusInternalServerError
 	switch {
 	case errors.As(err, &bad):
 		code = http.StatusBadRequest
+	case errors.As(err, &large):
+		code = http.StatusRequestEntityTooLarge
 	case errors.Is(err, queue.ErrNotFound), errors.Is(err, dispatch.ErrUnknownWebhook):
 		code = http.StatusNotFound
 	}
@@ -113,6 +117,10 @@ func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return err
+		}
 		return badRequest{fmt.Errorf("the request's body cannot be read: %w", err)}
 	}
 	return nil
@@ -217,6 +225,9 @@ func (a *api) pause(w http.ResponseWriter, r *http.Request) (any, error) {
 	if body.Reason == "" {
 		body.Reason = "paused by hand"
 	}
+	if len(body.Reason) > 500 {
+		return nil, badRequest{errors.New("the reason is longer than 500 bytes")}
+	}
 	return a.webhook(r.PathValue("name"), a.Dispatcher.Pause(r.Context(), r.PathValue("name"), body.Reason))
 }
 
@@ -248,6 +259,10 @@ func (a *api) test(w http.ResponseWriter, r *http.Request) (any, error) {
 	if body.EventType == "" {
 		body.EventType = "scan_completed"
 	}
+	if strings.ContainsAny(body.EventType, `/\`) || len(body.EventType) > 200 {
+		return nil, badRequest{fmt.Errorf("%.200q is not an event type", body.EventType)}
+	}
+	lasting(w) // as long as the webhook's time-out
 	return a.Test(r.Context(), r.PathValue("name"), body.EventType)
 }
 

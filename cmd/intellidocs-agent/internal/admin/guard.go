@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // Access says how a listener is reached, which decides what a request must show.
@@ -28,6 +29,16 @@ const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 's
 
 // maxRequest bounds a request's body, but for a backfill's, which is streamed.
 const maxRequest = 1 << 20
+
+// patience is how long a request and its answer may take on the wire.
+const patience = 30 * time.Second
+
+// lasting lifts the deadlines of a call that takes as long as it takes.
+func lasting(w http.ResponseWriter) {
+	deadline := http.NewResponseController(w)
+	_ = deadline.SetReadDeadline(time.Time{})
+	_ = deadline.SetWriteDeadline(time.Time{})
+}
 
 // guard answers requests that must not get further: a foreign Host (DNS rebinding), a
 // foreign origin (cross-site request forgery), a missing token.
@@ -53,6 +64,11 @@ func guard(a Access, next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		// Neither a body that trickles in nor a reader that does not read holds a connection
+		// for ever; calls that last extend it. A recorder in a test has no deadlines.
+		deadline := http.NewResponseController(w)
+		_ = deadline.SetReadDeadline(time.Now().Add(patience))
+		_ = deadline.SetWriteDeadline(time.Now().Add(patience))
 		if !a.Socket && a.Loopback && !hostAllowed(r.Host, a.Host) {
 			problem(w, http.StatusMisdirectedRequest, "this listener answers to localhost only; the Host header names another machine")
 			return
@@ -63,8 +79,10 @@ func guard(a Access, next http.Handler) http.Handler {
 
 func needsToken(a Access, r *http.Request) bool {
 	switch {
-	case a.Socket || a.Token == "":
+	case a.Socket:
 		return false
+	case a.Token == "":
+		return !a.Loopback // the configuration allows no such listener; were there one, nobody gets in
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return true
 	}
@@ -73,7 +91,7 @@ func needsToken(a Access, r *http.Request) bool {
 
 func bears(r *http.Request, token string) bool {
 	got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
+	if !ok || token == "" {
 		return false
 	}
 	// Hashing first makes both sides equally long, so that the comparison does not tell the length.

@@ -42,6 +42,8 @@ func TestGuard_LetsInWhoBelongs(t *testing.T) {
 		"others with the token do":           {public, "GET", "/api/v1/deliveries", map[string]string{"Authorization": "Bearer " + token}, 200},
 		"others see health":                  {public, "GET", "/healthz", map[string]string{"Host": "agent.example"}, 200},
 		"others see metrics":                 {public, "GET", "/metrics", nil, 200},
+		"others without any token set":       {Access{Host: "0.0.0.0:9723"}, "GET", "/api/v1/deliveries", map[string]string{"Authorization": "Bearer "}, 401},
+		"a name that only begins like it":    {loopback, "GET", "/", map[string]string{"Host": "127.0.0.1.evil.example"}, 421},
 		"the socket needs nothing":           {socket, "POST", "/api/v1/replay", map[string]string{"Host": "agent"}, 200},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -33,10 +33,11 @@ func (a *api) replay(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err := req.Filter.check(); err != nil {
 		return nil, err
 	}
+	lasting(w)
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out, flush := json.NewEncoder(w), http.NewResponseController(w)
 	send := func(p Progress) {
-		_ = out.Encode(p) // a caller that left does not stop the replay halfway
+		_ = out.Encode(p) // of a caller that left the replay's context tells
 		_ = flush.Flush()
 	}
 	last := Progress{}
@@ -103,6 +104,7 @@ func (a *api) retry(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err := decode(w, r, &req); err != nil {
 		return nil, err
 	}
+	lasting(w)
 	out := struct {
 		Tried  int `json:"tried"`
 		Queued int `json:"queued"`
@@ -146,10 +148,11 @@ func (a *api) retry(w http.ResponseWriter, r *http.Request) (any, error) {
 
 // ingest reads an old log from the request's body. It is the one call without a bound
 // on its body, since it is read a batch at a time; it needs what every change needs.
-func (a *api) ingest(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (a *api) ingest(w http.ResponseWriter, r *http.Request) (any, error) {
 	name := r.URL.Query().Get("name")
 	if name == "" {
 		return nil, badRequest{errors.New("name the file with ?name=…")}
 	}
+	lasting(w)
 	return a.Backfill(r.Context(), name, r.Body, r.URL.Query().Get("dry_run") == "true")
 }

@@ -28,13 +28,15 @@ type Server struct {
 	handler http.Handler
 	log     *slog.Logger
 	servers []*http.Server
+	stop    context.CancelFunc
 	done    chan error
 }
 
 // New makes the server of an agent; gather may be nil, which leaves out /metrics.
 func New(a Agent, gather prometheus.Gatherer, log *slog.Logger) *Server {
 	mux := http.NewServeMux()
-	impl := &api{Agent: a}
+	stopping, stop := context.WithCancel(context.Background())
+	impl := &api{Agent: a, stopping: stopping.Done()}
 	impl.routes(mux)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "alive"})
@@ -50,7 +52,7 @@ func New(a Agent, gather prometheus.Gatherer, log *slog.Logger) *Server {
 	page := http.FileServerFS(files)
 	mux.Handle("GET /{$}", page)
 	mux.Handle("GET /static/", http.StripPrefix("/static/", page))
-	return &Server{handler: mux, log: log, done: make(chan error, 2)}
+	return &Server{handler: mux, log: log, stop: stop, done: make(chan error, 2)}
 }
 
 // Handler is the API as the socket serves it, for a caller in the same process.
@@ -75,12 +77,14 @@ func (s *Server) Serve(l net.Listener, a Access) {
 	}()
 }
 
-// Close stops answering, giving requests under way until ctx ends, and waits.
+// Close stops answering, giving requests under way until ctx ends, and waits. Streams
+// that dashboards hold open end at once.
 func (s *Server) Close(ctx context.Context) error {
+	s.stop()
 	var errs []error
 	for _, srv := range s.servers {
 		if srv.Shutdown(ctx) != nil {
-			_ = srv.Close() // a stream that a dashboard holds open; cutting it is the point
+			_ = srv.Close() // what is still under way had its time
 		}
 	}
 	for range s.servers {

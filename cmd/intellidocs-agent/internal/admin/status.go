@@ -96,8 +96,10 @@ func (a *api) readyz(w http.ResponseWriter, _ *http.Request) {
 	answer(w, code, map[string]any{"ready": s.Ready, "reasons": s.Reasons})
 }
 
-// stream sends the status once a second as server-sent events, until the reader leaves.
+// stream sends the status once a second as server-sent events, until the reader leaves
+// or the agent stops.
 func (a *api) stream(w http.ResponseWriter, r *http.Request) {
+	lasting(w) // a read deadline that passes would end the request
 	w.Header().Set("Content-Type", "text/event-stream")
 	flush := http.NewResponseController(w)
 	tick := time.NewTicker(time.Second)
@@ -116,6 +118,8 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request) {
 		}
 		select {
 		case <-r.Context().Done():
+			return
+		case <-a.stopping:
 			return
 		case <-tick.C:
 		}

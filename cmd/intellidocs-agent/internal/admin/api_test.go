@@ -1,0 +1,204 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch"
+	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// never is a webhook whose deliveries wait: the dispatcher of these tests does not run.
+type never struct{}
+
+func (never) Send(context.Context, send.Message) send.Result { return send.Result{} }
+
+// served is an agent's API over a real queue and dispatcher.
+type served struct {
+	t       *testing.T
+	queue   *queue.Queue
+	server  *Server
+	sources []SourceStatus
+}
+
+func serve(t *testing.T) *served {
+	t.Helper()
+	q, err := queue.Open(t.Context(), queue.Options{Dir: t.TempDir(), DedupWindow: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	d := dispatch.New(dispatch.Options{Store: q})
+	if err := d.Apply([]dispatch.Webhook{{Name: "main", Enabled: true, Sender: never{}}}); err != nil {
+		t.Fatal(err)
+	}
+	s := &served{t: t, queue: q, sources: []SourceStatus{{Name: "log", Type: "log", Ready: true}}}
+	s.server = New(Agent{
+		Queue: q, Dispatcher: d, Version: "test", Running: true, MaxSize: func() int64 { return 0 },
+		Config: func() (bool, ConfigStatus, []Webhook) {
+			return true, ConfigStatus{}, []Webhook{{Name: "main", URL: "http://127.0.0.1:1"}}
+		},
+		Sources: func() []SourceStatus { return s.sources },
+		Retry:   func(context.Context, queue.Rejected) (bool, error) { return true, nil },
+	}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	var events []queue.NewEvent
+	for i := range 3 {
+		events = append(events, queue.NewEvent{
+			Event:    queue.Event{ID: fmt.Sprintf("evt_%032x", i), Type: "scan_completed", ReadAt: time.Now(), Body: fmt.Appendf(nil, `{"n": %d}`, i)},
+			Webhooks: []string{"main"},
+		})
+	}
+	rejected := []queue.Rejected{{Source: "log", Path: "log", Size: 3, At: time.Now(), Reason: "odd", Data: []byte("<b>\xff")}}
+	if _, err := q.Commit(t.Context(), queue.Batch{Source: "log", Events: events, Rejected: rejected}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *served) call(method, path, body string) (int, string) {
+	s.t.Helper()
+	w := httptest.NewRecorder()
+	s.server.Handler().ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+	return w.Code, w.Body.String()
+}
+
+func TestAPI_AnswersSayWhatIsWrong(t *testing.T) {
+	s := serve(t)
+	for _, c := range []struct {
+		method, path, body string
+		code               int
+		says               string
+	}{
+		{"GET", "/healthz", "", 200, "alive"},
+		{"GET", "/api/v1/count", "", 200, `{"count":3}`},
+		{"GET", "/api/v1/deliveries?limit=2", "", 200, `"next"`},
+		{"GET", "/api/v1/deliveries?stauts=failed", "", 400, "there are status, webhook"},
+		{"GET", "/api/v1/deliveries?status=odd", "", 400, "pending, retrying, success, failed"},
+		{"GET", "/api/v1/deliveries?limit=1001", "", 400, "1 to 1000"},
+		{"GET", "/api/v1/deliveries?since=yesterday", "", 400, "24h"},
+		{"GET", "/api/v1/rejected", "", 200, "\uFFFD"},
+		{"GET", "/api/v1/replay", "", 404, "there is no GET"},
+		{"GET", "/api/v1/webhooks/main/pause", "", 404, "there is no GET"},
+		{"DELETE", "/api/v1/deliveries/x", "", 404, "there is no DELETE"},
+		{"POST", "/api/v1/replay", "{}", 400, "either ids or a filter"},
+		{"POST", "/api/v1/replay", `{"ids":["x"],"filter":{}}`, 400, "either ids or a filter"},
+		{"POST", "/api/v1/replay", `{"filtre":{}}`, 400, "filtre"},
+		{"POST", "/api/v1/replay", `{"filter":{"status":["odd"]}}`, 400, "is no status"},
+		{"POST", "/api/v1/replay", `{"ids":["` + strings.Repeat("x", maxRequest) + `"]}`, 413, "too large"},
+		{"POST", "/api/v1/webhooks/other/pause", "", 404, "other"},
+		{"POST", "/api/v1/webhooks/main/pause", `{"reason":"` + strings.Repeat("x", 501) + `"}`, 400, "500"},
+		{"POST", "/api/v1/webhooks/main/test", `{"event_type":"../x"}`, 400, "not an event type"},
+		{"POST", "/api/v1/ingest", "", 400, "?name="},
+	} {
+		if code, body := s.call(c.method, c.path, c.body); code != c.code || !strings.Contains(body, c.says) {
+			t.Errorf("%s %s: %d %.300s, want %d with %q", c.method, c.path, code, body, c.code, c.says)
+		}
+	}
+}
+
+func TestAPI_PauseResumeReplayAndRetryDoIt(t *testing.T) {
+	s := serve(t)
+	state := func() WebhookStatus {
+		_, body := s.call("GET", "/api/v1/status", "")
+		var st Status
+		if err := json.Unmarshal([]byte(body), &st); err != nil || len(st.Webhooks) != 1 {
+			t.Fatal(err, body)
+		}
+		return st.Webhooks[0]
+	}
+	if code, body := s.call("POST", "/api/v1/webhooks/main/pause", `{"reason":"night"}`); code != 200 || state().State.State != "paused" || state().Reason != "night" {
+		t.Errorf("pause: %d %s, %+v", code, body, state())
+	}
+	if code, body := s.call("POST", "/api/v1/webhooks/main/resume", ""); code != 200 || state().State.State == "paused" {
+		t.Errorf("resume: %d %s, %+v", code, body, state())
+	}
+	code, body := s.call("POST", "/api/v1/replay", `{"filter":{"webhook":"main"},"by":"somebody"}`)
+	lines := strings.Split(strings.TrimSpace(body), "\n")
+	var last Progress
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || code != 200 || !last.Final || last.Error != "" || last.Done != 3 {
+		t.Errorf("replay: %d %s %v", code, body, err)
+	}
+	if code, body := s.call("POST", "/api/v1/rejected/retry", "{}"); code != 200 || !strings.Contains(body, `{"tried":1,"queued":1}`) {
+		t.Errorf("retry: %d %s", code, body)
+	}
+	if code, body := s.call("GET", "/api/v1/rejected", ""); code != 200 || !strings.Contains(body, `{"rejected":[]}`) {
+		t.Errorf("a record that was read stays rejected: %d %s", code, body)
+	}
+}
+
+func TestReadyz_NamesTheReasons(t *testing.T) {
+	s := serve(t)
+	if code, body := s.call("GET", "/readyz", ""); code != 200 || !strings.Contains(body, `"ready":true`) {
+		t.Errorf("%d %s", code, body)
+	}
+	s.sources[0].Ready, s.sources[0].Reason = false, "permission denied"
+	if code, body := s.call("GET", "/readyz", ""); code != 503 || !strings.Contains(body, "source log: permission denied") {
+		t.Errorf("%d %s", code, body)
+	}
+	if code, _ := s.call("GET", "/healthz", ""); code != 200 {
+		t.Errorf("an agent that is not ready is alive: %d", code)
+	}
+}
+
+func TestClose_IsNotHeldUpByAnOpenDashboard(t *testing.T) {
+	s := serve(t)
+	dir := t.TempDir()
+	l, err := ListenSocket(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.server.Serve(l, Access{Socket: true})
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, SocketName))
+	}}}
+	resp, err := client.Get("http://agent/api/v1/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if kind := resp.Header.Get("Content-Type"); kind != "text/event-stream" {
+		t.Error(kind)
+	}
+	if _, err := io.ReadFull(resp.Body, make([]byte, 14)); err != nil {
+		t.Fatal(err)
+	}
+	// Without a deadline Close waits for whatever does not end by itself.
+	if err := s.server.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Errorf("the stream was cut, not ended: %v", err)
+	}
+}
+
+func TestListenSocket_IsItsOwnersOnlyAndReplacesALeftOne(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		l, err := ListenSocket(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.(*net.UnixListener).SetUnlinkOnClose(false) // as a killed agent leaves it
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		fi, err := os.Stat(filepath.Join(dir, SocketName))
+		if err != nil || fi.Mode().Perm() != 0o600 {
+			t.Errorf("%v %v", fi.Mode(), err)
+		}
+	}
+}
