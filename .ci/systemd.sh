@@ -25,10 +25,11 @@ cp "$work"/intellidocs-agent_1.0.0_*.deb dist/
 step 'boot'
 overlay "$work/machine"
 root=$work/machine/root
-leader=
 cleanup() {
-  [ -z "$leader" ] || kill -KILL "$leader" 2> /dev/null || true
-  [ -z "${nspawn:-}" ] || wait "$nspawn" 2> /dev/null || true
+  if [ -n "${nspawn:-}" ]; then
+    pkill -KILL -P "$nspawn" || kill -KILL "$nspawn" 2> /dev/null || true
+    wait "$nspawn" 2> /dev/null || true
+  fi
   unoverlay "$work/machine"
   rm -rf "$work"
 }
@@ -41,9 +42,8 @@ cp "$work"/new/*.deb "$root/try/new/"
 systemd-nspawn --directory="$root" --register=no --keep-unit --private-network --console=pipe --boot -- \
   --unit=basic.target > "$work/boot.log" 2>&1 < /dev/null &
 nspawn=$!
-eventually 30 sh -c "pgrep -P $nspawn > $work/leader"
-leader=$(cat "$work/leader")
-inside() { nsenter -t "$leader" -m -u -i -n -p -- env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive TERM=dumb "$@"; }
+# nspawn's first child only makes the second, which is the machine's init.
+inside() { nsenter -t "$(pgrep -P "$nspawn" | tail -n 1)" -m -u -i -n -p -- env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive TERM=dumb "$@"; }
 eventually 60 inside systemctl is-active basic.target
 
 inside bash /try/.ci/systemd-inside.sh
