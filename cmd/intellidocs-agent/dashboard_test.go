@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/receiver"
 	"github.com/dawnsystem/intellidocs-agent/queue"
@@ -182,14 +183,15 @@ func TestDashboard_EveryControlDoesWhatItSays(t *testing.T) {
 	b.shot("empty")
 
 	r.append(eventLine(1), eventLine(2),
-		`[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] {"event_type":"`+hostile+`","timestamp":"2025-11-14T15:00:00Z","text":"`+hostile+strings.Repeat("long", 3000)+`"}`,
-		`[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] {"event_type":"broken `+hostile+`", `)
+		`[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] {"event_type":"`+hostile+`","timestamp":"2025-11-14T15:00:00Z","big":12345678901234567890,"text":"`+hostile+strings.Repeat("long", 3000)+`"}`,
+		`[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] {"event_type":"broken `+hostile+strings.Repeat(" long", 300)+` its end", `)
 	b.until("the deliveries", `document.querySelectorAll('#rows tbody tr[data-id]').length === 6`)
 	b.until("the failures", `document.querySelector('[data-webhook=failing]').innerText.includes('retrying')`)
 	b.until("the rejected record", `document.querySelector('#rejected details')`)
 	b.until("the feed", `document.querySelectorAll('#events li time').length === 3`)
 	b.click("#rejected summary")
 	b.until("the offending text", `document.querySelector('#rejected pre').innerText.includes('broken <img')`)
+	b.until("all of it", `document.querySelector('#rejected pre').innerText.includes('its end')`)
 	b.shot("live")
 
 	// Filters and search.
@@ -198,6 +200,17 @@ func TestDashboard_EveryControlDoesWhatItSays(t *testing.T) {
 	b.do(chromedp.SendKeys(chromedp.CSS("#filter [name=q]"), `"n": 2,`))
 	b.click("#filter [type=submit]")
 	b.until("the one searched for", `document.querySelectorAll('#rows tbody tr[data-id]').length === 1`)
+
+	// Numbers are shown as they were written, those beyond a browser's own ones too.
+	eval[string](b, `document.querySelector('#filter [name=q]').value = '"big": 1234'`)
+	b.click("#filter [type=submit]")
+	b.until("the hostile one", `document.querySelector('#rows tbody tr[data-id]').innerText.includes('<script>')`)
+	b.click("#rows tbody tr[data-id] button.link")
+	b.until("its payload", `document.querySelector('#detail-body > pre')?.innerText.includes('"big": 12345678901234567890')`)
+	b.click("#detail form button")
+	eval[string](b, `document.querySelector('#filter [name=q]').value = '"n": 2,'`)
+	b.click("#filter [type=submit]")
+	b.until("the one from before", `document.querySelector('#rows tbody tr[data-id]').innerText.includes('chaos')`)
 
 	// One delivery whole, and its replay.
 	b.click("#rows tbody tr[data-id] button.link")
@@ -235,6 +248,7 @@ func TestDashboard_EveryControlDoesWhatItSays(t *testing.T) {
 	if unnamed := eval[[]string](b, `[...document.querySelectorAll('button, input, select')].filter((e) => !(e.innerText || e.getAttribute('aria-label') || e.labels?.length)).map((e) => e.outerHTML)`); len(unnamed) > 0 {
 		t.Errorf("controls without a name: %v", unnamed)
 	}
+	b.wantReachable()
 	b.do(chromedp.EmulateViewport(390, 844))
 	if wide := eval[int](b, `document.documentElement.scrollWidth`); wide > 390 {
 		t.Errorf("on a phone the page is %d pixels wide: %v", wide, eval[[]string](b, `[...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > 391).slice(0, 5).map((e) => e.outerHTML.slice(0, 150))`))
@@ -333,6 +347,14 @@ func TestDashboard_AsksForTheTokenWhereOneIsSet(t *testing.T) {
 	b := newBrowser(t, addr)
 	b.click(`button[aria-label="Test main"]`)
 	b.until("the question for the token", `document.querySelector('#token').open`)
+	b.shot("token")
+	b.do(chromedp.KeyEvent(kb.Escape))
+	b.until("the word about it", `document.querySelector('#toast').innerText.includes('asks for its token')`)
+	b.click(`button[aria-label="Test main"]`)
+	b.until("the question again", `document.querySelector('#token').open`)
+	b.do(chromedp.SendKeys(chromedp.CSS("#token-value"), "another one"))
+	b.click("#token-form button")
+	b.until("the refusal", `document.querySelector('#token').open && document.querySelector('#token-wrong').innerText.includes('not it')`)
 	b.do(chromedp.SendKeys(chromedp.CSS("#token-value"), token))
 	b.click("#token-form button")
 	b.until("the test", `document.querySelector('#detail').open && document.querySelector('#detail-body').innerText.includes('delivered')`)

@@ -2,18 +2,33 @@
 import { $ } from './dom.js';
 
 let token = sessionStorage.getItem('token') || '';
+let refused = false; // a person closed the question: only what they do themselves asks again
 
 export async function call(path, options = {}) {
   for (;;) {
+    const used = token;
     const headers = { ...(options.headers || {}) };
-    if (token) headers.Authorization = `Bearer ${token}`;
+    if (used) headers.Authorization = `Bearer ${used}`;
     const response = await fetch(`api/v1/${path}`, { ...options, headers });
     if (response.status !== 401) return response;
-    await askToken();
+    if (used !== token) continue; // given meanwhile
+    if (refused && options.method !== 'POST') throw new Error('the agent asks for its token; reload the page to give it');
+    await askToken(used);
   }
 }
 
 export async function get(path) { return read(await call(path)); }
+
+// getExact keeps numbers as they were written, where the browser can: an integer beyond
+// 2^53 would otherwise be shown as another one.
+export async function getExact(path) {
+  const response = await call(path);
+  const text = await response.text();
+  const data = JSON.parse(text);
+  if (!response.ok) throw new Error(data.error);
+  const raw = JSON.rawJSON && JSON.parse(text, (_, v, c) => (typeof v === 'number' && c ? JSON.rawJSON(c.source) : v));
+  return [data, raw || data];
+}
 
 export async function post(path, body) {
   return read(await call(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body || {}) }));
@@ -26,18 +41,27 @@ async function read(response) {
 }
 
 let asking = null;
-function askToken() {
-  asking ??= new Promise((resolve) => {
-    $('token').showModal();
+function askToken(wrong) {
+  asking ??= new Promise((resolve, reject) => {
+    $('token-wrong').textContent = wrong ? 'That was not it.' : '';
+    const answered = new AbortController();
     $('token-form').addEventListener('submit', (e) => {
       e.preventDefault();
       token = $('token-value').value.trim();
       sessionStorage.setItem('token', token);
-      $('token-value').value = '';
-      $('token').close();
-      asking = null;
+      refused = false;
       resolve();
-    }, { once: true });
+      $('token').close();
+    }, answered);
+    $('token').addEventListener('close', () => {
+      answered.abort();
+      asking = null;
+      $('token-value').value = '';
+      if (token !== wrong) return;
+      refused = true;
+      reject(new Error('the agent asks for its token'));
+    }, answered);
+    $('token').showModal();
   });
   return asking;
 }
@@ -59,8 +83,10 @@ export async function live(onStatus, onGone) {
           if (data) onStatus(JSON.parse(data.slice(6)));
         }
       }
-    } catch { /* said below; the next round tries again */ }
-    onGone();
+      onGone();
+    } catch (e) {
+      onGone(refused ? e.message : '');
+    }
     await new Promise((resolve) => setTimeout(resolve, 2000));
   }
 }

@@ -52,14 +52,15 @@ function onStatus(s) {
   $('version').textContent = s.version;
   const waiting = (s.counts.pending || 0) + (s.counts.retrying || 0);
   const health = !s.enabled ? 'disabled in the configuration' : s.ready ? 'ready' : 'not ready';
-  $('overall').replaceChildren(pill(health), ` ${count(waiting)} waiting, ${count(s.counts.failed)} failed, ${count(s.counts.success)} delivered, queue ${bytes(s.queue.bytes)}`);
+  fill($('health'), health, () => [pill(health)]);
+  $('totals').textContent = `${count(waiting)} waiting, ${count(s.counts.failed)} failed, ${count(s.counts.success)} delivered, queue ${bytes(s.queue.bytes)}`;
   const banners = s.reasons.map((text) => ['', text]);
   if (s.config.error) banners.push(['warn', `The configuration file has errors and is not in force:\n${s.config.error}`]);
   fill($('banners'), banners, () => banners.map(([cls, text]) => h('p', { class: `banner ${cls}` }, text)));
   if (s.webhooks.length === 0) {
     fill($('webhooks'), 'none', () => [h('p', { class: 'empty' }, 'No webhook is configured. Add a [[webhook]] to agent.toml; it is read again when it changes.')]);
   } else {
-    fill($('webhooks'), s.webhooks, () => s.webhooks.map((w) => card(w, actions)));
+    fill($('webhooks'), s.webhooks.map((w) => [w, ago(w.next_probe), ago(w.oldest_due), ago(w.last_failure)]), () => s.webhooks.map((w) => card(w, actions)));
   }
   fill($('sources').tBodies[0], s.sources.map((x) => [x, ago(x.last_record)]), () => (s.sources.length ? s.sources.map(sourceRow)
     : [h('tr', {}, h('td', { colspan: 7, class: 'empty' }, 'No source is configured. Add a [[source]] to agent.toml.'))]));
@@ -68,8 +69,10 @@ function onStatus(s) {
   if (now !== seen) {
     seen = now;
     feed();
-    if (rows.atTop()) rows.load();
+    if (rows.atTop()) rows.load(); else rows.show();
     if (s.rejected !== rejected.count) { rejected.count = s.rejected; rejected.load(); }
+  } else {
+    rows.show();
   }
 }
 
@@ -115,7 +118,12 @@ const rows = {
     if (!page || run !== this.run) return;
     this.items = more ? this.items.concat(page.deliveries) : page.deliveries;
     this.next = page.next || '';
-    fill($('rows').tBodies[0], this.items, () => (this.items.length ? this.items.map(deliveryRow)
+    this.loaded = true;
+    this.show();
+  },
+  show() {
+    if (!this.loaded) return;
+    fill($('rows').tBodies[0], [this.items, this.items.map(due), this.next, this.query().toString()], () => (this.items.length ? this.items.map(deliveryRow)
       : [h('tr', {}, h('td', { colspan: 7, class: 'empty' }, this.next ? 'Nothing found in the newest part; search on with "Show more".'
         : [...this.query()].length ? 'No delivery matches.' : 'No deliveries yet.'))]));
     $('more').hidden = !this.next;
@@ -123,12 +131,14 @@ const rows = {
   },
 };
 
+const due = (d) => (d.completed_at || !d.next_attempt_at ? '' : `due ${ago(d.next_attempt_at)}`);
+
 function deliveryRow(d) {
   const cell = (label, cls, ...children) => h('td', { 'data-label': label, class: cls }, h('span', { class: 'clip' }, ...children));
-  const done = d.completed_at ? when(d.completed_at) : d.next_attempt_at ? `due ${ago(d.next_attempt_at)}` : '–';
+  const done = d.completed_at ? when(d.completed_at) : due(d) || '–';
   return h('tr', { 'data-id': d.id },
     cell('Created', 'nowrap', when(d.created_at)),
-    cell('Event', '', h('button', { type: 'button', class: 'link', onclick: () => attempt(() => openDelivery(d.id, actions)) }, d.event_type)),
+    cell('Event', '', h('button', { type: 'button', class: 'link', 'data-focus': d.id, onclick: () => attempt(() => openDelivery(d.id, actions)) }, d.event_type)),
     cell('Webhook', '', d.webhook), cell('Status', '', pill(d.status)), cell('Tries', 'num', count(d.attempts)),
     cell('Next or done', 'nowrap', done), cell('Response', 'response', d.error_message || d.response_status_code || ''));
 }
@@ -136,18 +146,28 @@ function deliveryRow(d) {
 const rejected = {
   count: 0,
   next: '',
+  items: [],
   async load(more) {
     const page = await attempt(() => get(`rejected?limit=20${more ? `&before=${encodeURIComponent(this.next)}` : ''}`));
     if (!page) return;
     this.next = page.next || '';
-    const items = page.rejected.map((r) => h('details', { class: 'rejected' },
-      h('summary', {}, when(r.at), ' ', h('strong', {}, r.reason)),
-      h('p', { class: 'muted' }, `${r.path}, offset ${r.offset}, ${bytes(r.size)}, ${r.id}`), h('pre', { dir: 'auto', tabindex: 0 }, r.text)));
-    if (more) $('rejected').append(...items);
-    else $('rejected').replaceChildren(...(items.length ? items : [h('p', { class: 'empty' }, 'None.')]));
+    this.items = more ? this.items.concat(page.rejected) : page.rejected;
+    // A record that somebody has open stays the element it is.
+    const open = new Map([...$('rejected').children].filter((e) => e.open).map((e) => [e.dataset.id, e]));
+    fill($('rejected'), this.items.map((r) => r.id), () => (this.items.length ? this.items.map((r) => open.get(r.id) || rejectedRecord(r))
+      : [h('p', { class: 'empty' }, 'None.')]));
     $('rejected-more').hidden = !this.next;
   },
 };
+
+// The list has the beginning of a record's text; the rest comes when it is opened.
+function rejectedRecord(r) {
+  const text = h('pre', { dir: 'auto', tabindex: 0 }, r.text);
+  const whole = () => attempt(async () => { text.textContent = (await get(`rejected/${encodeURIComponent(r.id)}`)).text; });
+  return h('details', { class: 'rejected', 'data-id': r.id, ontoggle: () => { if (text.textContent === r.text && r.text.endsWith('…')) whole(); } },
+    h('summary', { 'data-focus': r.id }, when(r.at), ' ', h('strong', {}, r.reason)),
+    h('p', { class: 'muted' }, `${r.path}, offset ${r.offset}, ${bytes(r.size)}, ${r.id}`), text);
+}
 
 async function replayAll() {
   const q = rows.query();
@@ -175,8 +195,10 @@ $('replay-all').addEventListener('click', () => attempt(replayAll));
 rows.load();
 rejected.load();
 feed();
-live(onStatus, () => {
+live(onStatus, (why) => {
   document.body.dataset.live = 'false';
-  $('overall').textContent = 'The agent does not answer; trying again …';
-  fill($('banners'), 'gone', () => [h('p', { class: 'banner' }, 'The agent does not answer. What is shown below is from before; it comes back by itself.')]);
+  const text = why ? `Nothing is shown: ${why}.` : 'The agent does not answer. What is shown below is from before; it comes back by itself.';
+  fill($('health'), text, () => [why ? 'no token' : 'The agent does not answer; trying again …']);
+  $('totals').textContent = '';
+  fill($('banners'), text, () => [h('p', { class: 'banner' }, text)]);
 });

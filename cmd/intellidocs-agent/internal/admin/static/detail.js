@@ -1,5 +1,5 @@
 import { $, h, when, span, pill, kind, ago } from './dom.js';
-import { get } from './api.js';
+import { getExact } from './api.js';
 
 function open(title, ...body) {
   $('detail-title').textContent = title;
@@ -11,7 +11,7 @@ const facts = (pairs) => h('dl', { class: 'facts' }, ...pairs.filter(([, v]) => 
   .flatMap(([k, v]) => [h('dt', {}, k), h('dd', {}, v)]));
 
 export async function openDelivery(id, actions) {
-  const { event, deliveries: [d] } = await get(`deliveries/${encodeURIComponent(id)}`);
+  const [{ event, deliveries: [d] }, exact] = await getExact(`deliveries/${encodeURIComponent(id)}`);
   const story = [
     ...d.history.map((a) => ({ at: a.at, el: () => attempt(a) })),
     ...d.replays.map((r) => ({ at: r.at, el: () => h('li', {}, when(r.at), ` replayed by ${r.by}`) })),
@@ -24,7 +24,7 @@ export async function openDelivery(id, actions) {
     h('h3', {}, 'Attempts'),
     h('ol', { class: 'timeline' }, ...(story.length ? story.map((s) => s.el()) : [h('li', {}, 'None yet.')])),
     h('h3', {}, 'Payload'),
-    h('pre', { dir: 'auto', tabindex: 0 }, JSON.stringify(event.payload, null, 2)));
+    h('pre', { dir: 'auto', tabindex: 0 }, JSON.stringify(exact.event.payload, null, 2)));
 }
 
 function attempt(a) {

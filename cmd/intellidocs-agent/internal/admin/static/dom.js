@@ -26,13 +26,32 @@ function put(el, props, children) {
 }
 
 // fill replaces an element's children, but only where that changes something, so that a
-// reader's selection, focus and scroll position survive the next second.
+// reader's selection and scroll position survive the next second. What had the focus and
+// bears a data-focus gets it back. While a button is held down nothing is replaced: a
+// click on an element that was replaced halfway is no click.
+const shown = new WeakMap();
+const later = new Map();
+let pressed = false;
+
 export function fill(el, key, build) {
+  if (pressed) { later.set(el, [key, build]); return; }
   const now = JSON.stringify(key);
-  if (el.dataset.key === now) return;
-  el.dataset.key = now;
+  if (shown.get(el) === now) return;
+  shown.set(el, now);
+  const focus = el.contains(document.activeElement) && document.activeElement.dataset.focus;
   el.replaceChildren(...build().flat());
+  if (focus) [...el.querySelectorAll('[data-focus]')].find((e) => e.dataset.focus === focus)?.focus({ preventScroll: true });
 }
+
+function released() {
+  pressed = false;
+  const waiting = [...later];
+  later.clear();
+  for (const [el, [key, build]] of waiting) fill(el, key, build);
+}
+addEventListener('pointerdown', () => { pressed = true; }, true);
+for (const end of ['pointerup', 'pointercancel']) addEventListener(end, () => setTimeout(released), true);
+addEventListener('blur', released);
 
 const number = new Intl.NumberFormat();
 export const count = (n) => number.format(n || 0);

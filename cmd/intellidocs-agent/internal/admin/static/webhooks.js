@@ -5,7 +5,7 @@ export function card(w, actions) {
   const waiting = (w.counts.pending || 0) + (w.counts.retrying || 0);
   const fact = (label, value) => h('div', {}, h('dt', {}, label), h('dd', {}, value));
   const held = w.state === 'paused' || w.state === 'held';
-  const button = (text, act, props) => h('button', { type: 'button', class: 'quiet', 'aria-label': `${text} ${w.name}`, onclick: () => act(w.name), ...props }, text);
+  const button = (text, act, focus) => h('button', { type: 'button', class: 'quiet', 'aria-label': `${text} ${w.name}`, 'data-focus': `${focus || text} ${w.name}`, onclick: () => act(w.name) }, text);
   return h('article', { class: 'card', 'data-webhook': w.name },
     h('h3', {}, h('span', {}, w.name), pill(w.state)),
     h('p', { class: 'url' }, w.url || 'not in the configuration', w.events.length ? ` · ${w.events.join(', ')}` : '', w.format && w.format !== 'json' ? ` · ${w.format}` : ''),
@@ -13,9 +13,9 @@ export function card(w, actions) {
     chart(w),
     h('dl', {}, fact('a minute', (w.per_minute || 0).toFixed(w.per_minute < 10 ? 1 : 0)), fact('p50', span(w.p50)), fact('p99', span(w.p99)), fact('in flight', count(w.in_flight)),
       fact('waiting', count(waiting)), fact('oldest due', w.oldest_due ? ago(w.oldest_due) : '–'), fact('failed', count(w.counts.failed)), fact('delivered', count(w.counts.success))),
-    w.last_error && h('p', { class: 'why' }, `last error ${ago(w.last_failure)}: ${w.last_error}`),
+    w.last_error && w.last_error !== w.reason && h('p', { class: 'why' }, `last error ${ago(w.last_failure)}: ${w.last_error}`),
     h('div', { class: 'actions' }, button('Show', actions.show),
-      !w.removed && [button('Test', actions.test), held ? button('Resume', actions.resume) : button('Pause', actions.pause)]));
+      !w.removed && [button('Test', actions.test), held ? button('Resume', actions.resume, 'Hold') : button('Pause', actions.pause, 'Hold')]));
 }
 
 // chart draws the minutes of the last hour: delivered upward in one colour, failed

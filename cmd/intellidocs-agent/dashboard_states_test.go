@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/receiver"
+)
+
+// wantReachable goes round the page with Tab and checks that it comes by every control
+// in sight.
+func (b *browser) wantReachable() {
+	b.t.Helper()
+	const controls = `[...document.querySelectorAll('main button, main input, main select, main summary')].filter((e) => e.checkVisibility())`
+	n := eval[int](b, controls+`.length`)
+	eval[bool](b, `window.came = new Set(), document.activeElement.blur(), true`)
+	for range 2*n + 20 {
+		b.do(chromedp.KeyEvent(kb.Tab))
+		// By label and not by element: what is live may have been drawn anew meanwhile.
+		eval[bool](b, `(came.add(document.activeElement.dataset.focus || document.activeElement), true)`)
+	}
+	if missed := eval[[]string](b, controls+`.filter((e) => !came.has(e.dataset.focus || e)).map((e) => e.outerHTML)`); len(missed) > 0 {
+		b.t.Errorf("Tab does not come to %v", missed)
+	}
+}
+
+func TestDashboard_TellsOfEveryState(t *testing.T) {
+	_, failing := newRecorder(t, receiver.Options{Status: 503})
+	more := fmt.Sprintf("[[webhook]]\nname = \"sick\"\nurl = %q\nsecret = %q\nbreaker_failures = 1\n", failing, testSecret)
+	r := newRig(t, more)
+	addr := r.listening()
+	r.start()
+	r.answering(addr)
+	b := newBrowser(t, addr)
+
+	// The focus stays where it is while the page changes under it.
+	eval[bool](b, `(document.querySelector('button[aria-label="Pause main"]').focus(), true)`)
+	r.append(eventLine(1))
+	b.until("the webhook to be held", `document.querySelector('[data-webhook=sick] .pill').innerText === 'held' && document.querySelector('[data-webhook=sick]').innerText.includes('next try')`)
+	b.until("the delivery", `document.querySelector('[data-webhook=main] dl').innerText.includes('delivered\n1')`)
+	if focus := eval[string](b, `document.activeElement.getAttribute('aria-label') || document.activeElement.tagName`); focus != "Pause main" {
+		t.Errorf("the focus went to %s", focus)
+	}
+	b.shot("held")
+
+	good, err := os.ReadFile(r.toml)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(r.toml, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(string(good) + "colour = \"blue\"\n")
+	b.until("the error", `document.querySelector('#banners').innerText.includes('not in force') && document.querySelector('#banners').innerText.includes('colour')`)
+	b.shot("config-error")
+	write(strings.Replace(string(good), more, "", 1))
+	b.until("the file's being good again", `document.querySelector('#banners').innerText === ''`)
+	b.until("the webhook's removal", `document.querySelector('[data-webhook=sick]').innerText.includes('removed') && !document.querySelector('[data-webhook=sick] button[aria-label^=Pause]')`)
+	write("enabled = false\n" + string(good))
+	b.until("the switched-off agent", `document.querySelector('#health').innerText.includes('disabled') && document.querySelector('#sources').innerText.includes('No source')`)
+	b.shot("disabled")
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.faults) > 0 || len(b.foreign) > 0 {
+		t.Errorf("faults %v, requests elsewhere %v", b.faults, b.foreign)
+	}
+}
