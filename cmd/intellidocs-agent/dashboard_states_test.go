@@ -65,7 +65,7 @@ func TestDashboard_TellsOfEveryState(t *testing.T) {
 	b.until("the file's being good again", `document.querySelector('#banners').innerText === ''`)
 	b.until("the webhook's removal", `document.querySelector('[data-webhook=sick]').innerText.includes('removed') && !document.querySelector('[data-webhook=sick] button[aria-label^=Pause]')`)
 	write("enabled = false\n" + string(good))
-	b.until("the switched-off agent", `document.querySelector('#health').innerText.includes('disabled') && document.querySelector('#sources').innerText.includes('No source')`)
+	b.until("the switched-off agent", `document.querySelector('#health').innerText.includes('disabled') && document.querySelector('#sources').innerText.includes('enabled = false')`)
 	b.shot("disabled")
 
 	b.mu.Lock()

@@ -27,17 +27,22 @@ func TestSecrets_AreInNoOutput(t *testing.T) {
 	defer redirecting.Close()
 	encrypted := httptest.NewTLSServer(http.NotFoundHandler())
 	defer encrypted.Close()
+	// Many receivers for trying things out answer with the request they got.
+	echoing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(map[bool]int{true: 200, false: 500}[strings.HasPrefix(r.URL.Path, "/ok")])
+		_ = r.Write(w)
+	}))
+	defer echoing.Close()
 	whsec := "whsec_" + base64.StdEncoding.EncodeToString([]byte(planted+planted))
+	whsk := "whsk_" + base64.StdEncoding.EncodeToString([]byte(planted+planted+"to32"))
 	hooks := ""
 	for name, url := range map[string]string{
-		"ok": "", "refused": "http://127.0.0.1:1", "redirects": redirecting.URL, "tls": encrypted.URL, "nowhere": "http://nowhere.invalid",
+		"ok": echoing.URL + "/ok", "echoes": echoing.URL, "refused": "http://127.0.0.1:1", "redirects": redirecting.URL, "tls": encrypted.URL, "nowhere": "http://nowhere.invalid",
 		"forbidden": "http://169.254.169.254",
 	} {
-		if url == "" {
-			continue
-		}
 		url = strings.Replace(url, "://", "://"+planted+":"+planted+"@", 1) + "/services/" + planted + "?key=" + planted
-		hooks += fmt.Sprintf("[[webhook]]\nname = %q\nurl = %q\nsecret = %q\nmax_retries = 0\nheaders = { Authorization = \"Bearer %s\" }\nprevious_secrets = [{ secret = %q }]\n", name, url, whsec, planted, planted+"old")
+		hooks += fmt.Sprintf("[[webhook]]\nname = %q\nurl = %q\nsecret = %q\nsigning_key = %q\nmax_retries = 0\nheaders = { X-Key = \"Bearer %s\" }\nprevious_secrets = [{ secret = %q }]\n",
+			name, url, whsec, whsk, planted, planted+"old")
 	}
 	r := newRig(t, hooks)
 	addr := r.listening()
@@ -58,7 +63,7 @@ func TestSecrets_AreInNoOutput(t *testing.T) {
 	r.answering(addr)
 	r.append(eventLine(1), eventLine(2))
 	r.until("every delivery to end", 60*time.Second, func() bool {
-		return len(r.rows("--status", "success,failed", "--limit", "0")) == 12
+		return len(r.rows("--status", "success,failed", "--limit", "0")) == 16
 	})
 
 	outputs := map[string]string{}
@@ -74,6 +79,8 @@ func TestSecrets_AreInNoOutput(t *testing.T) {
 		{"test", "redirects"},
 		{"test", "tls"},
 		{"test", "forbidden"},
+		{"test", "ok"},
+		{"test", "echoes"},
 		{"test", "main", "--json"},
 	} {
 		outputs[strings.Join(args, " ")], _ = r.run(args...)
@@ -107,7 +114,19 @@ func TestSecrets_AreInNoOutput(t *testing.T) {
 	r.until("the broken file in the log", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "changes nothing") })
 	outputs["check of a broken file"], _ = r.run("check")
 	r.kill(syscall.SIGTERM)
+	// Once more, logging as text.
+	write("agent.toml", strings.Replace(text, `format = "json"`, `format = "text"`, 1))
+	r.start()
+	r.answering(addr)
+	r.append(eventLine(3))
+	r.until("the new deliveries to end", 60*time.Second, func() bool {
+		return len(r.rows("--status", "success,failed", "--limit", "0")) == 24
+	})
+	r.kill(syscall.SIGTERM)
 	outputs["log"] = r.agentLog()
+	if !strings.Contains(outputs["log"], `{"time"`) || !strings.Contains(outputs["log"], "\ntime=") {
+		t.Error("the log is not in both formats")
+	}
 
 	encoded := strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(planted)), "=")
 	for name, out := range outputs {
@@ -117,7 +136,8 @@ func TestSecrets_AreInNoOutput(t *testing.T) {
 			}
 		}
 	}
-	if !strings.Contains(outputs["test tls"], "not delivered: ") || !strings.Contains(outputs["deliveries"], "not allowed") {
+	if !strings.Contains(outputs["test tls"], "not delivered: ") || !strings.Contains(outputs["deliveries"], "not allowed") ||
+		!strings.Contains(outputs["deliveries --json"], "X-Key: ") {
 		t.Errorf("the test's outputs are not what they should be:\n%s\n%s", outputs["test tls"], outputs["deliveries"])
 	}
 }

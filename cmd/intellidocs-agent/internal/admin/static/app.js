@@ -62,8 +62,8 @@ function onStatus(s) {
   } else {
     fill($('webhooks'), s.webhooks.map((w) => [w, ago(w.next_probe), ago(w.oldest_due), ago(w.last_failure)]), () => s.webhooks.map((w) => card(w, actions)));
   }
-  fill($('sources').tBodies[0], s.sources.map((x) => [x, ago(x.last_record)]), () => (s.sources.length ? s.sources.map(sourceRow)
-    : [h('tr', {}, h('td', { colspan: 7, class: 'empty' }, 'No source is configured. Add a [[source]] to agent.toml.'))]));
+  fill($('sources').tBodies[0], [s.enabled, s.sources.map((x) => [x, ago(x.last_record)])], () => (s.sources.length ? s.sources.map(sourceRow)
+    : [h('tr', {}, h('td', { colspan: 7, class: 'empty' }, s.enabled ? 'No source is configured. Add a [[source]] to agent.toml.' : 'Nothing is read: agent.toml says enabled = false.'))]));
   names(s.webhooks.map((w) => w.name));
   const now = JSON.stringify([s.counts, s.rejected, s.sources.map((x) => x.queued)]);
   if (now !== seen) {
