@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
 )
 
 // defaults are what a webhook gets that does not say otherwise.
@@ -150,25 +152,12 @@ func (b *binder) headers(t *table, w *Webhook) {
 			h.errorf(name, "this is no name of a header")
 		case !httpguts.ValidHeaderFieldValue(value):
 			h.errorf(name, "the value has characters that a header cannot have, such as a line break")
-		case protected(name):
+		case send.Reserved(name):
 			h.errorf(name, "this header is the agent's own and cannot be replaced")
 		default:
 			w.Headers[name], seen[lower] = NewSecret(value), name
 		}
 	}
-}
-
-// protected headers are those that signatures, identity and the protocol need.
-func protected(name string) bool {
-	name = strings.ToLower(name)
-	for _, prefix := range []string{"x-intellidocs-", "webhook-", "proxy-"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return slices.Contains([]string{
-		"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive", "traceparent", "tracestate", "accept-encoding", "expect",
-	}, name)
 }
 
 func (b *binder) secrets(t *table, w *Webhook) {
