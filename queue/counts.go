@@ -3,8 +3,6 @@ package queue
 import (
 	"encoding/binary"
 	"errors"
-	"maps"
-	"slices"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
@@ -112,13 +110,4 @@ func (q *Queue) Counts() map[string]map[Status]int64 {
 		out[co.webhook][co.status] += n
 	}
 	return out
-}
-
-// EventTypes are the types that deliveries are of.
-func (q *Queue) EventTypes() []string {
-	types := map[string]bool{}
-	for co := range q.counts.combos(func(combo) bool { return true }) {
-		types[co.typ] = true
-	}
-	return slices.Sorted(maps.Keys(types))
 }
