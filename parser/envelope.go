@@ -8,20 +8,32 @@ import (
 // Container runtimes wrap what a program writes to its standard output: Docker's
 // json-file driver as {"log":"…\n","stream":"stderr","time":"…"}, the Container Runtime
 // Interface as `TIME STREAM TAG TEXT`. Both cut long lines in pieces, Docker at 16 KiB:
-// its pieces lack the newline at the end of "log", CRI's have the tag P.
+// its pieces lack the newline at the end of "log", CRI's have the tag P. Docker's newline
+// is missing too where a container ended without one; what the next one writes is no
+// continuation.
+
+// dockerPiece is how much Docker puts in a piece. A shorter one was the last thing that a
+// container wrote, unless something else than Docker cut the line.
+const dockerPiece = 16 << 10
 
 // Fragment tells whether a line is a piece of a longer one that goes on in a later line
 // under the same key (the stream it was written to). The key is empty for a line that no
 // container runtime wrote.
 func Fragment(line []byte) (key string, more bool) {
 	if inside, stream, _, ok := dockerParts(line); ok {
-		return streamName(stream), !endsInNewline(inside)
+		return streamName(stream), !endsInNewline(inside) && !complete(line)
 	}
 	if _, _, stream, tag, ok := criParts(line); ok {
 		return streamName(stream), tag == 'P'
 	}
+	if text, stream, _, ok := relaid(line); ok {
+		return streamName(stream), !bytes.HasSuffix(text, []byte{'\n'}) && !complete(line)
+	}
 	return "", false
 }
+
+// complete: the line is an event by itself, whatever may follow.
+func complete(line []byte) bool { return Line(line, Options{}).Verdict == Accept }
 
 // streamName makes no garbage of the two names there are.
 func streamName(s []byte) string {
@@ -89,28 +101,32 @@ func criParts(line []byte) (text, stamp, stream []byte, tag byte, ok bool) {
 }
 
 // unwrap takes the container runtime's envelopes off a record and joins its pieces. Its
-// time is that of the first piece.
-func unwrap(data []byte) ([]byte, time.Time) {
+// time is that of the first piece. after is where in data the last piece ends that need
+// not belong to what follows it, 0 where there is none.
+func unwrap(data []byte) (text []byte, at time.Time, after int) {
 	if bytes.IndexByte(data, '\n') < 0 {
 		if text, at, ok := peel(data); ok {
-			return trim(text), at
+			return trim(text), at, 0
 		}
-		return data, time.Time{}
+		return data, time.Time{}, 0
 	}
 	var joined []byte
-	var first time.Time
-	for line := range bytes.SplitSeq(data, []byte{'\n'}) {
-		line = bytes.TrimSuffix(line, []byte{'\r'})
-		text, at, ok := peel(line)
+	for from := 0; from < len(data); {
+		line, _, _ := bytes.Cut(data[from:], []byte{'\n'})
+		from += len(line) + 1
+		piece, stamp, ok := peel(bytes.TrimSuffix(line, []byte{'\r'}))
 		if !ok {
-			return data, time.Time{}
+			return data, time.Time{}, 0
 		}
-		if first.IsZero() {
-			first = at
+		if at.IsZero() {
+			at = stamp
 		}
-		joined = append(joined, text...)
+		if line[0] == '{' && len(piece) < dockerPiece && from < len(data) {
+			after = from
+		}
+		joined = append(joined, piece...)
 	}
-	return trim(joined), first
+	return trim(joined), at, after
 }
 
 // peel takes the envelope off a line.
@@ -127,7 +143,8 @@ func peel(line []byte) (text []byte, at time.Time, ok bool) {
 		at, err := time.Parse(time.RFC3339Nano, string(stamp))
 		return text, at, err == nil
 	}
-	return relaid(line)
+	text, _, at, ok = relaid(line)
+	return text, at, ok
 }
 
 // dockerTime reads the time from what follows the stream; attributes may stand before it.
@@ -148,16 +165,17 @@ func rfc3339(obj *object) time.Time {
 
 // relaid reads Docker's envelope where something else has written it anew, with spaces
 // or its keys in another order.
-func relaid(line []byte) (text []byte, at time.Time, ok bool) {
+func relaid(line []byte) (text, stream []byte, at time.Time, ok bool) {
 	if len(line) == 0 || line[0] != '{' || !bytes.Contains(line, []byte(`"log"`)) {
-		return nil, at, false
+		return nil, nil, at, false
 	}
 	obj, _, err := readObject(line, 0)
 	if err != nil || obj.has("event_type") || !obj.has("stream") && !obj.has("time") {
-		return nil, at, false
+		return nil, nil, at, false
 	}
+	stream, _ = obj.str("stream")
 	text, ok = obj.str("log")
-	return text, rfc3339(&obj), ok
+	return text, stream, rfc3339(&obj), ok
 }
 
 var bom = []byte("\xef\xbb\xbf")

@@ -33,8 +33,15 @@ func Line(data []byte, o Options) Result {
 	if !promising(data) {
 		return skim(data)
 	}
-	text, at := unwrap(data)
-	return o.line(text, at)
+	text, at, after := unwrap(data)
+	res := o.line(text, at)
+	if after > 0 && res.Verdict != Accept {
+		// The last words of a container that ended, and the first of the next one.
+		if later := Line(data[after:], o); later.Verdict == Accept || res.Verdict == Skip {
+			return later
+		}
+	}
+	return res
 }
 
 func (o *Options) line(text []byte, at time.Time) Result {

@@ -223,6 +223,7 @@ func TestLine_PiecesMayBeCutAnywhere(t *testing.T) {
 		for i := range text {
 			for _, pieces := range []string{
 				`{"log":` + quote(text[:i]) + `,"stream":"stderr","time":"2025-11-14T15:00:00Z"}` + "\n" + `{"log":` + quote(text[i:]+"\n") + `,"stream":"stderr","time":"2025-11-14T15:00:01Z"}`,
+				`{"stream": "stderr", "log": ` + quote(text[:i]) + `}` + "\n" + `{"stream": "stderr", "log": ` + quote(text[i:]+"\n") + `}`,
 				"2025-11-14T15:00:00.1Z stdout P " + text[:i] + "\n2025-11-14T15:00:00.1Z stdout F " + text[i:],
 			} {
 				got := Line([]byte(pieces), Options{})
@@ -313,8 +314,11 @@ func TestID_TheSameReadTwiceIsTheSame(t *testing.T) {
 	if at(now, a, "s:1") == at(now, a, "s:2") {
 		t.Error("by position, two places have one id")
 	}
-	if at(now, `{"event_type":"x","n":1,"event_id":"7"}`, "s:1") != at(now, `{"event_type":"x","n":2,"event_id":"7"}`, "s:2") {
+	if at(now, `{"event_type":"x","n":1,"event_id":"7"}`, "") != at(now, `{"event_type":"x","n":2,"event_id":"7"}`, "") {
 		t.Error("an event's own event_id does not decide")
+	}
+	if at(now, `{"event_type":"x","event_id":"7"}`, "s:1") == at(now, `{"event_type":"x","event_id":"7"}`, "s:2") {
+		t.Error("by position, two places have one id where the event has an event_id")
 	}
 	if at(now, `{"event_type":"x","event_id":""}`, "") == at(now, `{"event_type":"x","event_id":"","n":1}`, "") {
 		t.Error("an empty event_id counts as one")
@@ -372,10 +376,36 @@ func TestEvent_KnownTypesWithoutTheirObjectAreIncomplete(t *testing.T) {
 	}
 }
 
+// Docker writes no newline after the last words of a container that ended without one, and
+// the next one goes on in the same file.
+func TestLine_WhatAContainerEndedWithHidesNothing(t *testing.T) {
+	docker := func(s string) string {
+		return `{"log":` + quote(s) + `,"stream":"stderr","time":"2025-11-14T15:00:00Z"}`
+	}
+	const ours = `[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] `
+	if key, more := Fragment([]byte(docker(ours + sampleEvent))); key == "" || more {
+		t.Error("a whole event waits for more")
+	}
+	for _, last := range []string{"Killed", `{"event_type": "sca`} {
+		got := Line([]byte(docker(last)+"\n"+docker("more")+"\n"+docker(ours+sampleEvent+"\n")), Options{})
+		if got.Verdict != Accept || got.Event.ID != Line([]byte(sampleEvent), Options{}).Event.ID {
+			t.Errorf("%s: %+v", last, got)
+		}
+	}
+	if got := Line([]byte(docker("Killed")+"\n"+docker(ours+`{"event_type": }`+"\n")), Options{}); got.Verdict != Reject {
+		t.Errorf("%+v", got)
+	}
+	if got := Line([]byte(docker(`{"event_type": "sca`)+"\n"+docker("words\n")), Options{}); got.Verdict != Reject {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestFragment(t *testing.T) {
 	for line, want := range map[string]string{
 		`{"log":"abc","stream":"stderr","time":"2025-11-14T15:00:00Z"}`:   "stderr true",
 		`{"log":"abc\n","stream":"stdout","time":"2025-11-14T15:00:00Z"}`: "stdout false",
+		`{"log": "abc", "stream": "stderr", "time": "x"}`:                 "stderr true",
+		`{"stream": "stdout", "log": "abc\n"}`:                            "stdout false",
 		`2025-11-14T15:00:00.1Z stderr P abc`:                             "stderr true",
 		`2025-11-14T15:00:00.1Z stderr P:x abc`:                           "stderr true",
 		`2025-11-14T15:00:00.1Z stderr F abc`:                             "stderr false",

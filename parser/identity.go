@@ -17,18 +17,19 @@ func id(kind string, parts ...[]byte) string {
 	return "evt_" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// identify names an event: by its own event_id (a non-empty string, or a number), else by
-// where it was read if that is wanted, else by its canonical payload.
+// identify names an event: by where it was read if that is wanted, so that nothing is
+// merged; else by its own event_id (a non-empty string, or a number), else by its canonical
+// payload.
 func identify(obj *object, position string) string {
+	if position != "" {
+		return id("position", []byte(position), obj.text)
+	}
 	own := obj.get("event_id")
 	if text, ok := unquoted(own); ok && len(text) > 0 {
 		return id("event_id", text)
 	}
 	if kind(own) == "a number" {
 		return id("event_id", own)
-	}
-	if position != "" {
-		return id("position", []byte(position), obj.text)
 	}
 	return id("payload", obj.text)
 }

@@ -59,8 +59,8 @@ type Options struct {
 	// Now fills a missing "timestamp" where the record has no time of its own.
 	// It does not enter the event's ID, so the same record read twice stays one event.
 	Now time.Time
-	// Position, where not empty, enters the ID of an event that has no event_id of
-	// its own: identity by place instead of by content (dedup_window = 0).
+	// Position, where not empty, enters the ID: identity by place instead of by content
+	// or event_id (dedup_window = 0).
 	Position string
 	// RecordTime is the record's time where the record itself carries none (a spool file's mtime).
 	RecordTime time.Time
