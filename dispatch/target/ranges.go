@@ -12,7 +12,7 @@ var internal = prefixes(
 	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
 	"192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
 	"198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
-	"::/128", "::1/128", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32",
+	"::/128", "::1/128", "::/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32",
 	"2002::/16", "2620:4f:8000::/48", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
 	"::/3", "4000::/2", "8000::/1",
 )
@@ -31,6 +31,14 @@ func prefixes(texts ...string) []netip.Prefix {
 		out[i] = netip.MustParsePrefix(text)
 	}
 	return out
+}
+
+// public tells whether an address is one that anybody can reach. NAT64's well-known prefix
+// is, beyond 2000::/3: where there is no IPv4, name servers give its addresses for every host
+// that has no others. What it leads to is judged by the IPv4 address within (see embedded);
+// it must be a public one in any case (RFC 6052, 3.1).
+func public(addr netip.Addr) bool {
+	return addr.IsValid() && (nat64.Contains(addr) || !within(addr, internal))
 }
 
 func within(addr netip.Addr, list []netip.Prefix) bool {

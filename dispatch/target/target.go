@@ -90,7 +90,7 @@ func (p *Policy) CheckAddr(addr netip.Addr) error {
 		case within(a, p.AllowedCIDRs):
 		case within(a, metadata):
 			return &Forbidden{addr.String(), "it hands out a cloud's credentials; [security] allowed_cidrs would have to name it"}
-		case !p.AllowInternal && (!a.IsValid() || within(a, internal)):
+		case !p.AllowInternal && !public(a):
 			return &Forbidden{addr.String(), "it is not a public address; set [security] allow_internal_requests, or name its network in allowed_cidrs"}
 		case !p.AllowInternal && ours(a):
 			return &Forbidden{addr.String(), "it is an address of this machine; set [security] allow_internal_requests, or name it in allowed_cidrs"}
