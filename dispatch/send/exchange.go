@@ -121,6 +121,10 @@ func retryAfter(v string, now time.Time) time.Time {
 func (e *Endpoint) failed(parent context.Context, r *Result, ph phases, err error) {
 	ph.copy(r)
 	var forbidden *target.Forbidden
+	if errors.As(err, &forbidden) && ph.down != nil {
+		// Of a name's addresses one is not allowed, and another one is and may be up later.
+		err = ph.down
+	}
 	switch {
 	case parent.Err() != nil:
 		r.Class, r.Error = Stopped, "stopped before the exchange ended"

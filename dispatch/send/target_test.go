@@ -195,3 +195,21 @@ func TestTarget_ANameThatIsNotThereIsSaid(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+func TestTarget_AnAllowedAddressThatIsDownIsTriedAgainWhateverElseTheNameHas(t *testing.T) {
+	down, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := fmt.Sprintf("http://both.example.org:%d/", down.Addr().(*net.TCPAddr).Port)
+	down.Close()
+	forbidden, allowed := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")
+	policy := target.Policy{Schemes: []string{"http"}, AllowedCIDRs: []netip.Prefix{netip.PrefixFrom(allowed, 32)}}
+	for _, addrs := range [][]netip.Addr{{forbidden, allowed}, {allowed, forbidden}} {
+		ns := newNameServer(t, func(int, string) []netip.Addr { return addrs })
+		r := endpoint(t, Config{URL: url, Resolver: ns.resolver}, policy).Send(t.Context(), sample())
+		if r.Class != Retry || !r.Outage || !strings.Contains(r.Error, "refused the connection") {
+			t.Errorf("%v: %+v", addrs, r)
+		}
+	}
+}

@@ -3,9 +3,12 @@ package send
 import (
 	"cmp"
 	"crypto/tls"
+	"errors"
 	"net/http/httptrace"
 	"sync"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/target"
 )
 
 // phases are how far an attempt got.
@@ -14,6 +17,8 @@ type phases struct {
 	dialled                      string // the address last tried
 	remote                       string // the one connected to
 	wrote                        bool
+	// down is why an address that may be dialled could not be reached, nil where there was none.
+	down error
 }
 
 // tracer notes the phases. The transport may still call it after the exchange has ended.
@@ -39,8 +44,12 @@ func (t *tracer) trace(at time.Time) *httptrace.ClientTrace {
 		ConnectStart: func(_, addr string) { t.note(func(p *phases) { p.dialled = addr }) },
 		DNSDone:      func(httptrace.DNSDoneInfo) { t.note(func(p *phases) { p.dns = time.Since(at) }) },
 		ConnectDone: func(_, addr string, err error) {
-			if err == nil {
+			var forbidden *target.Forbidden
+			switch {
+			case err == nil:
 				t.note(func(p *phases) { p.remote, p.connect = addr, time.Since(at) })
+			case !errors.As(err, &forbidden):
+				t.note(func(p *phases) { p.down = err })
 			}
 		},
 		GotConn: func(i httptrace.GotConnInfo) {
