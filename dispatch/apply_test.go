@@ -91,6 +91,32 @@ func TestApply_RemovedAndDisabledParkAndGoOnWhenTheyReturn(t *testing.T) {
 	}
 }
 
+func TestApply_ParkedIsQueuedForAndSendsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := answering(delivered)
+		h := hook("a", e)
+		parked := h
+		parked.Parked = true
+		b := newBench(t, newModelStore(), parked)
+		defer b.end()
+		if got := b.Route("x", nil); len(got) != 1 {
+			t.Errorf("routed to %v", got)
+		}
+		b.queue("a", 2)
+		after(time.Hour)
+		if n := len(e.all()); n != 0 || b.stateOf(t, "a").State != Disabled {
+			t.Errorf("%d attempts, state %s", n, b.stateOf(t, "a").State)
+		}
+		if err := b.Apply([]Webhook{h}); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Second)
+		if n := b.store.count(queue.Success); n != 2 {
+			t.Errorf("%d delivered", n)
+		}
+	})
+}
+
 func TestApply_UnchangedGoesOnUndisturbedChangedTakesEffect(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e, other := answering(delivered), answering(delivered)

@@ -32,6 +32,10 @@ type Sender interface {
 type Webhook struct {
 	Name    string // unique
 	Enabled bool
+	// Parked: the agent as a whole is disabled. What the webhook wants is queued for it
+	// and not sent.
+	Parked bool
+
 	Events  []string // exact names, or with * for any run of characters; empty: all
 	Filter  string   // an expr expression over the payload; empty: all
 	Ordered bool     // strictly one after another, in the order the events were read

@@ -36,7 +36,7 @@ type worker struct {
 
 	mu      sync.Mutex // what follows; never held over I/O
 	cfg     Webhook
-	active  bool // configured and enabled
+	active  bool // configured, enabled and not parked
 	removed bool // not configured any more
 	limiter *rate.Limiter
 	done    []string // claimed ones whose attempt has ended
@@ -65,7 +65,7 @@ func (w *worker) configure(cfg Webhook) {
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.active, w.removed = cfg.Enabled, false
+	w.active, w.removed = cfg.Enabled && !cfg.Parked, false
 	if cfg.Digest != "" && cfg.Digest == w.cfg.Digest && w.cfg.Sender != nil {
 		return
 	}

@@ -58,7 +58,7 @@ func (e *endpoints) build(cfg *config.Config) ([]dispatch.Webhook, map[string]en
 		}
 		next[w.Name] = ep
 		webhooks = append(webhooks, dispatch.Webhook{
-			Name: w.Name, Enabled: w.Enabled && cfg.Enabled, Events: w.Events, Filter: w.Filter, Ordered: w.Ordered,
+			Name: w.Name, Enabled: w.Enabled, Parked: !cfg.Enabled, Events: w.Events, Filter: w.Filter, Ordered: w.Ordered,
 			RateLimit: w.RateLimit, Concurrency: w.Concurrency, MaxRetries: w.MaxRetries, RetryDelay: w.RetryDelay,
 			RetryMaxDelay: w.RetryMaxDelay, RetryJitter: w.RetryJitter, BreakerFailures: w.BreakerFailures, Timeout: w.Timeout,
 			Sender: ep, Digest: digest,
