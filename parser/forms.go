@@ -22,9 +22,8 @@ import (
 // In a record of our logger the first event found under event, payload, ai_event, message and msg
 // is taken, then the record itself if it has an event_type. Meant as an event, and so rejected where
 // none can be read, is: an object under event, payload or ai_event; an object with an event_type;
-// text with "event_type" after a '{'; a message that is all object and either broken off or
-// of a shape that only an event has. IntelliDocs' own messages about deliveries are none of
-// these, even where they quote an event.
+// text with "event_type" after a '{'; a message that is all object, broken off or whole. IntelliDocs'
+// own messages about deliveries are none of these, even where they quote an event.
 func Line(data []byte, o Options) Result {
 	data = trim(data)
 	if len(data) == 0 {

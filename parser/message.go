@@ -64,7 +64,7 @@ func (o *Options) message(text []byte, at time.Time) Result {
 				next = max(next, broke.at)
 			case obj.has("event_type"):
 				return alone(o.event(obj, at), text[end:])
-			case from == 0 && end == len(text) && hasAny(&obj, []string{"deletion_request", "applied_suggestions", "scan_summary"}):
+			case from == 0 && end == len(text):
 				return reject("the event has no event_type")
 			default:
 				next = end

@@ -54,6 +54,9 @@ var timeLayouts = []string{
 // side by side.
 func parseTime(s string) time.Time {
 	s = strings.TrimSpace(s)
+	if utc, ok := strings.CutSuffix(s, " UTC"); ok { // of the names of zones, the one that is everywhere the same
+		s = utc + "Z"
+	}
 	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
 		return t
 	}
