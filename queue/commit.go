@@ -146,6 +146,7 @@ func (q *Queue) commitRound(batch []*request) (err error) {
 	if err := q.space.admit(q); err != nil {
 		return err
 	}
+	q.touched.Store(true)
 	if err := r.txn.Commit(); err != nil {
 		return fmt.Errorf("write to the queue: %w", err)
 	}

@@ -37,8 +37,13 @@ func inspect(dir string, known bool) error {
 		return fmt.Errorf("state directory: %w", err)
 	}
 	files := map[string]int{}
+	var logs []string
 	for _, e := range entries {
-		files[filepath.Ext(e.Name())]++
+		ext := filepath.Ext(e.Name())
+		files[ext]++
+		if ext == ".mem" {
+			logs = append(logs, e.Name())
+		}
 	}
 	data := files[".sst"] + files[".vlog"] + files[".mem"]
 	tables, err := manifest(filepath.Join(dir, badger.ManifestFilename))
@@ -54,6 +59,9 @@ func inspect(dir string, known bool) error {
 	case len(tables) == 0 && (files[".sst"] > 2 || files[".sst"] > 0 && files[".mem"] == 0):
 		// A process killed while it wrote its first table leaves one, with the log it came from.
 		return damaged("the MANIFEST in %s has lost what it names", dir)
+	}
+	if err := inspectLogs(dir, logs); err != nil {
+		return err
 	}
 	return verifyAll(dir, tables)
 }

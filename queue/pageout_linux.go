@@ -11,18 +11,25 @@ import (
 )
 
 // maxResident is how much of the database's mapped files may stay in memory.
-const maxResident = 24 << 20
+const maxResident = 8 << 20
 
-// pageOut gives back the memory of the database's mapped files once they are too much of
+// pager gives back the memory of the database's mapped files once they are too much of
 // it: they stay mapped, so that with time all of the data would count as this process's.
-// MADV_PAGEOUT writes dirty pages first; MADV_DONTNEED would be quicker and not safe.
-func pageOut(dir string) {
-	if resident() < maxResident {
-		return
+type pager struct {
+	rest int64 // what the other mapped files take: the program itself
+}
+
+// pageOut tells whether there was anything to give back. MADV_PAGEOUT writes dirty pages
+// first; MADV_DONTNEED would be quicker and not safe.
+func (p *pager) pageOut(dir string) bool {
+	now := resident()
+	p.rest = min(p.rest, now)
+	if now < p.rest+maxResident {
+		return false
 	}
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
-		return
+		return false
 	}
 	lines := bufio.NewScanner(bytes.NewReader(maps))
 	for lines.Scan() {
@@ -39,6 +46,9 @@ func pageOut(dir string) {
 			_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(start), uintptr(end-start), unix.MADV_PAGEOUT)
 		}
 	}
+	// Where the kernel cannot, this is all of it, and it is not tried over and over.
+	p.rest = resident()
+	return true
 }
 
 // resident is how much memory the process's file mappings take, 0 where that cannot be told.

@@ -2,5 +2,7 @@
 
 package queue
 
-// pageOut is for Linux only.
-func pageOut(string) {}
+// pager is for Linux only.
+type pager struct{}
+
+func (*pager) pageOut(string) bool { return false }

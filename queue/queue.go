@@ -76,6 +76,7 @@ type Queue struct {
 	space   space
 	tidy    tidy
 	deleted atomic.Int64 // keys, since the database was last flattened
+	touched atomic.Bool  // the database was read or written since the memory was last looked at
 	room    cost         // of one transaction
 	seq     uint64       // of the latest event or rejected record; the committer's alone
 }
@@ -312,6 +313,7 @@ func (q *Queue) view(f func(txn *badger.Txn) error) (err error) {
 	if q.db.IsClosed() {
 		return ErrClosed
 	}
+	q.touched.Store(true)
 	return q.db.View(f)
 }
 

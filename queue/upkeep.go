@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -10,17 +11,25 @@ import (
 
 // How often each part of the upkeep is done.
 const (
-	spaceEvery  = time.Second
-	memoryEvery = 250 * time.Millisecond
-	tidyEvery   = 5 * time.Minute
+	spaceEvery = time.Second
+	tidyEvery  = 5 * time.Minute
+
+	// memoryBusy is how often the memory is looked at while the database is read or
+	// written, and for linger after that, since a compaction follows and reads hundreds of
+	// megabytes a second; memoryCalm is how often at other times.
+	memoryBusy = 20 * time.Millisecond
+	memoryCalm = 500 * time.Millisecond
+	linger     = 2 * time.Second
 )
 
 // Run keeps the queue in order until ctx ends: retention, giving space back, watching
 // the disk, and giving memory back.
 func (q *Queue) Run(ctx context.Context) error {
-	space, memory, tidy := time.NewTicker(spaceEvery), time.NewTicker(memoryEvery), time.NewTicker(tidyEvery)
+	var memory sync.WaitGroup
+	defer memory.Wait()
+	memory.Go(func() { q.keepSmall(ctx) })
+	space, tidy := time.NewTicker(spaceEvery), time.NewTicker(tidyEvery)
 	defer space.Stop()
-	defer memory.Stop()
 	defer tidy.Stop()
 	failing := ""
 	for {
@@ -34,8 +43,6 @@ func (q *Queue) Run(ctx context.Context) error {
 			if err == nil && q.pressed() {
 				err = q.Upkeep(ctx)
 			}
-		case <-memory.C:
-			pageOut(q.dbDir())
 		case <-tidy.C:
 			err = q.Upkeep(ctx)
 		}
@@ -44,6 +51,29 @@ func (q *Queue) Run(ctx context.Context) error {
 			q.log.Warn("the queue's upkeep failed; it is tried again", "error", err)
 		} else if err == nil {
 			failing = ""
+		}
+	}
+}
+
+// keepSmall gives memory back until ctx ends.
+func (q *Queue) keepSmall(ctx context.Context) {
+	var p pager
+	var busy time.Time
+	next := time.NewTimer(memoryCalm)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-next.C:
+		}
+		if p.pageOut(q.dbDir()) || q.touched.Swap(false) {
+			busy = time.Now()
+		}
+		if time.Since(busy) < linger {
+			next.Reset(memoryBusy)
+		} else {
+			next.Reset(memoryCalm)
 		}
 	}
 }
@@ -134,6 +164,7 @@ func (q *Queue) flush(ctx context.Context) error {
 
 func (q *Queue) collect(ctx context.Context) error {
 	for ctx.Err() == nil {
+		q.touched.Store(true)
 		switch err := q.db.RunValueLogGC(0.5); {
 		case err == nil:
 		case errors.Is(err, badger.ErrNoRewrite), errors.Is(err, badger.ErrRejected):
