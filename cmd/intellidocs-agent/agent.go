@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/ingest"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
 	"github.com/dawnsystem/intellidocs-agent/dispatch"
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
@@ -70,7 +72,12 @@ func open(ctx context.Context, cfg *config.Config, o openOptions) (_ *agent, err
 		Dir: cfg.State.Path, MaxSize: cfg.State.MaxSize, Retention: cfg.State.Retention, DedupWindow: cfg.State.DedupWindow,
 		Logger: log, Registerer: a.registry, Notify: func(webhooks []string) { a.dispatcher.Notify(webhooks) },
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%w: this user may not write there; run it as the directory's owner, or choose another [state] path", err)
+	case errors.Is(err, queue.ErrLocked) && o.running:
+		return nil, fmt.Errorf("%w: an agent runs on it already; stop that one, or give this one a [state] path of its own", err)
+	case err != nil:
 		return nil, err
 	}
 	defer func() {
@@ -144,8 +151,12 @@ func (a *agent) alive(context.Context) error {
 }
 
 func (a *agent) summary() string {
-	cfg := a.config.current()
-	return fmt.Sprintf("%d sources, %d webhooks", len(cfg.Sources), len(cfg.Webhooks))
+	return parts(a.config.current())
+}
+
+// parts counts what a configuration names.
+func parts(cfg *config.Config) string {
+	return term.Count(len(cfg.Sources), "source", "sources") + ", " + term.Count(len(cfg.Webhooks), "webhook", "webhooks")
 }
 
 func (a *agent) server() *admin.Server {

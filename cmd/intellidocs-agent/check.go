@@ -29,7 +29,7 @@ func (c *cli) checkCommand() *cobra.Command {
 			for _, w := range append(cfg.Warnings, sourceWarnings(cfg)...) {
 				fmt.Fprintln(c.err, "warning:", w)
 			}
-			fmt.Fprintf(c.out, "%s is in order: %d sources, %d webhooks.\n", path, len(cfg.Sources), len(cfg.Webhooks))
+			fmt.Fprintf(c.out, "%s is in order: %s.\n", path, parts(cfg))
 			if connect && !c.connectAll(cmd.Context(), cfg) {
 				return errSilent
 			}

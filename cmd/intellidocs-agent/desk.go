@@ -37,6 +37,9 @@ func (c *cli) desk(ctx context.Context) (*desk, error) {
 		if err == nil {
 			return &desk{Client: client, running: true, close: func() error { return nil }}, nil
 		}
+		if errors.Is(err, admin.ErrNotYours) {
+			return nil, err
+		}
 		a, err := open(ctx, cfg, openOptions{log: discard(), level: new(slog.LevelVar), once: true})
 		switch {
 		case err == nil:
@@ -60,9 +63,9 @@ func (c *cli) desk(ctx context.Context) (*desk, error) {
 // Close lets the state go.
 func (d *desk) Close() error { return d.close() }
 
-// hint says what to expect where no agent runs.
-func (d *desk) hint() string {
-	if d.running {
+// hint says what is to become of n waiting deliveries where no agent runs.
+func (d *desk) hint(n int) string {
+	if d.running || n == 0 {
 		return ""
 	}
 	return " No agent is running: they go out once it is."

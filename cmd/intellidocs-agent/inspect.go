@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -83,7 +84,7 @@ func (c *cli) deliveriesCommand() *cobra.Command {
 	var limit int
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "deliveries", Short: "List deliveries, newest first", Args: cobra.NoArgs,
+		Use: "deliveries", Short: "List deliveries, newest first", Args: cobra.NoArgs, SuggestFor: []string{"delivery", "list"},
 		Example: "  intellidocs-agent deliveries --status failed --since 24h\n" +
 			"  intellidocs-agent deliveries --webhook slack-ai --json | jq .error_message",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -109,8 +110,8 @@ func (c *cli) deliveriesCommand() *cobra.Command {
 }
 
 func (c *cli) listDeliveries(cmd *cobra.Command, desk *desk, f admin.Filter, limit int, asJSON bool) error {
-	t := term.NewTable(c.out, "CREATED", "ID", "EVENT", "WEBHOOK", "STATUS", "TRIES", "NEXT / DONE", "RESPONSE")
-	lines := json.NewEncoder(c.out)
+	// A narrow terminal shows the first columns only.
+	t := term.NewTable(c.out, "CREATED", "ID", "STATUS", "WEBHOOK", "EVENT", "TRIES", "NEXT / DONE", "RESPONSE")
 	shown := 0
 	for {
 		f.Limit = 1000
@@ -123,11 +124,11 @@ func (c *cli) listDeliveries(cmd *cobra.Command, desk *desk, f admin.Filter, lim
 		}
 		for i := range page.Deliveries {
 			if d := &page.Deliveries[i]; asJSON {
-				if err := lines.Encode(d); err != nil {
+				if err := printJSON(c.out, d); err != nil {
 					return err
 				}
 			} else {
-				t.Row(term.Time(d.CreatedAt), d.ID, d.EventType, d.Webhook, t.Status(string(d.Status)), fmt.Sprint(d.Attempts), dueOrDone(d), response(d))
+				t.Row(term.Time(d.CreatedAt), d.ID, t.Status(string(d.Status)), d.Webhook, d.EventType, fmt.Sprint(d.Attempts), dueOrDone(d), response(d))
 			}
 		}
 		shown += len(page.Deliveries)
@@ -191,7 +192,7 @@ func (c *cli) showCommand() *cobra.Command {
 			defer desk.Close()
 			var raw json.RawMessage
 			if err := desk.Get(cmd.Context(), path+url.PathEscape(id), nil, &raw); err != nil {
-				return err
+				return lookedFor(err)
 			}
 			if asJSON {
 				_, err := fmt.Fprintf(c.out, "%s\n", raw)
@@ -205,6 +206,14 @@ func (c *cli) showCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
 	return cmd
+}
+
+// lookedFor says where to look where there is nothing under an id.
+func lookedFor(err error) error {
+	if errors.Is(err, admin.ErrNotFound) {
+		return fmt.Errorf("%w; 'intellidocs-agent deliveries' and 'rejected' list what there is, and [state] retention says for how long", err)
+	}
+	return err
 }
 
 func (c *cli) rejectedCommand() *cobra.Command {
@@ -221,6 +230,9 @@ func (c *cli) rejectedCommand() *cobra.Command {
 			from, err := when(since, time.Now())
 			if err != nil {
 				return usagef("--since %w", err)
+			}
+			if limit < 0 {
+				return usagef("--limit %d: a number of records, or 0 for all", limit)
 			}
 			desk, err := c.desk(cmd.Context())
 			if err != nil {
@@ -242,8 +254,7 @@ func (c *cli) rejectedCommand() *cobra.Command {
 }
 
 func (c *cli) listRejected(cmd *cobra.Command, desk *desk, source string, since time.Time, limit int, asJSON bool) error {
-	t := term.NewTable(c.out, "READ", "ID", "FILE", "OFFSET", "SIZE", "REASON", "TEXT")
-	lines := json.NewEncoder(c.out)
+	t := term.NewTable(c.out, "READ", "ID", "REASON", "FILE", "OFFSET", "SIZE", "TEXT")
 	q := url.Values{}
 	if source != "" {
 		q.Set("source", source)
@@ -264,11 +275,11 @@ func (c *cli) listRejected(cmd *cobra.Command, desk *desk, source string, since 
 		}
 		for i := range page.Rejected {
 			if r := &page.Rejected[i]; asJSON {
-				if err := lines.Encode(r); err != nil {
+				if err := printJSON(c.out, r); err != nil {
 					return err
 				}
 			} else {
-				t.Row(term.Time(r.At), r.ID, r.Path, fmt.Sprint(r.Offset), fmt.Sprint(r.Size), r.Reason, r.Text)
+				t.Row(term.Time(r.At), r.ID, r.Reason, r.Path, fmt.Sprint(r.Offset), fmt.Sprint(r.Size), r.Text)
 			}
 		}
 		shown += len(page.Rejected)

@@ -10,9 +10,12 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
 )
 
 // version is set by the linker for releases.
@@ -50,14 +53,14 @@ func execute() int {
 func (c *cli) execute(ctx context.Context, args []string) int {
 	root := c.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errSilent):
 		return exitFailure
 	case !c.started || errors.As(err, new(usageError)):
-		fmt.Fprintf(c.err, "intellidocs-agent: %v\nRun 'intellidocs-agent --help' for the commands, or a command with --help for its flags.\n", err)
+		fmt.Fprintf(c.err, "intellidocs-agent: %v\nRun '%s --help' for more.\n", err, cmd.CommandPath())
 		return exitUsage
 	}
 	fmt.Fprintf(c.err, "intellidocs-agent: %v\n", err)
@@ -82,11 +85,12 @@ func (c *cli) root() *cobra.Command {
 		Example:           "  intellidocs-agent demo\n  intellidocs-agent check -c agent.toml\n  intellidocs-agent run -c agent.toml",
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		Args:              cobra.NoArgs,
+		Args:              knownCommand,
 		PersistentPreRun:  func(*cobra.Command, []string) { c.started = true },
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		DisableAutoGenTag: true,
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetOut(c.out)
 	root.SetErr(c.err)
 	root.SetIn(c.in)
@@ -100,6 +104,7 @@ func (c *cli) root() *cobra.Command {
 	add := func(group string, cmds ...*cobra.Command) {
 		for _, cmd := range cmds {
 			cmd.GroupID = group
+			cmd.Args = saysUsage(cmd.Args)
 			root.AddCommand(cmd)
 		}
 	}
@@ -107,8 +112,60 @@ func (c *cli) root() *cobra.Command {
 	add("see", c.deliveriesCommand(), c.showCommand(), c.replayCommand(), c.rejectedCommand(), c.ingestCommand(),
 		c.pauseCommand(), c.resumeCommand())
 	add("try", c.demoCommand(), c.testCommand(), c.listenCommand(), c.verifyCommand())
-	root.AddCommand(c.versionCommand(), c.manCommand(root))
+	add("", c.versionCommand(), c.manCommand(root))
+	c.finish(root)
 	return root
+}
+
+// finish completes the commands that cobra makes itself: with examples, and with
+// errors for what they do not know.
+func (c *cli) finish(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Example = "  intellidocs-agent help deliveries"
+			cmd.Run, cmd.RunE = nil, func(_ *cobra.Command, args []string) error {
+				about, rest, err := root.Find(args)
+				if err == nil {
+					err = knownCommand(about, rest)
+				}
+				if err != nil {
+					return usageError{err}
+				}
+				return about.Help()
+			}
+		case "completion":
+			cmd.Example = "  source <(intellidocs-agent completion bash)"
+			cmd.Args, cmd.RunE = knownCommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+			for _, shell := range cmd.Commands() {
+				shell.Example = "  intellidocs-agent completion " + shell.Name()
+			}
+		}
+	}
+}
+
+// knownCommand refuses what is left of the arguments once the command was found.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		text += "; is it " + strings.Join(near, " or ") + "?"
+	}
+	return errors.New(text)
+}
+
+// saysUsage says how a command is used where the number of its arguments is wrong.
+func saysUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if check == nil || check(cmd, args) == nil {
+			return nil
+		}
+		return fmt.Errorf("%s given; usage: %s", term.Count(len(args), "argument", "arguments"), cmd.UseLine())
+	}
 }
 
 func (c *cli) versionCommand() *cobra.Command {

@@ -85,7 +85,7 @@ func TestFailed_IsKeptAndCanBeReplayedUnderTheSameID(t *testing.T) {
 	if row.Attempts != 2 || row.ResponseStatusCode == nil || *row.ResponseStatusCode != 500 {
 		t.Errorf("%+v", row)
 	}
-	if out, err := r.run("replay", row.ID); err != nil || !strings.Contains(out, "1 deliveries queued again") {
+	if out, err := r.run("replay", row.ID); err != nil || !strings.Contains(out, "1 delivery queued again") {
 		t.Fatal(out, err)
 	}
 	r.until("the replay", 30*time.Second, func() bool { return rec.distinct() == 1 })

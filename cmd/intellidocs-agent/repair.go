@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/ingest"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
 )
 
@@ -59,9 +60,9 @@ func (c *cli) replayCommand() *cobra.Command {
 			})
 			_ = bar.Finish()
 			if err != nil {
-				return err
+				return lookedFor(err)
 			}
-			fmt.Fprintf(c.out, "%d deliveries queued again.%s\n", n, desk.hint())
+			fmt.Fprintf(c.out, "%s queued again.%s\n", deliveries(n), desk.hint(n))
 			return nil
 		},
 	}
@@ -82,9 +83,16 @@ func (c *cli) confirmReplay(cmd *cobra.Command, desk *desk, f admin.Filter, yes 
 	if yes || !term.IsTerminal(c.in) {
 		return true, nil
 	}
-	fmt.Fprintf(c.err, "Queue %d deliveries again? [y/N] ", count.Count)
-	line, err := bufio.NewReader(c.in).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
+	fmt.Fprintf(c.err, "Queue %s again? [y/N] ", deliveries(count.Count))
+	line, err := interruptible(cmd.Context(), func() (string, error) {
+		line, err := bufio.NewReader(c.in).ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		return line, err
+	})
+	if err != nil {
+		fmt.Fprintln(c.err)
 		return false, err
 	}
 	if s := strings.ToLower(strings.TrimSpace(line)); s != "y" && s != "yes" {
@@ -93,6 +101,28 @@ func (c *cli) confirmReplay(cmd *cobra.Command, desk *desk, f admin.Filter, yes 
 	}
 	return true, nil
 }
+
+// interruptible waits for what a person types, or until they give up.
+func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		v   T
+		err error
+	}
+	typed := make(chan result, 1)
+	go func() {
+		v, err := read()
+		typed <- result{v, err}
+	}()
+	select {
+	case r := <-typed:
+		return r.v, r.err
+	case <-ctx.Done():
+		var none T
+		return none, errors.New("interrupted; nothing was done")
+	}
+}
+
+func deliveries(n int) string { return term.Count(n, "delivery", "deliveries") }
 
 // bar is a progress bar on a terminal, and nothing elsewhere.
 func (c *cli) bar(total int64, what string, bytes bool) *progressbar.ProgressBar {
@@ -115,13 +145,16 @@ func (c *cli) ingestCommand() *cobra.Command {
 				return err
 			}
 			defer desk.Close()
+			queued := 0
 			for _, path := range args {
-				if err := c.ingestFile(cmd.Context(), desk, path, dry); err != nil {
+				t, err := c.ingestFile(cmd.Context(), desk, path, dry)
+				if err != nil {
 					return fmt.Errorf("%s: %w", path, err)
 				}
+				queued += t.Deliveries
 			}
-			if !dry {
-				fmt.Fprint(c.out, strings.TrimPrefix(desk.hint()+"\n", " "))
+			if hint := desk.hint(queued); hint != "" && !dry {
+				fmt.Fprintln(c.out, strings.TrimSpace(hint))
 			}
 			return nil
 		},
@@ -130,35 +163,38 @@ func (c *cli) ingestCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) ingestFile(ctx context.Context, desk *desk, path string, dry bool) error {
+func (c *cli) ingestFile(ctx context.Context, desk *desk, path string, dry bool) (t ingest.Totals, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return err
+		return t, err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return err
+		return t, err
 	}
 	if !info.Mode().IsRegular() {
-		return errors.New("not a regular file")
+		return t, errors.New("not a regular file")
 	}
 	bar := c.bar(info.Size(), filepath.Base(path), true)
 	read := progressbar.NewReader(file, bar)
 	var in io.Reader = &read
 	if strings.HasSuffix(path, ".gz") {
 		if in, err = gzip.NewReader(in); err != nil {
-			return fmt.Errorf("not a gzip file: %w", err)
+			return t, fmt.Errorf("not a gzip file: %w", err)
 		}
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return err
+		return t, err
 	}
-	t, err := desk.Ingest(ctx, abs, in, dry)
+	t, err = desk.Ingest(ctx, abs, in, dry)
 	_ = bar.Finish()
 	if err != nil {
-		return err
+		if ctx.Err() != nil {
+			err = errors.New("interrupted; what was queued stays, and giving the file again queues only the rest")
+		}
+		return t, err
 	}
 	events := 0
 	for _, typ := range slices.Sorted(maps.Keys(t.Events)) {
@@ -171,7 +207,7 @@ func (c *cli) ingestFile(ctx context.Context, desk *desk, path string, dry bool)
 	if !dry {
 		fmt.Fprintf(c.out, "  %d queued for %d deliveries; %d were queued before\n", t.Queued, t.Deliveries, t.Duplicates)
 	}
-	return nil
+	return t, nil
 }
 
 func (c *cli) pauseCommand() *cobra.Command {
@@ -208,7 +244,11 @@ func (c *cli) webhookCall(cmd *cobra.Command, name, verb string, body any, done 
 	if err := desk.Post(cmd.Context(), "webhooks/"+url.PathEscape(name)+"/"+verb, body, &st); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "%s %s: %d deliveries wait.%s\n", name, done, st.Counts["pending"]+st.Counts["retrying"], desk.hint())
+	waiting, hint := int(st.Counts["pending"]+st.Counts["retrying"]), ""
+	if verb == "resume" {
+		hint = desk.hint(waiting)
+	}
+	fmt.Fprintf(c.out, "%s %s: %s waiting.%s\n", name, done, deliveries(waiting), hint)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -78,8 +79,11 @@ func (p printer) delivery(d *admin.Detail) {
 	}
 }
 
+// outcomes are an attempt's in words. Whether a retry was left, the delivery tells.
+var outcomes = map[string]string{"retry": "failed", "dead": "failed for good", "gone": "gone for good"}
+
 func (p printer) attempt(a *queue.Attempt) {
-	outcome := term.Paint(p.colors, term.StatusStyle(a.Outcome), a.Outcome)
+	outcome := term.Paint(p.colors, term.StatusStyle(a.Outcome), cmp.Or(outcomes[a.Outcome], a.Outcome))
 	status := "no response"
 	if a.Status != 0 {
 		status = fmt.Sprintf("HTTP %d", a.Status)

@@ -81,9 +81,12 @@ func (c *cli) listenCommand() *cobra.Command {
 			if o.Status != 0 && (o.Status < 200 || o.Status > 599) {
 				return usagef("--status %d: an HTTP status from 200 to 599", o.Status)
 			}
+			if _, _, err := net.SplitHostPort(args[0]); err != nil {
+				return usagef("%q is no address; give one such as 127.0.0.1:9000", args[0])
+			}
 			l, err := net.Listen("tcp", args[0])
 			if err != nil {
-				return fmt.Errorf("listen: %w (give an address such as 127.0.0.1:9000)", err)
+				return fmt.Errorf("%w (give another address, or port 0 for any free one)", err)
 			}
 			fmt.Fprintf(c.out, "Listening on http://%s/ — stop with Ctrl-C.\n", l.Addr())
 			return serve(cmd.Context(), l, receiver.New(o, c.printReceived))
@@ -110,7 +113,10 @@ func (c *cli) printReceived(r receiver.Received) {
 	colors := term.Colors(c.out)
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s %s %s → %d\n", r.At.Format("15:04:05.000"), r.Method, term.Printable(r.Path), r.Answer)
-	for _, name := range []string{"X-Intellidocs-Event", "X-Intellidocs-Delivery", "X-Intellidocs-Attempt", "Webhook-Id", "Content-Type"} {
+	for _, name := range []string{
+		"Content-Type", "X-IntelliDocs-Event", "X-IntelliDocs-Delivery", "X-IntelliDocs-Attempt", sign.HeaderIntelliDocs,
+		sign.HeaderID, sign.HeaderTimestamp, sign.HeaderSignature,
+	} {
 		if v := r.Header.Get(name); v != "" {
 			fmt.Fprintf(&b, "  %s: %s\n", name, term.Printable(v))
 		}
@@ -127,7 +133,7 @@ func (c *cli) printReceived(r receiver.Received) {
 		verdict("webhook-signature", r.Standard)
 	}
 	var pretty bytes.Buffer
-	if json.Indent(&pretty, r.Body, "  ", "  ") != nil {
+	if json.Indent(&pretty, r.Body, "", "  ") != nil {
 		pretty.Reset()
 		pretty.Write(r.Body)
 	}
@@ -153,16 +159,23 @@ func (c *cli) verifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			standard := !strings.HasPrefix(signature, "sha256=")
+			standard := strings.HasPrefix(signature, "v1")
 			switch {
 			case signature == "":
 				return usagef("give the header's value with --signature")
+			case !standard && !strings.HasPrefix(signature, "sha256="):
+				return usagef("--signature %q: X-IntelliDocs-Signature begins with sha256=, webhook-signature with v1, or v1a,", signature)
 			case len(secrets) == 0 && (public == nil || !standard):
 				return usagef("give the secret with --secret-file, $INTELLIDOCS_AGENT_SECRET or --secret")
 			case standard && (id == "" || timestamp == ""):
 				return usagef("a Standard Webhooks signature needs --id (webhook-id) and --timestamp (webhook-timestamp) too")
 			}
-			body, err := io.ReadAll(io.LimitReader(c.in, receiver.MaxBody))
+			if term.IsTerminal(c.in) {
+				fmt.Fprintln(c.err, "Reading the body from the terminal; end it with Ctrl-D, or give it as '< body.json'.")
+			}
+			body, err := interruptible(cmd.Context(), func() ([]byte, error) {
+				return io.ReadAll(io.LimitReader(c.in, receiver.MaxBody))
+			})
 			if err != nil {
 				return fmt.Errorf("read the body from standard input: %w", err)
 			}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -21,8 +22,14 @@ type Client struct {
 	http *http.Client
 }
 
-// ErrNotRunning: no agent answers on the state directory's socket.
-var ErrNotRunning = errors.New("no agent is running on this state directory")
+var (
+	// ErrNotRunning: no agent answers on the state directory's socket.
+	ErrNotRunning = errors.New("no agent is running on this state directory; start it with 'intellidocs-agent run'")
+	// ErrNotYours: the state directory is another user's.
+	ErrNotYours = errors.New("the state directory is another user's: run this as the agent's user or as root")
+	// ErrNotFound: the agent knows nothing of that name.
+	ErrNotFound = errors.New("not found")
+)
 
 // Dial makes a client of the agent that runs on a state directory.
 func Dial(ctx context.Context, stateDir string) (*Client, error) {
@@ -32,6 +39,9 @@ func Dial(ctx context.Context, stateDir string) (*Client, error) {
 		return d.DialContext(ctx, "unix", path)
 	}
 	conn, err := dial(ctx, "", "")
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w (%w)", ErrNotYours, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrNotRunning, err)
 	}
@@ -132,8 +142,17 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxRequest)).Decode(&p); err != nil || p.Error == "" {
 		return nil, fmt.Errorf("the agent answered %s", resp.Status)
 	}
+	if resp.StatusCode == http.StatusNotFound {
+		return nil, notFound(p.Error)
+	}
 	return nil, errors.New(p.Error)
 }
+
+// notFound is an ErrNotFound in the agent's words.
+type notFound string
+
+func (e notFound) Error() string        { return string(e) }
+func (e notFound) Is(target error) bool { return target == ErrNotFound }
 
 // Replay queues deliveries again, telling how far it is.
 func (c *Client) Replay(ctx context.Context, req ReplayRequest, progress func(Progress)) (int, error) {
