@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,7 +29,7 @@ type agent struct {
 	state     string
 	started   time.Time
 	running   bool
-	token     string
+	token     atomic.Pointer[string] // of the admin listener, as the configuration in force has it
 	adminAddr string
 	ready     chan struct{} // closed once the listeners are open
 	level     *slog.LevelVar
@@ -61,9 +62,6 @@ func open(ctx context.Context, cfg *config.Config, o openOptions) (_ *agent, err
 	}
 	a.config = newLiveConfig(cfg, a.registry)
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
-	if a.token, err = adminToken(cfg); err != nil {
-		return nil, err
-	}
 	patience := lockPatience
 	if o.once {
 		patience = 0
@@ -121,6 +119,10 @@ func openQueue(ctx context.Context, patience time.Duration, o queue.Options) (*q
 
 // apply puts a configuration in force, whole or not at all.
 func (a *agent) apply(cfg *config.Config) error {
+	token, err := adminToken(cfg)
+	if err != nil {
+		return err
+	}
 	webhooks, next, err := a.endpoints.build(cfg)
 	if err != nil {
 		return err
@@ -128,6 +130,7 @@ func (a *agent) apply(cfg *config.Config) error {
 	if err := a.dispatcher.Apply(webhooks); err != nil {
 		return err
 	}
+	a.token.Store(&token)
 	a.endpoints.use(next)
 	a.level.Set(level(cfg.Log.Level))
 	a.queue.SetLimits(cfg.State.MaxSize, cfg.State.Retention, cfg.State.DedupWindow)

@@ -66,7 +66,9 @@ func (a *agent) listen() (*admin.Server, error) {
 		return nil, fmt.Errorf(`[admin] listen: %w (choose another address, or "" for none; the socket stays)`, err)
 	}
 	a.adminAddr = tcp.Addr().String()
-	server.Serve(tcp, admin.Access{Loopback: admin.IsLoopback(cfg.Admin.Listen), Host: cfg.Admin.Listen, Token: a.token})
+	server.Serve(tcp, admin.Access{
+		Loopback: admin.IsLoopback(cfg.Admin.Listen), Host: cfg.Admin.Listen, Token: func() string { return *a.token.Load() },
+	})
 	a.log.Info("dashboard", "url", "http://"+a.adminAddr+"/")
 	return server, nil
 }

@@ -155,3 +155,47 @@ func TestReload_ASecretFileThatComesLater(t *testing.T) {
 	}
 	r.reloaded(2)
 }
+
+func TestReload_AChangedAdminTokenTakesEffect(t *testing.T) {
+	r := newRig(t, "")
+	addr := r.listening()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := os.ReadFile(r.toml)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("token", "a token of the first day\n")
+	write("agent.toml", strings.Replace(string(data), "[admin]\n", "[admin]\ntoken_file = \"token\"\n", 1))
+	r.start()
+	r.answering(addr)
+	resume := func(token string) int {
+		req, err := http.NewRequest("POST", "http://"+addr+"/api/v1/webhooks/main/resume", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	if code := resume("a token of the first day"); code != 200 {
+		t.Fatal(code)
+	}
+	write("token", "too short")
+	r.until("the refusal of a short one", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "at least 16 characters") })
+	if code := resume("a token of the first day"); code != 200 {
+		t.Errorf("the one in force gives %d", code)
+	}
+	write("token", "a token of the second day\n")
+	r.until("the new token to be in force", 30*time.Second, func() bool { return resume("a token of the second day") == 200 })
+	if code := resume("a token of the first day"); code != 401 {
+		t.Errorf("the old token gives %d", code)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,6 +183,43 @@ func TestClose_IsNotHeldUpByAnOpenDashboard(t *testing.T) {
 	}
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		t.Errorf("the stream was cut, not ended: %v", err)
+	}
+}
+
+func TestToken_AChangedOneTakesEffectAtOnceAlsoOnOpenStreams(t *testing.T) {
+	s := serve(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var now atomic.Value
+	now.Store("the first of them")
+	// As where others can reach the listener.
+	s.server.Serve(l, Access{Host: "0.0.0.0:1", Token: func() string { return now.Load().(string) }})
+	defer func() { _ = s.server.Close(context.Background()) }()
+	get := func(path, token string) *http.Response {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+l.Addr().String()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp
+	}
+	stream := get("/api/v1/stream", "the first of them")
+	if stream.StatusCode != 200 {
+		t.Fatal(stream.Status)
+	}
+	now.Store("the second of them")
+	if _, err := io.Copy(io.Discard, stream.Body); err != nil {
+		t.Errorf("the stream was cut, not ended: %v", err)
+	}
+	if old, changed := get("/api/v1/status", "the first of them"), get("/api/v1/status", "the second of them"); old.StatusCode != 401 || changed.StatusCode != 200 {
+		t.Errorf("the old token gives %s, the new one %s", old.Status, changed.Status)
 	}
 }
 

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"net"
@@ -18,10 +19,28 @@ type Access struct {
 	Loopback bool
 	// Host is the configured listen address; a request's Host may name it.
 	Host string
-	// Token, where set, is asked of every call that changes something, and of every
-	// API call where others than this machine can reach the listener.
-	Token string
+	// Token gives the token as it is now; where one is set, it is asked of every call that
+	// changes something, and of every API call where others than this machine can reach
+	// the listener.
+	Token func() string
 }
+
+func (a Access) token() string {
+	if a.Token == nil {
+		return ""
+	}
+	return a.Token()
+}
+
+// admits tells whether a request shows what it must.
+func (a Access) admits(r *http.Request) bool {
+	token := a.token()
+	return !needsToken(a, token, r) || bears(r, token)
+}
+
+// admitted is the key under which a request's context tells whether it still would be
+// let in, for calls that last: the token may have been changed.
+type admitted struct{}
 
 // csp lets the page run its own script and style and talk to its own origin, nothing else.
 const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
@@ -48,12 +67,13 @@ func guard(a Access, next http.Handler) http.Handler {
 		problem(w, http.StatusForbidden, "the request comes from another site")
 	}))
 	checked := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if needsToken(a, r) && !bears(r, a.Token) {
+		if !a.admits(r) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="intellidocs-agent"`)
 			problem(w, http.StatusUnauthorized, "this needs the admin token: send 'Authorization: Bearer …' with the contents of [admin] token_file")
 			return
 		}
-		next.ServeHTTP(w, r)
+		still := func() bool { return a.admits(r) }
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), admitted{}, still)))
 	})
 	protected := origin.Handler(checked)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -77,11 +97,11 @@ func guard(a Access, next http.Handler) http.Handler {
 	})
 }
 
-func needsToken(a Access, r *http.Request) bool {
+func needsToken(a Access, token string, r *http.Request) bool {
 	switch {
 	case a.Socket:
 		return false
-	case a.Token == "":
+	case token == "":
 		return !a.Loopback // the configuration allows no such listener; were there one, nobody gets in
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return true

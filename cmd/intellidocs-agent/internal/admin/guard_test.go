@@ -11,9 +11,9 @@ const token = "0123456789abcdef"
 
 func TestGuard_LetsInWhoBelongs(t *testing.T) {
 	loopback := Access{Loopback: true, Host: "127.0.0.1:9723"}
-	loopbackToken := Access{Loopback: true, Host: "127.0.0.1:9723", Token: token}
-	public := Access{Host: "0.0.0.0:9723", Token: token}
-	socket := Access{Socket: true, Token: token}
+	loopbackToken := Access{Loopback: true, Host: "127.0.0.1:9723", Token: func() string { return token }}
+	public := Access{Host: "0.0.0.0:9723", Token: func() string { return token }}
+	socket := Access{Socket: true, Token: func() string { return token }}
 	for name, c := range map[string]struct {
 		access Access
 		method string

@@ -96,15 +96,16 @@ func (a *api) readyz(w http.ResponseWriter, _ *http.Request) {
 	answer(w, code, map[string]any{"ready": s.Ready, "reasons": s.Reasons})
 }
 
-// stream sends the status once a second as server-sent events, until the reader leaves
-// or the agent stops.
+// stream sends the status once a second as server-sent events, until the reader leaves,
+// their token is no longer the token, or the agent stops.
 func (a *api) stream(w http.ResponseWriter, r *http.Request) {
 	lasting(w) // a read deadline that passes would end the request
 	w.Header().Set("Content-Type", "text/event-stream")
 	flush := http.NewResponseController(w)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for {
+	still, _ := r.Context().Value(admitted{}).(func() bool)
+	for still() {
 		data, err := json.Marshal(a.Status())
 		if err != nil {
 			return
