@@ -14,6 +14,8 @@ const maxDepth = 10_000
 type damage struct {
 	reason string
 	off    int64
+	// from is where the value begins that off is in, or off.
+	from int64
 	// short: more of the file might mend it.
 	short bool
 }
@@ -86,10 +88,12 @@ func (s *splitter) eof() error {
 	if s.state == atStart {
 		reason = "the file is empty"
 	}
-	return &damage{reason: reason, off: s.off, short: true}
+	return &damage{reason: reason, off: s.off, from: s.off, short: true}
 }
 
-func (s *splitter) bad(reason string, off int64) error { return &damage{reason: reason, off: off} }
+func (s *splitter) bad(reason string, off int64) error {
+	return &damage{reason: reason, off: off, from: off}
+}
 
 // byte reads one byte.
 func (s *splitter) byte() (byte, error) {
@@ -170,7 +174,7 @@ func (s *splitter) nested(c byte, f *frame) error {
 			s.stack = append(s.stack, c+2) // the closing bracket: '[' and ']', '{' and '}' are two apart
 		case c == '}' || c == ']':
 			if s.stack[len(s.stack)-1] != c {
-				return s.bad(fmt.Sprintf("%q where %q is due", c, s.stack[len(s.stack)-1]), s.off-1)
+				return &damage{reason: fmt.Sprintf("%q where %q is due", c, s.stack[len(s.stack)-1]), off: s.off - 1, from: f.off}
 			}
 			s.stack = s.stack[:len(s.stack)-1]
 		}
@@ -179,14 +183,15 @@ func (s *splitter) nested(c byte, f *frame) error {
 		}
 		var err error
 		if c, err = s.byte(); errors.Is(err, io.EOF) {
-			return &damage{reason: "the file ends within a value", off: f.off, short: true}
+			return &damage{reason: "the file ends within a value", off: f.off, from: f.off, short: true}
 		} else if err != nil {
 			return err
 		}
 	}
 }
 
-// scalar reads a number, true, false or null.
+// scalar reads a number, true, false or null. By itself in a file it is of no use, and
+// may as well be the first word of a text: that is one value, to the file's end.
 func (s *splitter) scalar(c byte, f *frame) error {
 	for {
 		s.put(c, f)
@@ -197,7 +202,7 @@ func (s *splitter) scalar(c byte, f *frame) error {
 		if err != nil {
 			return err
 		}
-		if c = next[0]; space(c) || c == ',' || c == ']' || c == '}' {
+		if c = next[0]; s.array && (space(c) || c == ',' || c == ']' || c == '}') {
 			return nil
 		}
 		if c, err = s.byte(); err != nil {

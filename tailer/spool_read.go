@@ -226,12 +226,14 @@ func (s *Spool) add(f *spoolFile, fr frame) {
 	})
 }
 
+// addDamage makes a record of what is left of f.
 func (s *Spool) addDamage(f *spoolFile, d *damage) {
-	data := s.pack.room(min(HeadBytes, f.mark.Size))
-	n, _ := f.f.ReadAt(data, 0)
+	size := max(0, f.mark.Size-d.from)
+	data := s.pack.room(min(HeadBytes, size))
+	n, _ := f.f.ReadAt(data, d.from)
 	s.pack.records = append(s.pack.records, Record{
 		Data: data[:n], Path: filepath.Join(s.o.Path, f.name), Stream: f.mark.Stream,
-		Offset: d.off, Size: f.mark.Size - d.off, Time: f.mark.modTime(), Damage: d.Error(),
+		Offset: d.from, Size: size, Time: f.mark.modTime(), Damage: d.Error(),
 	})
 	f.damaged = true
 }

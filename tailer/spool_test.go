@@ -111,13 +111,13 @@ func TestSpool_ArchiveNeverOverwrites(t *testing.T) {
 }
 
 func TestSpool_WhatCannotBeReadGoesToRejectedWithTheReason(t *testing.T) {
-	for name, c := range map[string]struct{ content, reason string }{
-		"text.json":     {"hello", "not JSON"},
-		"empty.json":    {"", "empty"},
-		"cut.json":      {`[{"a":1},{"b":`, "ends within a value"},
-		"brackets.json": {`{"a":[1}`, "where"},
-		"more.json":     {`{"a":1} {"b":2}`, "follows"},
-		"comma.json":    {`[{"a":1} {"b":2}]`, "comma"},
+	for name, c := range map[string]struct{ content, reason, left string }{
+		"text.json":     {"hello", "not JSON", "hello"},
+		"empty.json":    {"", "empty", ""},
+		"cut.json":      {`[{"a":1},{"b":`, "ends within a value", `{"b":`},
+		"brackets.json": {`{"a":[1}`, "where", `{"a":[1}`},
+		"more.json":     {`{"a":1} {"b":2}`, "follows", `{"b":2}`},
+		"comma.json":    {`[{"a":1} {"b":2}]`, "comma", `{"b":2}]`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, dir := &store{}, t.TempDir()
@@ -131,12 +131,21 @@ func TestSpool_WhatCannotBeReadGoesToRejectedWithTheReason(t *testing.T) {
 			if !strings.Contains(string(why), c.reason) {
 				t.Errorf("reason is %s", why)
 			}
-			damaged := slices.ContainsFunc(s.records, func(r Record) bool { return r.Damage != "" })
-			if !damaged {
-				t.Error("no record says so")
+			damaged := slices.IndexFunc(s.records, func(r Record) bool { return r.Damage != "" })
+			if damaged < 0 || s.lines[damaged] != c.left {
+				t.Errorf("no record has what is left: %q", s.lines)
 			}
 		})
 	}
+}
+
+// It is counted once, and kept whole.
+func TestSpool_ATextIsOneRecord(t *testing.T) {
+	s, dir := &store{}, t.TempDir()
+	drop(t, dir, "a.json", "not JSON at all\n")
+	spool(t, s, dir)
+	wantNames(t, dir)
+	s.want(t, []string{"not JSON at all\n"})
 }
 
 func TestSpool_AFileWithARecordTheHandlerRejectsIsKept(t *testing.T) {
