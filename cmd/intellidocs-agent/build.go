@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"sync"
@@ -98,9 +99,14 @@ func policyOf(cfg *config.Config) target.Policy {
 }
 
 func newEndpoint(w *config.Webhook, policy target.Policy, log *slog.Logger) (*send.Endpoint, error) {
-	signer, err := signerOf(w)
-	if err != nil {
-		return nil, err
+	var wrong error
+	signer := signerOf(w, func(key string, err error) {
+		if err != nil {
+			wrong = errors.Join(wrong, fmt.Errorf("webhook %q: %s: %w", w.Name, key, err))
+		}
+	})
+	if wrong != nil {
+		return nil, wrong
 	}
 	c := send.Config{
 		Webhook: w.Name, URL: w.URL.Reveal(), Headers: map[string]string{}, Signer: signer, Timeout: w.Timeout,
@@ -118,81 +124,86 @@ func newEndpoint(w *config.Webhook, policy target.Policy, log *slog.Logger) (*se
 			return r.Render(format.Input{EventID: m.EventID, EventType: m.EventType, DeliveryID: m.DeliveryID, Body: m.Body})
 		}
 	}
-	ep, err := send.New(c, policy, log)
-	if err != nil {
-		return nil, keyError{"tls", err} // the rest of it was checked with the file
-	}
-	return ep, nil
+	return send.New(c, policy, log)
 }
 
 func rendererOf(w *config.Webhook) (*format.Renderer, error) {
 	return format.New(format.Spec{Format: w.Format, Template: w.Template, ContentType: w.ContentType})
 }
 
-func signerOf(w *config.Webhook) (sign.Signer, error) {
+// signerOf tells, in bad, each key that is wrong.
+func signerOf(w *config.Webhook, bad func(key string, err error)) sign.Signer {
 	var s sign.Signer
-	add := func(key, text string, expires time.Time) error {
+	add := func(key, text string, expires time.Time) {
 		secret, err := sign.ParseSecret(text)
-		if err != nil {
-			return keyError{key, err}
-		}
+		bad(key, err)
 		s.Secrets = append(s.Secrets, secret.Until(expires))
-		return nil
 	}
 	if w.Secret.Set() {
-		if err := add("secret", w.Secret.Reveal(), time.Time{}); err != nil {
-			return s, err
-		}
+		add("secret", w.Secret.Reveal(), time.Time{})
 	}
-	for _, p := range w.PreviousSecrets {
-		if err := add("previous_secrets", p.Secret.Reveal(), p.Expires); err != nil {
-			return s, err
+	for i, p := range w.PreviousSecrets {
+		if p.Secret.Set() { // that it is missing was told with the file
+			add(fmt.Sprintf("previous_secrets[%d].secret", i), p.Secret.Reveal(), p.Expires)
 		}
 	}
 	if w.SigningKey.Set() {
-		key, err := sign.ParseSigningKey(w.SigningKey.Reveal())
-		if err != nil {
-			return s, keyError{"signing_key", err}
-		}
-		s.Key = key
+		var err error
+		s.Key, err = sign.ParseSigningKey(w.SigningKey.Reveal())
+		bad("signing_key", err)
 	}
-	return s, nil
+	return s
 }
 
 // checkWebhooks finds what only the parts can tell, for every webhook at once.
 func checkWebhooks(cfg *config.Config, sound bool) config.Errors {
 	var errs config.Errors
 	for i := range cfg.Webhooks {
-		w := &cfg.Webhooks[i]
-		note := func(key string, err error) {
+		checkWebhook(&cfg.Webhooks[i], func(key string, err error) {
 			if err != nil {
 				errs = append(errs, cfg.Problem(i, key, err.Error()))
 			}
+		})
+	}
+	if !sound || len(errs) > 0 {
+		return errs
+	}
+	// What is left is the environment's: its proxies.
+	policy := policyOf(cfg)
+	for i := range cfg.Webhooks {
+		w := &cfg.Webhooks[i]
+		ep, err := newEndpoint(w, policy, slog.New(slog.DiscardHandler))
+		if err != nil {
+			errs = append(errs, cfg.Problem(i, "url", err.Error()))
+			continue
 		}
-		note("filter", dispatch.CheckFilter(w.Filter))
-		if w.Format != "template" || w.Template != "" {
-			_, err := rendererOf(w)
-			note("template", err)
+		if err := ep.Allowed(); err != nil && w.Enabled {
+			cfg.Warnings = append(cfg.Warnings, cfg.Problem(i, "url", "deliveries to it will be given up: "+err.Error()))
 		}
-		_, err := signerOf(w)
-		if err == nil && sound && len(errs) == 0 {
-			var ep *send.Endpoint
-			if ep, err = newEndpoint(w, policyOf(cfg), slog.New(slog.DiscardHandler)); err == nil {
-				ep.Close()
-			}
-		}
-		var bad keyError
-		if errors.As(err, &bad) {
-			note(bad.key, bad.error)
-		}
+		ep.Close()
 	}
 	return errs
 }
 
-// keyError is an error of one key of a webhook.
-type keyError struct {
-	key string
-	error
+func checkWebhook(w *config.Webhook, bad func(key string, err error)) {
+	bad("filter", dispatch.CheckFilter(w.Filter))
+	if w.Format != "template" || w.Template != "" {
+		key := "template"
+		_, err := rendererOf(w)
+		if errors.Is(err, format.ErrContentType) {
+			key = "content_type"
+		}
+		bad(key, err)
+	}
+	signerOf(w, bad)
+	// A file that is not there was told with the configuration.
+	var missing *fs.PathError
+	if _, err := send.TLS(w.TLS).Authorities(); !errors.As(err, &missing) {
+		bad("tls.ca_file", err)
+	}
+	if _, err := send.TLS(w.TLS).Certificates(); !errors.As(err, &missing) {
+		bad("tls.cert_file", err)
+	}
 }
 
 func webhookViews(cfg *config.Config) []admin.Webhook {

@@ -30,6 +30,9 @@ var (
 	errCalls   = fmt.Errorf("it uses {{template}} more than %d times; does one use itself?", maxCalls)
 )
 
+// ErrContentType is New's error where the content type is at fault and not the template.
+var ErrContentType = errors.New(`content_type must be such as "text/plain; charset=utf-8"`)
+
 // medium is what a template's output must be valid as.
 type medium uint8
 
@@ -50,8 +53,8 @@ func newTemplate(s Spec) (*Renderer, error) {
 	}
 	contentType := first(s.ContentType, jsonType)
 	media, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		return nil, fmt.Errorf("content_type %q cannot be read: %w", contentType, err)
+	if err != nil || !strings.Contains(media, "/") {
+		return nil, fmt.Errorf("%w, not %q", ErrContentType, contentType)
 	}
 	// The run's own functions are here for their names; each run brings its own.
 	t, err := template.New("template").Funcs(funcs).Funcs((&run{}).funcs()).Parse(s.Template)

@@ -21,6 +21,34 @@ type TLS struct {
 	CAFile, CertFile, KeyFile, ServerName string
 }
 
+// Authorities are those of ca_file, nil for the system's.
+func (t TLS) Authorities() (*x509.CertPool, error) {
+	if t.CAFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(t.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s has no certificate in PEM form", t.CAFile)
+	}
+	return pool, nil
+}
+
+// Certificates are the one to show to a receiver that asks, or none.
+func (t TLS) Certificates() ([]tls.Certificate, error) {
+	if t.CertFile == "" && t.KeyFile == "" {
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s with the key %s: %w", t.CertFile, t.KeyFile, err)
+	}
+	return []tls.Certificate{cert}, nil
+}
+
 // client is an HTTP client for one endpoint that follows changes of its certificate files.
 type client struct {
 	cfg      TLS
@@ -90,22 +118,12 @@ func (c *client) stampFiles() string {
 
 func (c *client) build() (*http.Transport, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.cfg.ServerName}
-	if c.cfg.CAFile != "" {
-		pem, err := os.ReadFile(c.cfg.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca_file: %w", err)
-		}
-		conf.RootCAs = x509.NewCertPool()
-		if !conf.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca_file: %s has no certificate in PEM form", c.cfg.CAFile)
-		}
+	var err error
+	if conf.RootCAs, err = c.cfg.Authorities(); err != nil {
+		return nil, fmt.Errorf("tls.ca_file: %w", err)
 	}
-	if c.cfg.CertFile != "" || c.cfg.KeyFile != "" {
-		cert, err := tls.LoadX509KeyPair(c.cfg.CertFile, c.cfg.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("tls.cert_file and tls.key_file: %w", err)
-		}
-		conf.Certificates = []tls.Certificate{cert}
+	if conf.Certificates, err = c.cfg.Certificates(); err != nil {
+		return nil, fmt.Errorf("tls.cert_file: %w", err)
 	}
 	dialer := &net.Dialer{KeepAlive: 30 * time.Second, Resolver: c.resolver}
 	// A proxy's address is not judged. What the environment exempts from it (NO_PROXY, and

@@ -101,6 +101,10 @@ func Reserved(name string) bool {
 // URL is where it sends, as it may be shown.
 func (e *Endpoint) URL() string { return e.safe }
 
+// Allowed tells why its URL is refused, nil where it is not. What its name leads to is
+// judged when it is dialled.
+func (e *Endpoint) Allowed() error { return e.policy.CheckURL(e.url) }
+
 // Close closes idle connections.
 func (e *Endpoint) Close() { e.client.close() }
 

@@ -117,6 +117,39 @@ previous_secrets = [
 	}
 }
 
+func TestLoad_ErrorsNameTheKeyAsItIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "url"), "nonsense")
+	_, err := Load(write(t, filepath.Join(dir, "agent.toml"), `
+[[webhook]]
+name = "a"
+url_file = "url"
+events = ["x", 7]
+secret = "s"
+[[webhook.previous_secrets]]
+secret = "x"
+[[webhook.previous_secrets]]
+secret = "y"
+expires = "z"
+[[webhook]]
+name = "b"
+url_env = "URL"
+[[webhook.previous_secrets]]
+expires = "z"
+`), vars{"URL": "ftp://x"}.lookup, nil)
+	for _, want := range []string{
+		`agent.toml:4: webhook "a".url_file: it must begin with https://`,
+		`agent.toml:5: webhook "a".events: it must be a list of strings such as ["a", "b"], not a list with the number 7`,
+		`agent.toml:11: webhook "a".previous_secrets[1].expires: it must be a date`,
+		`agent.toml:14: webhook "b".url_env: it must begin with https://`,
+		`agent.toml:16: webhook "b".previous_secrets[0].expires: it must be a date`,
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("missing: %s\n%v", want, err)
+		}
+	}
+}
+
 func TestLoad_SyntaxErrorHasItsLine(t *testing.T) {
 	_, err := load(t, "enabled = true\n[state\n", nil)
 	if err == nil || !strings.Contains(err.Error(), "agent.toml:2: this is not TOML") {

@@ -25,6 +25,16 @@ func (p *positions) line(path string) int {
 	return 0
 }
 
+// written is how a key is written in the file: a secret may have _file or _env behind it.
+func (p *positions) written(path string) (suffix string) {
+	for _, suffix := range []string{"", "_file", "_env"} {
+		if p != nil && p.lines[path+suffix] > 0 {
+			return suffix
+		}
+	}
+	return ""
+}
+
 func scan(text string) *positions {
 	p := &positions{lines: map[string]int{}}
 	table, count := "", map[string]int{}
@@ -35,18 +45,14 @@ func scan(text string) *positions {
 			switch {
 			case strings.HasPrefix(trimmed, "[["):
 				name, _, _ := strings.Cut(trimmed[2:], "]")
-				name = cleanKey(name)
+				name = within(cleanKey(name), count)
 				table = fmt.Sprintf("%s.%d", name, count[name])
 				count[name]++
 				p.lines[table] = i + 1
 				continue
 			case strings.HasPrefix(trimmed, "["):
 				name, _, _ := strings.Cut(trimmed[1:], "]")
-				table = cleanKey(name)
-				// [webhook.tls] belongs to the latest [[webhook]].
-				if first, rest, ok := strings.Cut(table, "."); ok && count[first] > 0 {
-					table = fmt.Sprintf("%s.%d.%s", first, count[first]-1, rest)
-				}
+				table = within(cleanKey(name), count)
 				p.lines[table] = i + 1
 				continue
 			}
@@ -63,6 +69,14 @@ func scan(text string) *positions {
 		depth, quote = nesting(line, depth, quote)
 	}
 	return p
+}
+
+// within gives a table its place: [webhook.tls] belongs to the latest [[webhook]].
+func within(table string, count map[string]int) string {
+	if first, rest, ok := strings.Cut(table, "."); ok && count[first] > 0 {
+		return fmt.Sprintf("%s.%d.%s", first, count[first]-1, rest)
+	}
+	return table
 }
 
 // maxDepth bounds how deep values nest; the keys of agent.toml need three.

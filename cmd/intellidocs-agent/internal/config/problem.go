@@ -48,7 +48,9 @@ func (e Errors) sorted() Errors {
 
 // Problem makes a problem of the i-th webhook's key, for checks that other packages do.
 func (c *Config) Problem(i int, key, text string) Problem {
-	path := fmt.Sprintf("webhook.%d.%s", i, key)
+	path := fmt.Sprintf("webhook.%d.%s", i, strings.NewReplacer("[", ".", "]", "").Replace(key))
+	suffix := c.where.written(path)
+	path, key = path+suffix, key+suffix
 	return Problem{File: c.Path, Line: c.where.line(path), Key: fmt.Sprintf("webhook %q.%s", c.Webhooks[i].Name, key), Text: text}
 }
 

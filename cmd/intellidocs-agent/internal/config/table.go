@@ -36,6 +36,8 @@ func (t *table) problem(key, format string, args ...any) Problem {
 	if t.path != "" {
 		path, name = t.path+"."+key, t.name+"."+key
 	}
+	suffix := t.b.where.written(path)
+	path, name = path+suffix, name+suffix
 	return Problem{File: t.b.file, Line: t.b.where.line(path), Key: name, Text: fmt.Sprintf(format, args...)}
 }
 
@@ -307,17 +309,18 @@ func (t *table) texts(key string, def []string) []string {
 		return def
 	}
 	items, isList := v.([]any)
+	kind := kindOf(v)
 	out := []string{}
 	for _, item := range items {
 		s, isString := item.(string)
 		if !isString {
-			isList = false
+			isList, kind = false, "a list with "+kindOf(item)
 			break
 		}
 		out = append(out, s)
 	}
 	if !isList {
-		t.errorf(key, `it must be a list of strings such as ["a", "b"], not %s`, kindOf(v))
+		t.errorf(key, `it must be a list of strings such as ["a", "b"], not %s`, kind)
 		return def
 	}
 	return out

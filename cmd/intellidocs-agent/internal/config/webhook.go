@@ -100,6 +100,9 @@ func (b *binder) webhook(t *table, c *Config, d defaults) {
 	in := t.inherit(d)
 	w.MaxRetries, w.RetryDelay, w.RetryMaxDelay, w.RetryJitter = in.maxRetries, in.retryDelay, in.retryMaxDelay, in.retryJitter
 	w.Timeout, w.Concurrency, w.BreakerFailures = in.timeout, in.concurrency, in.breakerFailures
+	if w.RetryMaxDelay > 0 && w.RetryDelay > w.RetryMaxDelay && w.MaxRetries > 0 {
+		t.warnf("retry_delay", "no retry waits longer than retry_max_delay, which is %s", w.RetryMaxDelay)
+	}
 	if w.Ordered && own && w.Concurrency > 1 {
 		t.warnf("concurrency", "an ordered webhook gets one request at a time")
 	}
@@ -163,9 +166,6 @@ func (b *binder) headers(t *table, w *Webhook) {
 func (b *binder) secrets(t *table, w *Webhook) {
 	w.Secret, _ = t.secret("secret")
 	w.SigningKey, _ = t.secret("signing_key")
-	if w.SigningKey.Set() && !strings.HasPrefix(w.SigningKey.Reveal(), "whsk_") {
-		t.errorf("signing_key", "it must begin with whsk_")
-	}
 	for _, p := range t.list("previous_secrets") {
 		var prev PreviousSecret
 		var given bool
