@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -221,5 +222,25 @@ func TestAPI_IsWhatItsDescriptionSays(t *testing.T) {
 			continue
 		}
 		o.check(t, path, o.Components.Schemas["Problem"], v)
+	}
+}
+
+func TestHealthcheck_TellsReadyFromAlive(t *testing.T) {
+	r := newRig(t, "")
+	for _, args := range [][]string{{"healthcheck"}, {"healthcheck", "--live"}} {
+		if out, err := r.run(args...); err == nil || !strings.Contains(out, "no agent is running") {
+			t.Errorf("%v without an agent: %v\n%s", args, err, out)
+		}
+	}
+	r.start()
+	r.until("readiness", 30*time.Second, func() bool { out, err := r.run("healthcheck"); return err == nil && out == "ready\n" })
+	r.kill(syscall.SIGTERM)
+	if err := os.MkdirAll(r.log, 0o700); err != nil { // a log that is a directory cannot be read
+		t.Fatal(err)
+	}
+	r.start()
+	r.until("life", 30*time.Second, func() bool { out, err := r.run("healthcheck", "--live"); return err == nil && out == "alive\n" })
+	if out, err := r.run("healthcheck"); err == nil || !strings.Contains(out, "not ready: source "+r.log) {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

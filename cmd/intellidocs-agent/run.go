@@ -82,13 +82,16 @@ func level(name string) slog.Level {
 }
 
 func (c *cli) healthcheckCommand() *cobra.Command {
-	return &cobra.Command{
+	var live bool
+	cmd := &cobra.Command{
 		Use: "healthcheck", Short: "Exit 0 if the running agent is ready, 1 with the reasons if not", Args: cobra.NoArgs,
-		Long:    "Asks the running agent over its socket whether its sources are open and its queue is writable.\nFor container health checks and probes, where there is no shell.",
-		Example: "  intellidocs-agent healthcheck -c /etc/intellidocs-agent/agent.toml",
+		Long: "Asks the running agent over its socket whether its sources are open and its queue is writable.\n" +
+			"For container health checks and probes, where there is no shell. --live asks only whether it\n" +
+			"answers: the question for whatever restarts it, since a full disk or a log that is not there\n" +
+			"yet is not mended by a restart.",
+		Example: "  intellidocs-agent healthcheck -c /etc/intellidocs-agent/agent.toml\n  intellidocs-agent healthcheck --live",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			path := config.Path(c.configFile, config.Environment())
-			state, err := config.StatePath(path)
+			state, err := config.StatePath(config.Path(c.configFile, config.Environment()))
 			if err != nil {
 				return err
 			}
@@ -97,6 +100,13 @@ func (c *cli) healthcheckCommand() *cobra.Command {
 			client, err := admin.Dial(ctx, state)
 			if err != nil {
 				return err
+			}
+			if live {
+				if err := client.Alive(ctx); err != nil {
+					return err
+				}
+				fmt.Fprintln(c.out, "alive")
+				return nil
 			}
 			var st admin.Status
 			if err := client.Get(ctx, "status", nil, &st); err != nil {
@@ -109,6 +119,8 @@ func (c *cli) healthcheckCommand() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&live, "live", false, "only ask whether the agent answers")
+	return cmd
 }
 
 // dialBroken reaches a running agent whose configuration file has errors by now.

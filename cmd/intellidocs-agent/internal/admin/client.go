@@ -114,7 +114,7 @@ func (c *Client) Post(ctx context.Context, path string, in, v any) error {
 }
 
 func (c *Client) call(ctx context.Context, method, path string, body io.Reader, v any) error {
-	resp, err := c.do(ctx, method, path, body)
+	resp, err := c.do(ctx, method, "/api/v1/"+path, body)
 	if err != nil {
 		return err
 	}
@@ -125,8 +125,17 @@ func (c *Client) call(ctx context.Context, method, path string, body io.Reader, 
 	return nil
 }
 
+// Alive tells whether the agent answers.
+func (c *Client) Alive(ctx context.Context) error {
+	resp, err := c.do(ctx, http.MethodGet, "/healthz", nil)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
 func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://agent/api/v1/"+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +169,7 @@ func (c *Client) Replay(ctx context.Context, req ReplayRequest, progress func(Pr
 	if err != nil {
 		return 0, err
 	}
-	resp, err := c.do(ctx, http.MethodPost, "replay", bytes.NewReader(data))
+	resp, err := c.do(ctx, http.MethodPost, "/api/v1/replay", bytes.NewReader(data))
 	if err != nil {
 		return 0, err
 	}
