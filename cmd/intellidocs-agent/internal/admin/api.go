@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -51,7 +52,8 @@ type Body interface {
 
 type api struct {
 	Agent
-	stopping <-chan struct{}
+	log      *slog.Logger
+	stopping context.Context // ends when the server is to close
 }
 
 func (a *api) routes(mux *http.ServeMux) {

@@ -34,6 +34,7 @@ type served struct {
 	queue   *queue.Queue
 	server  *Server
 	sources []SourceStatus
+	log     strings.Builder
 }
 
 func serve(t *testing.T) *served {
@@ -55,7 +56,7 @@ func serve(t *testing.T) *served {
 		},
 		Sources: func() []SourceStatus { return s.sources },
 		Retry:   func(context.Context, queue.Rejected) (bool, error) { return true, nil },
-	}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	}, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(&s.log, nil)))
 	var events []queue.NewEvent
 	for i := range 3 {
 		events = append(events, queue.NewEvent{
@@ -138,6 +139,62 @@ func TestAPI_PauseResumeReplayAndRetryDoIt(t *testing.T) {
 	}
 	if code, body := s.call("GET", "/api/v1/rejected", ""); code != 200 || !strings.Contains(body, `{"rejected":[]}`) {
 		t.Errorf("a record that was read stays rejected: %d %s", code, body)
+	}
+}
+
+// leaving is a caller that goes away once it has read the first line.
+type leaving struct {
+	*httptest.ResponseRecorder
+	leave func()
+}
+
+func (l leaving) Write(p []byte) (int, error) {
+	l.leave()
+	return l.ResponseRecorder.Write(p)
+}
+
+func TestReplay_EndsCleanlyWithItsCallerOrTheAgent(t *testing.T) {
+	for _, c := range []struct {
+		says  string
+		leave func(s *served, caller context.CancelFunc)
+	}{
+		{"its caller left", func(_ *served, caller context.CancelFunc) { caller() }},
+		{"the agent is stopping", func(s *served, _ context.CancelFunc) { _ = s.server.Close(context.Background()) }},
+	} {
+		s := serve(t)
+		var events []queue.NewEvent
+		for i := range 1200 { // more than one step of a replay
+			events = append(events, queue.NewEvent{
+				Event:    queue.Event{ID: fmt.Sprintf("evt_%032x", 1000+i), Type: "custom", ReadAt: time.Now(), Body: []byte("{}")},
+				Webhooks: []string{"main"},
+			})
+		}
+		if _, err := s.queue.Commit(t.Context(), queue.Batch{Source: "log", Events: events}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		w := leaving{httptest.NewRecorder(), func() { c.leave(s, cancel) }}
+		s.server.Handler().ServeHTTP(w, httptest.NewRequestWithContext(ctx, "POST", "/api/v1/replay", strings.NewReader(`{"filter":{"event_type":"custom"}}`)))
+		cancel()
+		lines := strings.Split(strings.TrimSpace(w.Body.String()), "\n")
+		var last Progress
+		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || !last.Final || last.Done == 0 || last.Done >= last.Total || !strings.Contains(last.Error, c.says) {
+			t.Errorf("%s: %+v %v", c.says, last, err)
+		}
+		page, err := s.queue.List(t.Context(), queue.Filter{EventType: "custom", Limit: 2000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		replayed := 0
+		for i := range page.Deliveries {
+			replayed += len(page.Deliveries[i].Replays)
+		}
+		if replayed != last.Done {
+			t.Errorf("%s: it says %d and did %d", c.says, last.Done, replayed)
+		}
+		if text := s.log.String(); !strings.Contains(text, c.says) || !strings.Contains(text, fmt.Sprintf("done=%d total=1200", last.Done)) {
+			t.Errorf("the log does not tell of it: %s", text)
+		}
 	}
 }
 

@@ -175,11 +175,17 @@ func (c *Client) Replay(ctx context.Context, req ReplayRequest, progress func(Pr
 	}
 	defer resp.Body.Close()
 	lines := json.NewDecoder(resp.Body)
+	last := Progress{}
 	for {
 		var p Progress
-		if err := lines.Decode(&p); err != nil {
-			return p.Done, fmt.Errorf("the agent went away during the replay; run it again, what was replayed stays: %w", err)
+		err := lines.Decode(&p)
+		switch {
+		case ctx.Err() != nil:
+			return last.Done, fmt.Errorf("interrupted; at least %d of %d deliveries were queued again and stay so", last.Done, last.Total)
+		case err != nil:
+			return last.Done, fmt.Errorf("the agent went away during the replay; run it again, what was replayed stays: %w", err)
 		}
+		last = p
 		progress(p)
 		switch {
 		case p.Error != "":

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,22 +36,40 @@ func (a *api) replay(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	lasting(w)
 	w.Header().Set("Content-Type", "application/x-ndjson")
+	a.replayMatching(w, r, by, req.Filter.queue())
+	return nil, nil
+}
+
+var errStopping = errors.New("the agent is stopping")
+
+// replayMatching goes on until all is done, its caller leaves (Ctrl-C, a closed page), or
+// the agent stops. What was queued again by then stays, and the log says how much it was.
+func (a *api) replayMatching(w http.ResponseWriter, r *http.Request, by string, f queue.Filter) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(a.stopping, func() { cancel(errStopping) })()
 	out, flush := json.NewEncoder(w), http.NewResponseController(w)
 	send := func(p Progress) {
-		_ = out.Encode(p) // of a caller that left the replay's context tells
+		_ = out.Encode(p) // of a caller that left the context tells
 		_ = flush.Flush()
 	}
 	last := Progress{}
-	n, err := a.Queue.ReplayMatching(r.Context(), by, req.Filter.queue(), func(done, total int) {
+	n, err := a.Queue.ReplayMatching(ctx, by, f, func(done, total int) {
 		last = Progress{Done: done, Total: total}
 		send(last)
 	})
 	last = Progress{Done: n, Total: max(n, last.Total), Final: true}
 	if err != nil {
-		last.Error = err.Error()
+		switch {
+		case a.stopping.Err() != nil:
+			err = errStopping
+		case r.Context().Err() != nil:
+			err = errors.New("its caller left")
+		}
+		last.Error = fmt.Sprintf("the replay ended after %d of %d deliveries; those stay queued again: %v", n, last.Total, err)
+		a.log.Warn("a replay ended before all was done; what was queued again stays", "by", by, "done", n, "total", last.Total, "error", err)
 	}
 	send(last)
-	return nil, nil
 }
 
 func (a *api) rejected(_ http.ResponseWriter, r *http.Request) (any, error) {

@@ -36,7 +36,7 @@ type Server struct {
 func New(a Agent, gather prometheus.Gatherer, log *slog.Logger) *Server {
 	mux := http.NewServeMux()
 	stopping, stop := context.WithCancel(context.Background())
-	impl := &api{Agent: a, stopping: stopping.Done()}
+	impl := &api{Agent: a, log: log, stopping: stopping}
 	impl.routes(mux)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "alive"})

@@ -120,7 +120,7 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			return
-		case <-a.stopping:
+		case <-a.stopping.Done():
 			return
 		case <-tick.C:
 		}
