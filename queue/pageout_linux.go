@@ -11,7 +11,7 @@ import (
 )
 
 // maxResident is how much of the database's mapped files may stay in memory.
-const maxResident = 8 << 20
+const maxResident = 6 << 20
 
 // pager gives back the memory of the database's mapped files once they are too much of
 // it: they stay mapped, so that with time all of the data would count as this process's.
