@@ -158,10 +158,7 @@ func (l *Log) findGaps(ctx context.Context, now time.Time) error {
 			continue
 		}
 		s.done = true
-		gap := l.gap(s)
-		l.o.Logger.Warn("log content was lost before it was read", "source", l.o.Source, "path", gap.Path,
-			"stream", gap.Stream, "read_to", gap.Offset, "last_read", gap.Since, "reason", gap.Reason)
-		if err := l.offer(ctx, &Batch{Gap: gap}); err != nil {
+		if err := l.offer(ctx, &Batch{Gap: l.gap(s)}); err != nil {
 			return err
 		}
 	}

@@ -161,6 +161,7 @@ func (l *Log) readRoots(roots []string, now time.Time) {
 		}
 	}
 	l.readHints(now)
+	l.readStrays(roots, now)
 	if whole {
 		l.dir.full = now
 	}
@@ -213,6 +214,39 @@ func (l *Log) readHints(now time.Time) {
 			continue
 		}
 		l.found(s.path, info, now)
+	}
+}
+
+// readStrays finds unfinished streams whose file was renamed to something that could not
+// be guessed while nobody looked: by the inode, and then by what is in it.
+func (l *Log) readStrays(roots []string, now time.Time) {
+	lost := map[fileID]*stream{}
+	for _, s := range l.cur.streams {
+		if !s.done && s.off > 0 && s.file != (fileID{}) && l.files[s.file] == nil && l.holder(s, nil) == nil {
+			lost[s.file] = s
+		}
+	}
+	for _, root := range roots {
+		if len(lost) == 0 {
+			return
+		}
+		dir := filepath.Dir(root)
+		entries, _ := os.ReadDir(dir) // readDir has told of what is wrong with it
+		for _, e := range entries {
+			if !e.Type().IsRegular() {
+				continue
+			}
+			info, err := e.Info()
+			if err != nil || lost[idOf(info)] == nil {
+				continue
+			}
+			f := l.found(filepath.Join(dir, e.Name()), info, now)
+			if f.known = false; f.open() != nil || !lost[f.id].matches(f.f, f.size) {
+				f.close() // the inode is another's by now
+				delete(l.files, f.id)
+			}
+			delete(lost, f.id)
+		}
 	}
 }
 

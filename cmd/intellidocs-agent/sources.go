@@ -136,7 +136,6 @@ func (s *sources) open(ctx context.Context, cfg config.Source) (*source, error) 
 		return nil, err
 	}
 	src := &source{cfg: cfg, done: make(chan struct{})}
-	log := s.log.With("source", cfg.Path)
 	if cfg.Type == "spool" {
 		src.ingest = s.ingest.Source(cfg.Path, ingest.Objects)
 		after := tailer.Delete
@@ -145,7 +144,7 @@ func (s *sources) open(ctx context.Context, cfg config.Source) (*source, error) 
 		}
 		src.follow, err = tailer.NewSpool(tailer.SpoolOptions{
 			Source: cfg.Path, Path: cfg.Path, After: after, Poll: cfg.Poll, MaxRecord: int(cfg.MaxLineBytes),
-			Cursor: cursor, Handler: src.ingest.Handle, Logger: log,
+			Cursor: cursor, Handler: src.ingest.Handle, Logger: s.log,
 		})
 	} else {
 		src.ingest = s.ingest.Source(cfg.Path, ingest.Lines)
@@ -155,7 +154,7 @@ func (s *sources) open(ctx context.Context, cfg config.Source) (*source, error) 
 		}
 		src.follow, err = tailer.NewLog(tailer.LogOptions{
 			Source: cfg.Path, Path: cfg.Path, Start: start, Poll: cfg.Poll, MaxLine: int(cfg.MaxLineBytes),
-			Cursor: cursor, Handler: src.ingest.Handle, Partial: parser.Fragment, Logger: log,
+			Cursor: cursor, Handler: src.ingest.Handle, Partial: parser.Fragment, Logger: s.log,
 		})
 	}
 	if err != nil {
@@ -166,7 +165,7 @@ func (s *sources) open(ctx context.Context, cfg config.Source) (*source, error) 
 	go func() {
 		defer close(src.done)
 		if src.err = src.follow.Run(run); src.err != nil && run.Err() == nil {
-			log.Error("source ended; trying again", "error", src.err)
+			s.log.Error("source ended; trying again", "source", cfg.Path, "error", src.err)
 		}
 	}()
 	return src, nil
