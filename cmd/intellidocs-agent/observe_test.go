@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -16,13 +15,12 @@ import (
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/receiver"
 )
 
-// observed runs an agent that has seen a bit of everything, and gives a client of its socket.
-func observed(t *testing.T) (*rig, func(path string) (int, string)) {
+// observed runs an agent that has seen a bit of everything, and gives a client of its
+// socket: a call with a body is a POST.
+func observed(t *testing.T) (*rig, func(path string, body ...string) (int, string)) {
 	t.Helper()
 	_, failing := newRecorder(t, receiver.Options{Status: 500})
 	r := newRig(t, fmt.Sprintf("[[webhook]]\nname = \"failing\"\nurl = %q\nsecret = %q\nmax_retries = 0\n", failing, testSecret))
@@ -32,17 +30,25 @@ func observed(t *testing.T) (*rig, func(path string) (int, string)) {
 	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(r.dir, "state", "agent.sock"))
 	}}}
-	return r, func(path string) (int, string) {
-		resp, err := client.Get("http://agent" + path)
+	return r, func(path string, body ...string) (int, string) {
+		method := http.MethodGet
+		if len(body) > 0 {
+			method = http.MethodPost
+		}
+		req, err := http.NewRequest(method, "http://agent"+path, strings.NewReader(strings.Join(body, "")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
+		answer, err := io.ReadAll(resp.Body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return resp.StatusCode, string(body)
+		return resp.StatusCode, string(answer)
 	}
 }
 
@@ -92,136 +98,6 @@ func TestMetrics_TheDocumentedOnesAreThereAndClean(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("promtool %v: %v\n%s", args, err, out)
 		}
-	}
-}
-
-// schema is as much of OpenAPI's as the description uses.
-type schema struct {
-	Ref        string             `yaml:"$ref"`
-	Type       string             `yaml:"type"`
-	Nullable   bool               `yaml:"nullable"`
-	Required   []string           `yaml:"required"`
-	Properties map[string]*schema `yaml:"properties"`
-	Items      *schema            `yaml:"items"`
-}
-
-type openapi struct {
-	Paths map[string]map[string]struct {
-		Responses map[string]struct {
-			Content map[string]struct {
-				Schema *schema `yaml:"schema"`
-			} `yaml:"content"`
-		} `yaml:"responses"`
-	} `yaml:"paths"`
-	Components struct {
-		Schemas map[string]*schema `yaml:"schemas"`
-	} `yaml:"components"`
-}
-
-// check compares a value with its schema: types, what is required, and nothing undescribed.
-func (o *openapi) check(t *testing.T, at string, s *schema, v any) {
-	t.Helper()
-	if s.Ref != "" {
-		s = o.Components.Schemas[strings.TrimPrefix(s.Ref, "#/components/schemas/")]
-	}
-	kind := map[string]string{"string": "string", "bool": "boolean", "float64": "number", "map[string]interface {}": "object", "[]interface {}": "array"}[fmt.Sprintf("%T", v)]
-	switch {
-	case s == nil:
-		t.Errorf("%s refers to nothing", at)
-		return
-	case v == nil && s.Nullable:
-		return
-	case kind != s.Type && (kind != "number" || s.Type != "integer"):
-		t.Errorf("%s is %T, described as %s", at, v, s.Type)
-		return
-	}
-	switch v := v.(type) {
-	case []any:
-		for i, item := range v {
-			o.check(t, fmt.Sprintf("%s[%d]", at, i), s.Items, item)
-		}
-	case map[string]any:
-		for _, key := range s.Required {
-			if _, ok := v[key]; !ok {
-				t.Errorf("%s lacks %s", at, key)
-			}
-		}
-		for key, item := range v {
-			if p := s.Properties[key]; p != nil {
-				o.check(t, at+"."+key, p, item)
-			} else if s.Properties != nil {
-				t.Errorf("%s.%s is not described", at, key)
-			}
-		}
-	}
-}
-
-func TestAPI_IsWhatItsDescriptionSays(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join("..", "..", "examples", "openapi.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var o openapi
-	if err := yaml.Unmarshal(data, &o); err != nil {
-		t.Fatal(err)
-	}
-	served := map[string]bool{"get /healthz": true, "get /readyz": true, "get /metrics": true}
-	source, err := os.ReadFile(filepath.Join("internal", "admin", "api.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range regexp.MustCompile(`"(GET|POST) (/api/v1/[^"]+)"`).FindAllStringSubmatch(string(source), -1) {
-		served[strings.ToLower(m[1])+" "+m[2]] = true
-	}
-	for path, methods := range o.Paths {
-		for method := range methods {
-			if !served[method+" "+path] {
-				t.Errorf("%s %s is described and not served", method, path)
-			}
-			delete(served, method+" "+path)
-		}
-	}
-	for route := range served {
-		t.Errorf("%s is served and not described", route)
-	}
-
-	r, get := observed(t)
-	row := r.rows("--webhook", "failing")[0]
-	_, rejected := get("/api/v1/rejected")
-	var page struct{ Rejected []struct{ ID string } }
-	if err := json.Unmarshal([]byte(rejected), &page); err != nil || len(page.Rejected) != 1 {
-		t.Fatal(err, rejected)
-	}
-	for path, as := range map[string]string{
-		"/api/v1/status": "", "/api/v1/deliveries?limit=2": "/api/v1/deliveries", "/api/v1/count?status=failed": "/api/v1/count", "/api/v1/events": "", "/readyz": "",
-		"/api/v1/deliveries/" + row.ID: "/api/v1/deliveries/{id}", "/api/v1/events/" + row.EventID: "/api/v1/events/{id}",
-		"/api/v1/rejected": "", "/api/v1/rejected/" + page.Rejected[0].ID: "/api/v1/rejected/{id}",
-	} {
-		if as == "" {
-			as = path
-		}
-		code, body := get(path)
-		var v any
-		if err := json.Unmarshal([]byte(body), &v); err != nil || code != 200 {
-			t.Fatalf("%s: %d %v", path, code, err)
-		}
-		s := o.Paths[as]["get"].Responses["200"].Content["application/json"].Schema
-		if s == nil {
-			t.Fatalf("%s has no schema", as)
-		}
-		o.check(t, as, s, v)
-	}
-	for path, want := range map[string]int{
-		"/api/v1/deliveries?stauts=failed": 400, "/api/v1/deliveries?status=odd": 400, "/api/v1/deliveries?limit=0": 400, "/api/v1/deliveries?since=x": 400,
-		"/api/v1/deliveries/dlv_x": 404, "/api/v1/events/evt_x": 404, "/api/v1/rejected/rej_x": 404, "/api/v1/nothing": 404,
-	} {
-		code, body := get(path)
-		var v any
-		if err := json.Unmarshal([]byte(body), &v); err != nil || code != want {
-			t.Errorf("%s: %d %s, want %d", path, code, body, want)
-			continue
-		}
-		o.check(t, path, o.Components.Schemas["Problem"], v)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -85,6 +86,13 @@ func (a *api) routes(mux *http.ServeMux) {
 	handle("POST /api/v1/ingest", a.ingest)
 	mux.HandleFunc("GET /api/v1/stream", a.stream)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			if _, pattern := mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != "/api/" {
+				w.Header().Set("Allow", method)
+				problem(w, http.StatusMethodNotAllowed, fmt.Sprintf("there is no %s %s; it takes %s", r.Method, r.URL.Path, method))
+				return
+			}
+		}
 		problem(w, http.StatusNotFound, fmt.Sprintf("there is no %s %s", r.Method, r.URL.Path))
 	})
 }
@@ -115,10 +123,11 @@ func answer(w http.ResponseWriter, code int, v any) {
 	_ = json.NewEncoder(w).Encode(v) // the other side is gone; there is nobody to tell
 }
 
+// decode reads a request's body; an empty one asks for nothing in particular.
 func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
 	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
+	if err := d.Decode(v); err != nil && !errors.Is(err, io.EOF) {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
 			return err
@@ -219,10 +228,8 @@ func (a *api) pause(w http.ResponseWriter, r *http.Request) (any, error) {
 	var body struct {
 		Reason string `json:"reason"`
 	}
-	if r.ContentLength != 0 {
-		if err := decode(w, r, &body); err != nil {
-			return nil, err
-		}
+	if err := decode(w, r, &body); err != nil {
+		return nil, err
 	}
 	if body.Reason == "" {
 		body.Reason = "paused by hand"
@@ -253,10 +260,8 @@ func (a *api) test(w http.ResponseWriter, r *http.Request) (any, error) {
 	var body struct {
 		EventType string `json:"event_type"`
 	}
-	if r.ContentLength != 0 {
-		if err := decode(w, r, &body); err != nil {
-			return nil, err
-		}
+	if err := decode(w, r, &body); err != nil {
+		return nil, err
 	}
 	if body.EventType == "" {
 		body.EventType = "scan_completed"

@@ -34,6 +34,9 @@ func (a *api) replay(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err := req.Filter.check(); err != nil {
 		return nil, err
 	}
+	if req.Filter.Limit != 0 {
+		return nil, badRequest{errors.New("a replay takes all that its filter selects; leave limit out")}
+	}
 	lasting(w)
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	a.replayMatching(w, r, by, req.Filter.queue())
