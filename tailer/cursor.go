@@ -18,7 +18,8 @@ const (
 	// bytes, and those just before the position.
 	headLen = 1024
 	tailLen = 256
-	// maxStreams bounds the cursor; maxGone is how many of them may be without a file.
+	// maxStreams bounds the cursor, once what cannot be told from those that were read is
+	// read too; maxGone is how many of them may be without a file.
 	maxStreams = 64
 	maxGone    = 16
 )
@@ -219,9 +220,6 @@ func decodeCursor(b []byte, dir string) (*cursor, error) {
 	}
 	if in.Version != cursorVersion {
 		return nil, fmt.Errorf("cursor has version %d, this program knows %d", in.Version, cursorVersion)
-	}
-	if len(in.Streams) > 4*maxStreams {
-		return nil, fmt.Errorf("cursor is damaged: %d streams", len(in.Streams))
 	}
 	c := &cursor{}
 	if in.Horizon != 0 {

@@ -1,6 +1,7 @@
 package tailer
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -444,6 +445,40 @@ func TestRestart_ManyRotatedFilesUnread(t *testing.T) {
 	if n := len(s.lastCursor()); n > 24<<10 {
 		t.Errorf("cursor of %d bytes", n)
 	}
+}
+
+// As a backup that was restored, or touched, has them. Their age tells nothing of which were
+// read, so all of those must be remembered.
+func TestRestart_ManyRotatedFilesOfOneAge(t *testing.T) {
+	s, path := &store{}, logPath(t)
+	w := newWriter(t, path)
+	at := time.Now().Add(-time.Hour)
+	for i := range 300 {
+		w.lines(1)
+		to := fmt.Sprintf("%s.%d", path, 300-i)
+		w.rename(to)
+		w.reopen()
+		must(t, os.Chtimes(to, at, at))
+	}
+	full := errors.New("disk full")
+	s.fail = func(*Batch) error {
+		if len(s.lines) < 290 {
+			return nil
+		}
+		return full
+	}
+	r := follow(t, s, path)
+	s.wait(t, 290)
+	eventually(t, "stuck", func() bool { return !r.log.Status().Ready })
+	r.stop()
+	s.fail = nil
+	r = follow(t, s, path)
+	s.want(t, w.written)
+	r.settled(s)
+	r.stop()
+	follow(t, s, path)
+	w.lines(1)
+	s.want(t, w.written)
 }
 
 func TestGap_ContentThatIsGoneIsReported(t *testing.T) {
