@@ -53,6 +53,7 @@ func (t TLS) Certificates() ([]tls.Certificate, error) {
 type client struct {
 	cfg      TLS
 	conns    int
+	timeout  time.Duration
 	resolver *net.Resolver
 	policy   *target.Policy
 	proxy    *url.URL // nil: straight to the endpoint
@@ -68,7 +69,7 @@ type client struct {
 const maxResponseHeader = 64 << 10
 
 func newClient(cfg *Config, u *url.URL, policy *target.Policy, log *slog.Logger) (*client, error) {
-	c := &client{cfg: cfg.TLS, conns: cfg.Concurrency, resolver: cfg.Resolver, policy: policy, log: log.With("webhook", cfg.Webhook)}
+	c := &client{cfg: cfg.TLS, conns: cfg.Concurrency, timeout: cfg.Timeout, resolver: cfg.Resolver, policy: policy, log: log.With("webhook", cfg.Webhook)}
 	var err error
 	if policy.Proxy {
 		if c.proxy, err = http.ProxyFromEnvironment(&http.Request{URL: u}); err != nil {
@@ -125,7 +126,11 @@ func (c *client) build() (*http.Transport, error) {
 	if conf.Certificates, err = c.cfg.Certificates(); err != nil {
 		return nil, fmt.Errorf("tls.cert_file: %w", err)
 	}
-	dialer := &net.Dialer{KeepAlive: 30 * time.Second, Resolver: c.resolver}
+	// The transport goes on connecting when the attempt that asked for it has ended, and
+	// counts that as one of MaxConnsPerHost. Without bounds of its own, a receiver that
+	// hangs would be shut out for good. The first also gives each of a name's addresses
+	// its share of the time.
+	dialer := &net.Dialer{Timeout: c.timeout, KeepAlive: 30 * time.Second, Resolver: c.resolver}
 	// A proxy's address is not judged. What the environment exempts from it (NO_PROXY, and
 	// localhost always) is dialled straight, and is.
 	if c.proxy == nil {
@@ -134,6 +139,7 @@ func (c *client) build() (*http.Transport, error) {
 	t := &http.Transport{
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        conf,
+		TLSHandshakeTimeout:    c.timeout,
 		ForceAttemptHTTP2:      true,
 		MaxIdleConnsPerHost:    2,
 		IdleConnTimeout:        30 * time.Second,

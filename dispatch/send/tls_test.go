@@ -235,3 +235,59 @@ func TestProbe_ConnectsAndSendsNothing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A handshake that hangs ends with its attempt: it must not take up a connection's place
+// until the other side, which may never come to it, lets go.
+func TestTLS_HandshakesThatHangDoNotKeepTheReceiverOutOnceItIsBack(t *testing.T) {
+	ca := newAuthority(t)
+	cert, key := ca.issue(t, time.Now().Add(time.Hour), "127.0.0.1")
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sick := &hanging{Listener: l, first: 3}
+	srv := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}}}
+	go func() { _ = srv.ServeTLS(sick, "", "") }()
+	t.Cleanup(func() {
+		srv.Close()
+		for _, c := range sick.kept {
+			c.Close()
+		}
+	})
+	e := endpoint(t, Config{URL: "https://" + l.Addr().String(), TLS: TLS{CAFile: ca.file}, Timeout: 300 * time.Millisecond, Concurrency: 1}, open())
+	for i := range 3 {
+		if r := e.Send(t.Context(), sample()); r.Class != Retry || !strings.Contains(r.Error, "timed out") {
+			t.Fatalf("%d: %+v", i, r)
+		}
+	}
+
+	var r Result
+	for range 20 { // a busy machine may need more than one
+		if r = e.Send(t.Context(), sample()); r.Class == Delivered {
+			return
+		}
+	}
+	t.Errorf("%+v", r)
+}
+
+// hanging keeps its first connections and does nothing with them.
+type hanging struct {
+	net.Listener
+	first int
+	kept  []net.Conn
+}
+
+func (h *hanging) Accept() (net.Conn, error) {
+	for len(h.kept) < h.first {
+		c, err := h.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		h.kept = append(h.kept, c)
+	}
+	return h.Listener.Accept()
+}
