@@ -74,3 +74,55 @@ func TestDashboard_TellsOfEveryState(t *testing.T) {
 		t.Errorf("faults %v, requests elsewhere %v", b.faults, b.foreign)
 	}
 }
+
+func TestDashboard_WithoutAWebhookShowsWhatComesIn(t *testing.T) {
+	r := newRig(t, "")
+	data, err := os.ReadFile(r.toml)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare, webhook, _ := strings.Cut(string(data), "[[webhook]]")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(r.toml, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(bare)
+	addr := r.listening()
+	r.start()
+	r.answering(addr)
+	b := newBrowser(t, addr)
+	b.until("what to do", `document.querySelector('#webhooks').innerText.includes('Add a [[webhook]] to agent.toml')`)
+	b.until("readiness", `document.querySelector('#health').innerText === 'ready'`)
+	r.append(eventLine(1))
+	b.until("the event", `document.querySelector('#events li button')?.innerText === 'chaos'`)
+	b.click("#events li button")
+	b.until("its payload", `document.querySelector('#detail').open && document.querySelector('#detail-body').innerText.includes('No webhook wanted this event') && document.querySelector('#detail-body > pre').innerText.includes('"n": 1')`)
+	b.shot("no-webhook")
+	b.click("#detail form button")
+	b.wantReachable()
+	if rows := eval[string](b, `document.querySelector('#rows').innerText`); !strings.Contains(rows, "No deliveries yet") {
+		t.Errorf("the deliveries: %s", rows)
+	}
+
+	// The first webhook is there as soon as the file names it, and gets what comes then.
+	data, err = os.ReadFile(r.toml)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(string(data) + "[[webhook]]" + webhook)
+	b.until("the webhook", `document.querySelector('[data-webhook=main]')`)
+	r.append(eventLine(2))
+	b.until("its delivery", `document.querySelectorAll('#rows tbody tr[data-id]').length === 1`)
+	b.click("#events li button")
+	b.until("the event's delivery", `document.querySelector('#detail-body .plain button')?.innerText === 'main'`)
+	b.click("#detail-body .plain button")
+	b.until("the delivery whole", `document.querySelector('#detail-title').innerText === 'chaos to main' && document.querySelector('#detail-body').innerText.includes('HTTP 200')`)
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.faults) > 0 || len(b.foreign) > 0 {
+		t.Errorf("faults %v, requests elsewhere %v", b.faults, b.foreign)
+	}
+}

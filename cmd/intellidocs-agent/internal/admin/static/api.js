@@ -66,22 +66,28 @@ function askToken(wrong) {
   return asking;
 }
 
+// lines gives a body's lines as they come.
+export async function* lines(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    text += value;
+    for (let end; (end = text.indexOf('\n')) >= 0; text = text.slice(end + 1)) {
+      if (end > 0) yield text.slice(0, end);
+    }
+  }
+}
+
 // live gives every status the agent streams, and says when it goes away and comes back.
 export async function live(onStatus, onGone) {
   for (;;) {
     try {
       const response = await call('stream');
       if (!response.ok) throw new Error(`the agent answered ${response.status}`);
-      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-      let text = '';
-      for (;;) {
-        const { value, done } = await reader.read();
-        if (done) break;
-        text += value;
-        for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) {
-          const data = text.slice(0, end).split('\n').find((l) => l.startsWith('data: '));
-          if (data) onStatus(JSON.parse(data.slice(6)));
-        }
+      for await (const line of lines(response.body)) {
+        if (line.startsWith('data: ')) onStatus(JSON.parse(line.slice(6)));
       }
       onGone();
     } catch (e) {

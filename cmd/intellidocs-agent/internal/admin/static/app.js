@@ -1,7 +1,7 @@
 import { $, h, fill, count, bytes, when, ago, pill } from './dom.js';
-import { get, post, call, live } from './api.js';
+import { get, post, call, live, lines } from './api.js';
 import { card } from './webhooks.js';
-import { openDelivery, openTest } from './detail.js';
+import { openDelivery, openEvent, openTest } from './detail.js';
 
 let seen = '';
 
@@ -44,6 +44,7 @@ const actions = {
     toast('Queued again.');
     rows.load();
   }),
+  open: (id) => attempt(() => openDelivery(id, actions)),
   show: (name) => { $('filter').elements.webhook.value = name; rows.load(); $('deliveries').focus(); },
 };
 
@@ -79,7 +80,7 @@ function onStatus(s) {
 function sourceRow(s) {
   const cell = (label, cls, ...children) => h('td', { 'data-label': label, class: cls }, h('span', {}, ...children));
   return h('tr', {},
-    cell('Source', '', s.name), cell('State', '', pill(s.ready ? 'ready' : 'not ready'), s.reason ? ` ${s.reason}` : ''),
+    cell('Source', '', s.name), cell('State', '', pill(s.ready ? 'ready' : 'not ready'), s.reason ? ` ${s.reason.replaceAll(s.name, 'it')}` : ''),
     cell('Behind', 'num', bytes(s.lag_bytes)), cell('Queued', 'num', count(s.queued)), cell('Skipped', 'num', count(s.skipped)),
     cell('Rejected', 'num', count(s.rejected)), cell('Last record', 'nowrap', ago(s.last_record)));
 }
@@ -95,7 +96,8 @@ async function feed() {
   const { events } = await get('events?limit=8').catch(() => ({ events: null }));
   if (!events) return;
   fill($('events'), events.map((e) => e.id + e.read_at), () => (events.length ? events.map((e) => h('li', {},
-    when(e.read_at), h('strong', {}, e.event_type), h('span', { class: 'muted' }, e.source), h('code', {}, e.id)))
+    when(e.read_at), h('button', { type: 'button', class: 'link', 'data-focus': e.id, onclick: () => attempt(() => openEvent(e.id, actions)) }, e.event_type),
+    h('span', { class: 'muted' }, e.source), h('code', {}, e.id)))
     : [h('li', { class: 'empty' }, 'No event has come in yet. IntelliDocs writes one when its AI has done something.')]));
 }
 
@@ -138,7 +140,7 @@ function deliveryRow(d) {
   const done = d.completed_at ? when(d.completed_at) : due(d) || '–';
   return h('tr', { 'data-id': d.id },
     cell('Created', 'nowrap', when(d.created_at)),
-    cell('Event', '', h('button', { type: 'button', class: 'link', 'data-focus': d.id, onclick: () => attempt(() => openDelivery(d.id, actions)) }, d.event_type)),
+    cell('Event', '', h('button', { type: 'button', class: 'link', 'data-focus': d.id, onclick: () => actions.open(d.id) }, d.event_type)),
     cell('Webhook', '', d.webhook), cell('Status', '', pill(d.status)), cell('Tries', 'num', count(d.attempts)),
     cell('Next or done', 'nowrap', done), cell('Response', 'response', d.error_message || d.response_status_code || ''));
 }
@@ -169,20 +171,26 @@ function rejectedRecord(r) {
     h('p', { class: 'muted' }, `${r.path}, offset ${r.offset}, ${bytes(r.size)}, ${r.id}`), text);
 }
 
+const deliveries = (n) => `${count(n)} ${n === 1 ? 'delivery' : 'deliveries'}`;
+
 async function replayAll() {
   const q = rows.query();
   if ([...q].length === 0) { toast('Set a filter first: replaying everything is rarely meant.'); return; }
   const { count: n } = await get(`count?${q}`);
   if (n === 0) { toast('No delivery matches.'); return; }
-  if (!await confirmed(`Queue ${count(n)} deliveries again, under the same ids?`)) return;
+  if (!await confirmed(`Queue ${deliveries(n)} again, under the same ids?`)) return;
   const filter = Object.fromEntries(q);
   if (filter.status) filter.status = [filter.status];
   if (filter.since) filter.since = new Date(Date.now() - parseInt(filter.since, 10) * 3600e3).toISOString();
   const response = await call('replay', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ filter, by: 'dashboard' }) });
-  const lines = (await response.text()).trim().split('\n');
-  const last = JSON.parse(lines[lines.length - 1]);
-  if (last.error) throw new Error(last.error);
-  toast(`${count(last.done)} deliveries queued again.`);
+  let last = {};
+  for await (const line of lines(response.body)) {
+    last = JSON.parse(line);
+    if (last.error) throw new Error(last.error);
+    toast(`Queueing again: ${count(last.done)} of ${count(last.total)} …`);
+  }
+  if (!last.final) throw new Error('the agent went away; what was queued again stays');
+  toast(`${deliveries(last.done)} queued again.`);
   rows.load();
 }
 

@@ -93,4 +93,4 @@ const kinds = {
   failed: 'bad', paused: 'bad', dead: 'bad', gone: 'bad', 'not ready': 'bad',
 };
 export const kind = (state) => kinds[state] || '';
-export const pill = (state) => h('span', { class: `pill ${kind(state)}` }, state);
+export const pill = (state, word) => h('span', { class: `pill ${kind(state)}` }, word || state);

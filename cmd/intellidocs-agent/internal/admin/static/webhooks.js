@@ -8,9 +8,9 @@ export function card(w, actions) {
   const button = (text, act, focus) => h('button', { type: 'button', class: 'quiet', 'aria-label': `${text} ${w.name}`, 'data-focus': `${focus || text} ${w.name}`, onclick: () => act(w.name) }, text);
   return h('article', { class: 'card', 'data-webhook': w.name },
     h('h3', {}, h('span', {}, w.name), pill(w.state)),
-    h('p', { class: 'url' }, w.url || 'not in the configuration', w.events.length ? ` · ${w.events.join(', ')}` : '', w.format && w.format !== 'json' ? ` · ${w.format}` : ''),
+    w.url && h('p', { class: 'url' }, w.url, w.events.length ? ` · ${w.events.join(', ')}` : '', w.format && w.format !== 'json' ? ` · ${w.format}` : ''),
     w.reason && h('p', { class: 'why' }, w.reason, w.next_probe ? `, next try ${ago(w.next_probe)}` : ''),
-    chart(w),
+    h('figure', {}, chart(w), h('figcaption', {}, 'last hour')),
     h('dl', {}, fact('a minute', (w.per_minute || 0).toFixed(w.per_minute < 10 ? 1 : 0)), fact('p50', span(w.p50)), fact('p99', span(w.p99)), fact('in flight', count(w.in_flight)),
       fact('waiting', count(waiting)), fact('oldest due', w.oldest_due ? ago(w.oldest_due) : '–'), fact('failed', count(w.counts.failed)), fact('delivered', count(w.counts.success))),
     w.last_error && w.last_error !== w.reason && h('p', { class: 'why' }, `last error ${ago(w.last_failure)}: ${w.last_error}`),
