@@ -138,6 +138,21 @@ func TestAPI_PauseResumeReplayAndRetryDoIt(t *testing.T) {
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || code != 200 || !last.Final || last.Error != "" || last.Done != 3 {
 		t.Errorf("replay: %d %s %v", code, body, err)
 	}
+	page, err := s.queue.List(t.Context(), queue.Filter{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// An event and its own delivery, twice: one delivery.
+	one := page.Deliveries[0]
+	if code, body := s.call("POST", "/api/v1/replay", fmt.Sprintf(`{"ids":[%q,%q,%[1]q]}`, one.EventID, one.ID)); code != 200 || !strings.Contains(body, `"done":1,`) {
+		t.Errorf("replay by ids: %d %s", code, body)
+	}
+	if d, err := s.queue.Get(one.ID); err != nil || len(d.Replays) != 2 {
+		t.Errorf("it has %d replays, %v", len(d.Replays), err)
+	}
+	if code, body := s.call("POST", "/api/v1/replay", `{"ids":["evt_00000000000000000000000000000009"]}`); code != 404 {
+		t.Errorf("replay of nothing: %d %s", code, body)
+	}
 	if code, body := s.call("POST", "/api/v1/rejected/retry", "{}"); code != 200 || !strings.Contains(body, `{"tried":1,"queued":1}`) {
 		t.Errorf("retry: %d %s", code, body)
 	}

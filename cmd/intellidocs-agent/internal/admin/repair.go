@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/dawnsystem/intellidocs-agent/queue"
@@ -25,7 +26,11 @@ func (a *api) replay(w http.ResponseWriter, r *http.Request) (any, error) {
 		by = req.By
 	}
 	if req.Filter == nil {
-		n, err := a.Queue.Replay(r.Context(), by, req.IDs)
+		ids, err := a.named(req.IDs)
+		if err != nil {
+			return nil, err
+		}
+		n, err := a.Queue.Replay(r.Context(), by, ids)
 		if err != nil {
 			return nil, err
 		}
@@ -41,6 +46,27 @@ func (a *api) replay(w http.ResponseWriter, r *http.Request) (any, error) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	a.replayMatching(w, r, by, req.Filter.queue())
 	return nil, nil
+}
+
+// named gives the deliveries that ids name, each once. An event's id, which receivers
+// know as webhook-id, names all of its deliveries.
+func (a *api) named(ids []string) ([]string, error) {
+	out := []string{}
+	for _, id := range ids {
+		if !strings.HasPrefix(id, "evt_") {
+			out = append(out, id)
+			continue
+		}
+		ds, err := a.Queue.DeliveriesOf(id)
+		if err != nil {
+			return nil, err
+		}
+		for i := range ds {
+			out = append(out, ds[i].ID)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
 }
 
 var errStopping = errors.New("the agent is stopping")

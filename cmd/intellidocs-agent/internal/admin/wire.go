@@ -172,7 +172,7 @@ type Progress struct {
 	Error string `json:"error,omitempty"`
 }
 
-// ReplayRequest names deliveries, or a filter over them.
+// ReplayRequest names deliveries, or events and so all of their deliveries, or a filter.
 type ReplayRequest struct {
 	IDs    []string `json:"ids,omitempty"`
 	Filter *Filter  `json:"filter,omitempty"`
