@@ -81,7 +81,7 @@ var errTimeout = errors.New("timed out")
 
 // judge says what a status means.
 func judge(r *Result, header http.Header) {
-	said := fmt.Sprintf("HTTP %d %s", r.Status, http.StatusText(r.Status))
+	said := strings.TrimSpace(fmt.Sprintf("HTTP %d %s", r.Status, http.StatusText(r.Status)))
 	if r.Response != "" {
 		said += ": " + clip(strings.Join(strings.Fields(r.Response), " "), 200)
 	}
@@ -92,11 +92,9 @@ func judge(r *Result, header http.Header) {
 	case r.Status == http.StatusGone:
 		r.Class, r.Error = Gone, said+" (the endpoint says that it is gone for good)"
 	case r.Status/100 == 3:
-		to := "another address"
 		if location := header.Get("Location"); location != "" {
-			to = clip(RedactURL(location), 300)
+			r.Error = fmt.Sprintf("HTTP %d: a redirect to %s is not followed; put the final address into url", r.Status, clip(RedactURL(location), 300))
 		}
-		r.Error = fmt.Sprintf("HTTP %d: a redirect to %s is not followed; put the final address into url", r.Status, to)
 	case r.Status == http.StatusTooManyRequests || r.Status == http.StatusServiceUnavailable:
 		r.RetryAfter = retryAfter(header.Get("Retry-After"), r.At)
 		r.Outage = true

@@ -27,14 +27,14 @@ func TestSend_StatusClasses(t *testing.T) {
 		{201, Delivered, false, ""},
 		{204, Delivered, false, ""},
 		{299, Delivered, false, ""},
-		{304, Retry, false, "HTTP 304: a redirect to another address is not followed"},
+		{304, Retry, false, "HTTP 304 Not Modified"},
 		{400, Retry, false, "HTTP 400 Bad Request: no line"},
 		{404, Retry, false, "HTTP 404 Not Found: no line"},
 		{410, Gone, false, "HTTP 410 Gone: no line (the endpoint says that it is gone for good)"},
 		{429, Retry, true, "HTTP 429 Too Many Requests: no line"},
 		{500, Retry, true, "HTTP 500 Internal Server Error: no line"},
 		{503, Retry, true, "HTTP 503 Service Unavailable: no line"},
-		{599, Retry, true, "HTTP 599 : no line"},
+		{599, Retry, true, "HTTP 599: no line"},
 	} {
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(c.status)
