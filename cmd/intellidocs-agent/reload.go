@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -79,11 +80,15 @@ func (a *agent) watch(ctx context.Context) error {
 func (a *agent) reload(why string) {
 	a.notifier.reloading()
 	defer func() { a.notifier.ready(a.summary()) }()
-	cfg, err := loadConfig(a.config.path)
+	l := a.config
+	cfg, err := loadConfig(l.path)
+	if err == nil && cfg.Idle() && !l.current().Idle() {
+		// A file that is written in place is empty for a moment, and valid.
+		err = errors.New("there is no [[source]] and no [[webhook]] in it; is it still being written? To stop everything, write enabled = false")
+	}
 	if err == nil {
 		err = a.apply(cfg)
 	}
-	l := a.config
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -110,10 +115,9 @@ func (a *agent) reload(why string) {
 func needRestart(old, now *config.Config) []string {
 	var keys []string
 	for key, changed := range map[string]bool{
-		"[state] path":       old.State.Path != now.State.Path,
-		"[admin] listen":     old.Admin.Listen != now.Admin.Listen,
-		"[admin] token_file": old.Admin.TokenFile != now.Admin.TokenFile,
-		"[log] format":       old.Log.Format != now.Log.Format,
+		"[state] path":   old.State.Path != now.State.Path,
+		"[admin] listen": old.Admin.Listen != now.Admin.Listen,
+		"[log] format":   old.Log.Format != now.Log.Format,
 	} {
 		if changed {
 			keys = append(keys, key)

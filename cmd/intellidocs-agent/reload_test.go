@@ -102,3 +102,24 @@ func TestCheck_WarnsOfATargetThatIsRefused(t *testing.T) {
 		t.Errorf("%v %v", err, cfg)
 	}
 }
+
+func TestReload_AFileThatIsStillBeingWrittenChangesNothing(t *testing.T) {
+	r := newRig(t, "")
+	whole, err := os.ReadFile(r.toml)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	r.append(eventLine(1))
+	r.until("the first event", 30*time.Second, func() bool { return r.recv.distinct() == 1 })
+	if err := os.Truncate(r.toml, 0); err != nil {
+		t.Fatal(err)
+	}
+	r.until("the error in the log", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "is it still being written?") })
+	r.append(eventLine(2))
+	r.until("an event under the configuration in force", 30*time.Second, func() bool { return r.recv.distinct() == 2 })
+	if err := os.WriteFile(r.toml, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.until("the end of the writing", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "configuration reloaded") })
+}

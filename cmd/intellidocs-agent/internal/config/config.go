@@ -33,6 +33,9 @@ type Config struct {
 	where *positions
 }
 
+// Idle tells whether it names nothing to read from and nothing to send to.
+func (c *Config) Idle() bool { return len(c.Sources) == 0 && len(c.Webhooks) == 0 }
+
 // State is [state].
 type State struct {
 	Path                   string
