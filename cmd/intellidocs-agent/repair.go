@@ -2,16 +2,11 @@ package main
 
 import (
 	"bufio"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/url"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
-	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/ingest"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
 )
 
@@ -130,84 +124,6 @@ func (c *cli) bar(total int64, what string, bytes bool) *progressbar.ProgressBar
 		progressbar.OptionSetWriter(c.err), progressbar.OptionSetDescription(what), progressbar.OptionShowCount(),
 		progressbar.OptionShowBytes(bytes), progressbar.OptionSetVisibility(term.IsTerminal(c.err)),
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
-}
-
-func (c *cli) ingestCommand() *cobra.Command {
-	var dry bool
-	cmd := &cobra.Command{
-		Use: "ingest FILE…", Short: "Queue the events of old logs", Args: cobra.MinimumNArgs(1),
-		Long: "Reads old logs (also .gz) and queues the events in them. What was queued before is not\n" +
-			"queued again, so a log may be given twice. --dry-run only counts the events by type.",
-		Example: "  intellidocs-agent ingest --dry-run paperless.log.3.gz\n  intellidocs-agent ingest /backup/paperless.log.*",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			desk, err := c.desk(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer desk.Close()
-			queued := 0
-			for _, path := range args {
-				t, err := c.ingestFile(cmd.Context(), desk, path, dry)
-				if err != nil {
-					return fmt.Errorf("%s: %w", path, err)
-				}
-				queued += t.Deliveries
-			}
-			if hint := desk.hint(queued); hint != "" && !dry {
-				fmt.Fprintln(c.out, strings.TrimSpace(hint))
-			}
-			return nil
-		},
-	}
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "count the events by type, queue nothing")
-	return cmd
-}
-
-func (c *cli) ingestFile(ctx context.Context, desk *desk, path string, dry bool) (t ingest.Totals, err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return t, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return t, err
-	}
-	if !info.Mode().IsRegular() {
-		return t, errors.New("not a regular file")
-	}
-	bar := c.bar(info.Size(), filepath.Base(path), true)
-	read := progressbar.NewReader(file, bar)
-	var in io.Reader = &read
-	if strings.HasSuffix(path, ".gz") {
-		if in, err = gzip.NewReader(in); err != nil {
-			return t, fmt.Errorf("not a gzip file: %w", err)
-		}
-	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return t, err
-	}
-	t, err = desk.Ingest(ctx, abs, in, dry)
-	_ = bar.Finish()
-	if err != nil {
-		if ctx.Err() != nil {
-			err = errors.New("interrupted; what was queued stays, and giving the file again queues only the rest")
-		}
-		return t, err
-	}
-	events := 0
-	for _, typ := range slices.Sorted(maps.Keys(t.Events)) {
-		events += t.Events[typ]
-	}
-	fmt.Fprintf(c.out, "%s: %d records, %d events, %d skipped, %d rejected\n", path, t.Records, events, t.Skipped, t.Rejected)
-	for _, typ := range slices.Sorted(maps.Keys(t.Events)) {
-		fmt.Fprintf(c.out, "  %7d  %s\n", t.Events[typ], term.Printable(typ))
-	}
-	if !dry {
-		fmt.Fprintf(c.out, "  %d queued for %d deliveries; %d were queued before\n", t.Queued, t.Deliveries, t.Duplicates)
-	}
-	return t, nil
 }
 
 func (c *cli) pauseCommand() *cobra.Command {

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/ingest"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
+)
+
+func (c *cli) ingestCommand() *cobra.Command {
+	var dry bool
+	cmd := &cobra.Command{
+		Use: "ingest FILE…", Short: "Queue the events of old logs", Args: cobra.MinimumNArgs(1),
+		Long: "Reads old logs (also .gz) and queues the events in them. What was queued before is not\n" +
+			"queued again, so a log may be given twice. --dry-run only counts the events by type.\n" +
+			"A file that cannot be read is reported, and the others are read all the same.",
+		Example: "  intellidocs-agent ingest --dry-run paperless.log.3.gz\n  intellidocs-agent ingest /backup/paperless.log.*",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			desk, err := c.desk(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer desk.Close()
+			queued, failed := 0, false
+			for _, path := range args {
+				t, err := c.ingestFile(cmd.Context(), desk, path, dry)
+				queued += t.Deliveries
+				if err != nil {
+					fmt.Fprintf(c.err, "intellidocs-agent: %s: %v\n", path, err)
+					failed = true
+				}
+				if cmd.Context().Err() != nil {
+					break
+				}
+			}
+			if hint := desk.hint(queued); hint != "" && !dry {
+				fmt.Fprintln(c.out, strings.TrimSpace(hint))
+			}
+			if failed {
+				return errSilent
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "count the events by type, queue nothing")
+	return cmd
+}
+
+func (c *cli) ingestFile(ctx context.Context, desk *desk, path string, dry bool) (t ingest.Totals, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return t, errors.Unwrap(err) // the path is named already
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return t, err
+	}
+	if !info.Mode().IsRegular() {
+		return t, errors.New("not a regular file")
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return t, err
+	}
+	bar := c.bar(info.Size(), filepath.Base(path), true)
+	read := progressbar.NewReader(file, bar)
+	text, err := unpacked(&read, path)
+	if err != nil {
+		return t, err
+	}
+	in := &toDamage{r: text}
+	t, err = desk.Ingest(ctx, abs, in, dry)
+	_ = bar.Finish()
+	if err != nil {
+		if ctx.Err() != nil {
+			err = errors.New("interrupted; what was queued stays, and giving the file again queues only the rest")
+		}
+		return t, err
+	}
+	c.printTotals(path, t, dry)
+	if in.err != nil {
+		return t, fmt.Errorf("read up to where it is damaged or cut off: %w", in.err)
+	}
+	return t, nil
+}
+
+func (c *cli) printTotals(path string, t ingest.Totals, dry bool) {
+	events := 0
+	for _, n := range t.Events {
+		events += n
+	}
+	fmt.Fprintf(c.out, "%s: %d records, %d events, %d skipped, %d rejected\n", path, t.Records, events, t.Skipped, t.Rejected)
+	for _, typ := range slices.Sorted(maps.Keys(t.Events)) {
+		fmt.Fprintf(c.out, "  %7d  %s\n", t.Events[typ], term.Printable(typ))
+	}
+	if !dry {
+		fmt.Fprintf(c.out, "  %d queued for %d deliveries; %d were queued before\n", t.Queued, t.Deliveries, t.Duplicates)
+	}
+}
+
+// unpacked gives the text of a log that may be gzipped, whatever its name.
+func unpacked(r io.Reader, path string) (io.Reader, error) {
+	in := bufio.NewReader(r)
+	head, _ := in.Peek(6) // what is wrong with the file shows when it is read
+	if bytes.HasPrefix(head, []byte("\x1f\x8b")) || strings.HasSuffix(path, ".gz") {
+		text, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, fmt.Errorf("not a gzip file: %w", err)
+		}
+		return text, nil
+	}
+	for magic, tool := range map[string]string{"BZh": "bzip2", "\xfd7zXZ\x00": "xz", "\x28\xb5\x2f\xfd": "zstd", "\x04\x22\x4d\x18": "lz4", "PK\x03\x04": "zip"} {
+		if bytes.HasPrefix(head, []byte(magic)) {
+			return nil, fmt.Errorf("compressed by %s, and only gzip can be read here: unpack it first", tool)
+		}
+	}
+	return in, nil
+}
+
+// toDamage ends where r cannot be read further, and keeps why: what comes before is worth
+// having.
+type toDamage struct {
+	r   io.Reader
+	err error
+}
+
+func (d *toDamage) Read(p []byte) (int, error) {
+	n, err := d.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		d.err, err = err, io.EOF
+	}
+	return n, err
+}
