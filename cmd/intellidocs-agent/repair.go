@@ -23,13 +23,18 @@ func (c *cli) replayCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "replay [ID…]", Short: "Queue deliveries again",
 		Long: "Queues deliveries again under the same webhook-id, so that a receiver can tell a repeat.\n" +
-			"Name deliveries by ID, or select them with filters; with filters it says how many there\n" +
-			"are and asks first, unless --yes is given.",
+			"Name deliveries by ID, or an event and so all of its deliveries, or select them with\n" +
+			"filters; with filters it says how many there are and asks first, unless --yes is given.",
 		Example: "  intellidocs-agent replay dlv_0011223300000000000000a100000001\n" +
 			"  intellidocs-agent replay --status failed --webhook slack-ai --since 24h",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 0) == f.empty() {
 				return usagef("name deliveries by ID, or select them with --status, --webhook, --event-type, --since, --until or --search")
+			}
+			for _, id := range args {
+				if !strings.HasPrefix(id, "dlv_") && !strings.HasPrefix(id, "evt_") {
+					return usagef("%q is no ID: a delivery's begins with dlv_, an event's with evt_", id)
+				}
 			}
 			filter, err := f.filter(time.Now())
 			if err != nil {
@@ -203,17 +208,16 @@ func (c *cli) printTest(res admin.TestResult, asJSON bool) error {
 		}
 	} else {
 		printBlock(c.out, "> ", res.Request)
-		fmt.Fprintln(c.out)
 		printBlock(c.out, "< ", res.Response)
-		verdict := term.Paint(colors, term.Good, "delivered")
-		if !res.Delivered {
-			verdict = term.Paint(colors, term.Bad, "not delivered: ") + term.Printable(res.Error)
-		}
-		fmt.Fprintf(c.out, "\n%s in %s", verdict, term.Duration(res.Took))
+		took := term.Duration(res.Took)
 		if res.Remote != "" {
-			fmt.Fprintf(c.out, " (%s)", res.Remote)
+			took += " from " + res.Remote
 		}
-		fmt.Fprintln(c.out)
+		if res.Delivered {
+			fmt.Fprintf(c.out, "%s in %s\n", term.Paint(colors, term.Good, "delivered"), took)
+		} else {
+			fmt.Fprintf(c.out, "%s %s (after %s)\n", term.Paint(colors, term.Bad, "not delivered:"), term.Printable(res.Error), took)
+		}
 	}
 	if !res.Delivered {
 		return errSilent
@@ -221,8 +225,13 @@ func (c *cli) printTest(res admin.TestResult, asJSON bool) error {
 	return nil
 }
 
+// printBlock prints lines under a prefix and an empty one after them; of nothing, nothing.
 func printBlock(w io.Writer, prefix, text string) {
+	if text == "" {
+		return
+	}
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\r\n"), "\n") {
 		fmt.Fprintln(w, prefix+term.Printable(strings.TrimRight(line, "\r")))
 	}
+	fmt.Fprintln(w)
 }
