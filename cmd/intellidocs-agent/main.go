@@ -114,6 +114,7 @@ func (c *cli) root() *cobra.Command {
 	add("try", c.demoCommand(), c.testCommand(), c.listenCommand(), c.verifyCommand())
 	add("", c.versionCommand(), c.manCommand(root))
 	c.finish(root)
+	c.completes(root)
 	return root
 }
 

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/dawnsystem/intellidocs-agent/examples/events"
+)
+
+// completes makes a shell's Tab offer what a command takes: files only where it reads
+// some, and the names of webhooks where it wants one.
+func (c *cli) completes(root *cobra.Command) {
+	_ = root.MarkPersistentFlagFilename("config", "toml") // fails only where there is no such flag
+	fixed := func(words ...string) cobra.CompletionFunc {
+		return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
+	}
+	flags := map[string]cobra.CompletionFunc{
+		"webhook": c.webhookNames, "status": fixed("pending", "retrying", "success", "failed"),
+		"event-type": fixed(events.Types()...), "event": fixed(events.Types()...),
+	}
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "pause", "resume", "test":
+			cmd.ValidArgsFunction = c.webhookNames
+		case "ingest", "man", "help":
+		default:
+			cmd.ValidArgsFunction = cobra.NoFileCompletions
+		}
+		for name, f := range flags {
+			if flag := cmd.Flags().Lookup(name); flag != nil && flag.Value.Type() != "int" {
+				_ = cmd.RegisterFlagCompletionFunc(name, f) // fails only where there is no such flag
+			}
+		}
+	}
+}
+
+func (c *cli) webhookNames(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	cfg, err := c.loadConfig()
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []cobra.Completion
+	for i := range cfg.Webhooks {
+		names = append(names, cfg.Webhooks[i].Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
