@@ -103,8 +103,10 @@ func (s *Spool) purge(names []string) []string {
 // read takes the records of one file into the batch.
 func (s *Spool) read(ctx context.Context, name string) error {
 	f, err := s.open(name)
-	if err != nil || f == nil {
+	if err != nil {
 		s.trouble(name, err)
+	}
+	if err != nil || f == nil {
 		return nil
 	}
 	s.part = f
@@ -147,6 +149,7 @@ func (s *Spool) read(ctx context.Context, name string) error {
 func (s *Spool) open(name string) (*spoolFile, error) {
 	fd, err := os.OpenFile(filepath.Join(s.o.Path, name), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
+		s.trouble(name, nil)
 		return nil, nil
 	}
 	if err != nil {

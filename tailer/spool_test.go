@@ -222,6 +222,24 @@ func TestSpool_ACrashBeforeTheRemovalReadsNothingTwice(t *testing.T) {
 	s.want(t, []string{`{"n":1}`, `{"n":2}`})
 }
 
+func TestSpool_WhatCannotBeMovedIsToldOnce(t *testing.T) {
+	s, dir := &store{}, t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, archiveDir), []byte("in the way"), 0o644))
+	spool(t, s, dir, func(o *SpoolOptions) { o.After = Archive })
+	for i := range 5 { // each time the directory is read again
+		drop(t, dir, fmt.Sprintf("%d.json", i), "{}")
+		s.wait(t, i+1)
+	}
+	if n := strings.Count(s.log.String(), "file=0.json"); n != 1 {
+		t.Errorf("told %d times: %s", n, s.log.String())
+	}
+	must(t, os.Remove(filepath.Join(dir, archiveDir)))
+	drop(t, dir, "5.json", "{}")
+	wantNames(t, dir)
+	s.wait(t, 6)
+	wantNames(t, filepath.Join(dir, archiveDir), "0.json", "1.json", "2.json", "3.json", "4.json", "5.json")
+}
+
 func TestSpool_ABigFileGoesOnWhereItWasLeft(t *testing.T) {
 	for _, ext := range []string{"json", "ndjson"} {
 		t.Run(ext, func(t *testing.T) {
