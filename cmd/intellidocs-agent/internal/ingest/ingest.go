@@ -280,11 +280,10 @@ func (s *Source) count(b batch) {
 func (in *Ingest) Again(ctx context.Context, rec queue.Rejected, kind Kind) (bool, error) {
 	s := in.Source(rec.Source, kind)
 	r := tailer.Record{Data: rec.Data, Path: rec.Path, Stream: rec.Stream, Offset: rec.Offset, Size: rec.Size}
-	now := time.Now()
-	res := s.parse(&r, now)
+	res := s.parse(&r, rec.At) // an event without a time has that of its first reading
 	if res.Verdict != parser.Accept {
 		return false, nil
 	}
-	_, err := in.opts.Queue.Commit(ctx, queue.Batch{Source: rec.Source, Events: []queue.NewEvent{s.event(&r, &res.Event, now)}})
+	_, err := in.opts.Queue.Commit(ctx, queue.Batch{Source: rec.Source, Events: []queue.NewEvent{s.event(&r, &res.Event, time.Now())}})
 	return err == nil, err
 }

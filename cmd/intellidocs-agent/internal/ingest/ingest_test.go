@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -142,6 +143,15 @@ func TestHandle_AnEventTheQueueCannotKeepIsNotInTheWay(t *testing.T) {
 	}
 	if got := k.batches[0]; len(got.Events) != 1 || len(got.Rejected) != 1 || len(got.Rejected[0].Data) != tailer.HeadBytes {
 		t.Errorf("%d events, %d rejected", len(got.Events), len(got.Rejected))
+	}
+}
+
+func TestAgain_AnEventWithoutATimeHasThatOfItsFirstReading(t *testing.T) {
+	k := &kept{}
+	rec := queue.Rejected{Source: "log", Data: []byte(`{"event_type":"x"}`), At: time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)}
+	ok, err := newSource(k, nil, false, Objects).in.Again(t.Context(), rec, Objects)
+	if err != nil || !ok || !strings.Contains(string(k.batches[0].Events[0].Body), `"timestamp": "2025-01-02T03:04:05Z"`) {
+		t.Fatal(ok, err, k.batches)
 	}
 }
 
