@@ -69,7 +69,7 @@ func (a *agent) listen() (*admin.Server, error) {
 	server.Serve(tcp, admin.Access{
 		Loopback: admin.IsLoopback(cfg.Admin.Listen), Host: cfg.Admin.Listen, Token: func() string { return *a.token.Load() },
 	})
-	a.log.Info("dashboard", "url", "http://"+a.adminAddr+"/")
+	a.log.Info("dashboard", "url", admin.PageURL(tcp.Addr()))
 	return server, nil
 }
 

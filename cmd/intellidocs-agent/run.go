@@ -66,7 +66,12 @@ func limitMemory() {
 }
 
 func logger(w io.Writer, format string, lv *slog.LevelVar) *slog.Logger {
-	o := &slog.HandlerOptions{Level: lv}
+	o := &slog.HandlerOptions{Level: lv, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration { // JSON has it as nanoseconds, which nobody could tell
+			return slog.String(a.Key, a.Value.Duration().String())
+		}
+		return a
+	}}
 	if format == "json" {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}

@@ -299,6 +299,19 @@ func TestToken_AChangedOneTakesEffectAtOnceAlsoOnOpenStreams(t *testing.T) {
 	}
 }
 
+func TestPageURL_IsWhereABrowserFindsIt(t *testing.T) {
+	for address, host := range map[string]string{"0.0.0.0:0": "localhost", "127.0.0.1:0": "127.0.0.1"} {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if got, want := PageURL(l.Addr()), fmt.Sprintf("http://%s:%d/", host, l.Addr().(*net.TCPAddr).Port); got != want {
+			t.Errorf("%s is found at %s, want %s", address, got, want)
+		}
+	}
+}
+
 func TestListenSocket_IsItsOwnersOnlyAndReplacesALeftOne(t *testing.T) {
 	dir := t.TempDir()
 	for range 2 {

@@ -110,8 +110,8 @@ func needsToken(a Access, token string, r *http.Request) bool {
 }
 
 func bears(r *http.Request, token string) bool {
-	got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok || token == "" {
+	scheme, got, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return false
 	}
 	// Hashing first makes both sides equally long, so that the comparison does not tell the length.

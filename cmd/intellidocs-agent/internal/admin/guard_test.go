@@ -38,6 +38,7 @@ func TestGuard_LetsInWhoBelongs(t *testing.T) {
 		"loopback with a token, a wrong one": {loopbackToken, "POST", "/api/v1/replay", map[string]string{"Authorization": "Bearer 0123456789abcdeX"}, 401},
 		"loopback with a token, in Basic":    {loopbackToken, "POST", "/api/v1/replay", map[string]string{"Authorization": "Basic " + token}, 401},
 		"loopback with a token, with it":     {loopbackToken, "POST", "/api/v1/replay", map[string]string{"Authorization": "Bearer " + token}, 200},
+		"the scheme in small letters":        {loopbackToken, "POST", "/api/v1/replay", map[string]string{"Authorization": "bearer " + token}, 200},
 		"others see no payload":              {public, "GET", "/api/v1/deliveries", nil, 401},
 		"others with the token do":           {public, "GET", "/api/v1/deliveries", map[string]string{"Authorization": "Bearer " + token}, 200},
 		"others see health":                  {public, "GET", "/healthz", map[string]string{"Host": "agent.example"}, 200},

@@ -93,6 +93,14 @@ func (s *Server) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// PageURL is where a browser on this machine finds the dashboard of a listener.
+func PageURL(at net.Addr) string {
+	if tcp, ok := at.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("http://localhost:%d/", tcp.Port)
+	}
+	return "http://" + at.String() + "/"
+}
+
 // SocketName is the admin socket's name in the state directory.
 const SocketName = "agent.sock"
 
