@@ -182,6 +182,22 @@ func TestLoad_Precedence(t *testing.T) {
 	}
 }
 
+func TestLoad_AProxyThatCannotBeUsedIsAnErrorAndNotPassedOver(t *testing.T) {
+	for value, ok := range map[string]bool{
+		"http://proxy:3128": true, "proxy:3128": true, "https://user:hunter2@proxy": true, "socks5://[::1]:1080": true, "": true,
+		"::bad:hunter2:": false, "http://": false, "socks4://proxy:1": false, "http://user:hunter2@pr oxy/": false,
+	} {
+		env := vars{"HTTPS_PROXY": value}
+		_, err := load(t, hook+"[security]\nproxy = \"environment\"\n", env)
+		if (err == nil) != ok || err != nil && (!strings.Contains(err.Error(), "environment: HTTPS_PROXY: ") || strings.Contains(err.Error(), "hunter2")) {
+			t.Errorf("%q: %v", value, err)
+		}
+		if _, err := load(t, hook, env); err != nil {
+			t.Errorf("%q, not used: %v", value, err)
+		}
+	}
+}
+
 func TestLoad_SecretsAreFoundAndNeverPrinted(t *testing.T) {
 	dir, creds := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(creds, "from-systemd"), "hunter2-credential\n")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -196,7 +197,9 @@ func (b *binder) security(t *table, s *Security) {
 	s.AllowedSchemes = t.texts("allowed_schemes", []string{"http", "https"})
 	s.AllowedPorts = t.integers("allowed_ports", []int{}, 1, 65535)
 	s.AllowInternalRequests = t.flag("allow_internal_requests", true)
-	s.Proxy = t.oneOf("proxy", "none", "none", "environment")
+	if s.Proxy = t.oneOf("proxy", "none", "none", "environment"); s.Proxy == "environment" {
+		b.proxies()
+	}
 	for _, text := range t.texts("allowed_cidrs", nil) {
 		prefix, err := netip.ParsePrefix(text)
 		if addr, addrErr := netip.ParseAddr(text); err != nil && addrErr == nil {
@@ -237,6 +240,26 @@ func (b *binder) security(t *table, s *Security) {
 		}
 	}
 	t.finish()
+}
+
+// proxies looks at the variables that net/http reads: one that it cannot use it would pass
+// over, and send past the proxy. What they hold may be a password.
+func (b *binder) proxies() {
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"} {
+		v, _ := b.env(name)
+		text := v
+		if !strings.Contains(v, "://") {
+			text = "http://" + v // host:port is enough
+		}
+		u, err := url.Parse(text)
+		switch {
+		case v == "":
+		case err != nil || u.Hostname() == "":
+			b.environment(name, "it must be the URL of a proxy, such as http://proxy.example.org:3128")
+		case !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme):
+			b.environment(name, "a proxy's URL begins with http://, https:// or socks5://")
+		}
+	}
 }
 
 // environment reports what is wrong with a variable.
