@@ -96,7 +96,7 @@ func judge(r *Result, header http.Header) {
 			r.Error = fmt.Sprintf("HTTP %d: a redirect to %s is not followed; put the final address into url", r.Status, clip(RedactURL(location), 300))
 		}
 	case r.Status == http.StatusTooManyRequests || r.Status == http.StatusServiceUnavailable:
-		r.RetryAfter = retryAfter(header.Get("Retry-After"), r.At)
+		r.RetryAfter = retryAfter(header.Get("Retry-After"), time.Now())
 		r.Outage = true
 	case r.Status >= 500:
 		r.Outage = true

@@ -96,6 +96,19 @@ func TestSend_RetryAfterInBothForms(t *testing.T) {
 	}
 }
 
+func TestSend_RetryAfterCountsFromTheAnswer(t *testing.T) {
+	var answered time.Time
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "5")
+		answered = time.Now() // later than the attempt's beginning, however busy the machine
+		w.WriteHeader(429)
+	})
+	r := endpoint(t, Config{URL: s.URL}, open()).Send(t.Context(), sample())
+	if r.RetryAfter.Before(answered.Add(5 * time.Second)) {
+		t.Errorf("%s before what the endpoint asked for", answered.Add(5*time.Second).Sub(r.RetryAfter))
+	}
+}
+
 func TestSend_TheFirstThousandCharactersOfTheResponseAreKept(t *testing.T) {
 	for body, want := range map[string]string{
 		strings.Repeat("ü", 5000):       strings.Repeat("ü", 1000),
