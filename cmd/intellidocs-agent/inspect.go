@@ -45,38 +45,13 @@ func (f *filterFlags) filter(now time.Time) (admin.Filter, error) {
 		}
 	}
 	var err error
-	if out.Since, err = when(f.since, now); err != nil {
+	if out.Since, err = admin.When(f.since, now); err != nil {
 		return out, usagef("--since %w", err)
 	}
-	if out.Until, err = when(f.until, now); err != nil {
+	if out.Until, err = admin.When(f.until, now); err != nil {
 		return out, usagef("--until %w", err)
 	}
 	return out, nil
-}
-
-// when reads a time, a day, or how long ago it was; "" is the zero time.
-func when(s string, now time.Time) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		return t, nil
-	}
-	for _, layout := range []string{"2006-01-02", "2006-01-02 15:04", "2006-01-02 15:04:05"} {
-		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
-			return t, nil
-		}
-	}
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if d, err := time.ParseDuration(days + "h"); err == nil {
-			return now.Add(-24 * d), nil
-		}
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 {
-		return time.Time{}, fmt.Errorf("%q is neither a time (2026-01-31T15:04:05Z) nor how long ago (24h, 7d)", s)
-	}
-	return now.Add(-d), nil
 }
 
 func (c *cli) deliveriesCommand() *cobra.Command {
@@ -227,7 +202,7 @@ func (c *cli) rejectedCommand() *cobra.Command {
 			"helps after an upgrade that understands more.",
 		Example: "  intellidocs-agent rejected --since 24h\n  intellidocs-agent rejected --retry",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			from, err := when(since, time.Now())
+			from, err := admin.When(since, time.Now())
 			if err != nil {
 				return usagef("--since %w", err)
 			}

@@ -91,6 +91,8 @@ func (c *cli) root() *cobra.Command {
 		DisableAutoGenTag: true,
 	}
 	root.SuggestionsMinimumDistance = 2
+	root.Version = buildVersion()
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetOut(c.out)
 	root.SetErr(c.err)
 	root.SetIn(c.in)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -294,9 +295,9 @@ func parseFilter(q url.Values) (Filter, error) {
 		case "before":
 			f.Before = v
 		case "since":
-			f.Since, err = instant(v)
+			f.Since, err = When(v, time.Now())
 		case "until":
-			f.Until, err = instant(v)
+			f.Until, err = When(v, time.Now())
 		case "limit":
 			f.Limit, err = number(q, key, 50, 1000)
 		default:
@@ -359,15 +360,29 @@ func (f *Filter) Query() url.Values {
 	return q
 }
 
-// instant reads a time, or how long ago it was.
-func instant(s string) (time.Time, error) {
+// When reads a time, a day, or how long ago it was; "" is the zero time. Without a zone
+// it is the local one.
+func When(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
 	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
 		return t, nil
 	}
-	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
-		return time.Now().Add(-d), nil
+	for _, layout := range []string{"2006-01-02", "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02T15:04:05"} {
+		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
+			return t, nil
+		}
 	}
-	return time.Time{}, fmt.Errorf("%q is neither a time (2026-01-31T15:04:05Z) nor how long ago (24h)", s)
+	span, unit := s, time.Duration(1)
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		span, unit = days+"h", 24
+	}
+	d, err := time.ParseDuration(span)
+	if err != nil || d < 0 || d > math.MaxInt64/unit {
+		return time.Time{}, fmt.Errorf("%q is neither a time (2026-01-31T15:04:05Z, 2026-01-31) nor how long ago (24h, 7d)", s)
+	}
+	return now.Add(-d * unit), nil
 }
 
 func number(q url.Values, key string, def, most int) (int, error) {

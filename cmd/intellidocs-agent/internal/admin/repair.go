@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
@@ -109,7 +110,7 @@ func (a *api) rejected(_ http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	f := queue.RejectedFilter{Source: q.Get("source"), Before: q.Get("before"), Limit: limit}
 	if v := q.Get("since"); v != "" {
-		if f.Since, err = instant(v); err != nil {
+		if f.Since, err = When(v, time.Now()); err != nil {
 			return nil, badRequest{err}
 		}
 	}
