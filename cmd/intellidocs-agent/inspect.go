@@ -237,9 +237,14 @@ func (c *cli) listRejected(cmd *cobra.Command, desk *desk, source string, since 
 	if !since.IsZero() {
 		q.Set("since", since.Format(time.RFC3339Nano))
 	}
-	shown := 0
+	most := 500
+	if asJSON { // a program wants all there is
+		q.Set("text", "whole")
+		most = 50
+	}
+	shown, more := 0, false
 	for {
-		n := 500
+		n := most
 		if limit > 0 {
 			n = min(limit-shown, n)
 		}
@@ -258,7 +263,8 @@ func (c *cli) listRejected(cmd *cobra.Command, desk *desk, source string, since 
 			}
 		}
 		shown += len(page.Rejected)
-		if page.Next == "" || limit > 0 && shown >= limit {
+		more = page.Next != ""
+		if !more || limit > 0 && shown >= limit {
 			break
 		}
 		q.Set("before", page.Next)
@@ -269,6 +275,9 @@ func (c *cli) listRejected(cmd *cobra.Command, desk *desk, source string, since 
 		fmt.Fprintln(c.out, "No rejected records.")
 	default:
 		t.Render()
+		if more {
+			fmt.Fprintf(c.err, "The newest %d; more with --limit, or --limit 0 for all.\n", shown)
+		}
 		fmt.Fprintln(c.err, "'intellidocs-agent show ID' prints one whole.")
 	}
 	return nil

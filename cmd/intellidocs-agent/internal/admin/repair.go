@@ -121,8 +121,8 @@ func (a *api) rejected(_ http.ResponseWriter, r *http.Request) (any, error) {
 	page := RejectedPage{Rejected: make([]RejectedView, 0, len(records)), Next: next}
 	for i := range records {
 		v := view(&records[i])
-		// A list shows the beginning; 50 records of 64 KiB would be a heavy page.
-		if len(v.Text) > 500 {
+		// A list for people shows the beginning; 50 records of 64 KiB would be a heavy page.
+		if len(v.Text) > 500 && q.Get("text") != "whole" {
 			v.Text = strings.ToValidUTF8(v.Text[:500], "") + "…"
 		}
 		page.Rejected = append(page.Rejected, v)
