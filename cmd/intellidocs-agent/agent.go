@@ -197,15 +197,23 @@ func buildInfo() prometheus.Collector {
 	return g
 }
 
-// sourceCollector reads the sources' lag when it is asked for.
+// sourceCollector reads the sources' state when it is asked for.
 type sourceCollector struct{ *sources }
 
-var lagDesc = prometheus.NewDesc("intellidocs_agent_source_lag_bytes", "Bytes on the disk that are not read yet.", []string{"source"}, nil)
+var (
+	lagDesc   = prometheus.NewDesc("intellidocs_agent_source_lag_bytes", "Bytes on the disk that are not read yet.", []string{"source"}, nil)
+	readyDesc = prometheus.NewDesc("intellidocs_agent_source_ready", "1 while the source can be read; /readyz has the reasons.", []string{"source"}, nil)
+)
 
-func (c sourceCollector) Describe(ch chan<- *prometheus.Desc) { ch <- lagDesc }
+func (c sourceCollector) Describe(ch chan<- *prometheus.Desc) { ch <- lagDesc; ch <- readyDesc }
 
 func (c sourceCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range c.status() {
+		ready := 0.0
+		if s.Ready {
+			ready = 1
+		}
 		ch <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(s.LagBytes), s.Name)
+		ch <- prometheus.MustNewConstMetric(readyDesc, prometheus.GaugeValue, ready, s.Name)
 	}
 }

@@ -61,7 +61,7 @@ func TestMetrics_TheDocumentedOnesAreThereAndClean(t *testing.T) {
 		`delivery_attempts_total{outcome="delivered",webhook="main"} 2`, `deliveries_finished_total{status="failed",webhook="failing"} 2`,
 		`delivery_duration_seconds_bucket{webhook="main",`, `event_to_delivery_seconds_bucket{webhook="main",`,
 		`queue_deliveries{status="success",webhook="main"} 2`, `queue_oldest_due_seconds{webhook="main"} 0`, `queue_bytes `,
-		`source_lag_bytes{source="` + r.log + `"} 0`, `webhook_state{state="healthy",webhook="main"} 1`,
+		`source_lag_bytes{source="` + r.log + `"} 0`, `source_ready{source="` + r.log + `"} 1`, `webhook_state{state="healthy",webhook="main"} 1`,
 		`config_reloads_total{result="success"} 0`, `build_info{version="`,
 	} {
 		if !strings.Contains(text, "intellidocs_agent_"+want) {
