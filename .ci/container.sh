@@ -57,6 +57,7 @@ build second env FORMAT=oci
 build one env
 build many env ARCHS='amd64 arm64'
 [ "$(buildah manifest inspect many | grep -cE '"architecture": "(amd64|arm64)"')" = 2 ] || fail 'not two architectures'
+qemu-aarch64-static dist/rootfs-arm64/root/usr/bin/intellidocs-agent demo --once > "$work/arm64" 2>&1 || { cat "$work/arm64"; fail 'the arm64 program does not run'; }
 file=$(podman image inspect --format '{{.Config.User}} {{.Config.Healthcheck.Test}} {{.Config.Entrypoint}}' one)
 [ "$file" = '1000:1000 [CMD /usr/bin/intellidocs-agent healthcheck] [/usr/bin/intellidocs-agent]' ] || fail "image: $file"
 size=$(podman image inspect --format '{{.Size}}' one)
