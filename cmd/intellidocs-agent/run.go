@@ -17,7 +17,7 @@ import (
 )
 
 func (c *cli) runCommand() *cobra.Command {
-	var grace time.Duration
+	grace := span(10 * time.Second)
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run the agent in the foreground", Args: cobra.NoArgs,
 		Long: "Runs the agent in the foreground, logging to standard error. SIGTERM or SIGINT stop it cleanly:\n" +
@@ -25,15 +25,12 @@ func (c *cli) runCommand() *cobra.Command {
 			"way. SIGHUP reads the configuration again, and so does a change of the file.",
 		Example: "  intellidocs-agent run\n  intellidocs-agent run -c agent.toml --grace 30s",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if grace < 0 {
-				return usagef("--grace %s: a span of time such as 10s", grace)
-			}
 			cfg, err := c.loadConfig()
 			if err != nil {
 				return err
 			}
 			limitMemory()
-			a, err := start(cmd.Context(), cfg, c.err, grace)
+			a, err := start(cmd.Context(), cfg, c.err, time.Duration(grace))
 			if err != nil {
 				return err
 			}
@@ -43,7 +40,7 @@ func (c *cli) runCommand() *cobra.Command {
 			return a.run(cmd.Context())
 		},
 	}
-	cmd.Flags().DurationVar(&grace, "grace", 10*time.Second, "how long requests under way may take after SIGTERM")
+	cmd.Flags().Var(&grace, "grace", "how long requests under way may take after SIGTERM")
 	return cmd
 }
 

@@ -94,7 +94,7 @@ func (c *cli) listenCommand() *cobra.Command {
 	}
 	sf.add(cmd)
 	cmd.Flags().IntVar(&o.Status, "status", 0, "answer with this HTTP status (default 200, or 401 for a wrong signature)")
-	cmd.Flags().DurationVar(&o.Delay, "delay", 0, "wait before the answer")
+	cmd.Flags().Var((*span)(&o.Delay), "delay", "wait before the answer")
 	cmd.Flags().IntVar(&o.Fail, "fail", 0, "answer the first `N` requests with 500")
 	return cmd
 }
@@ -146,7 +146,7 @@ func (c *cli) printReceived(r receiver.Received) {
 func (c *cli) verifyCommand() *cobra.Command {
 	var sf secretFlags
 	var signature, id, timestamp string
-	var tolerance time.Duration
+	var tolerance span
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Check a signature of a body read from standard input", Args: cobra.NoArgs,
 		Long: "Checks a signature of the body on standard input: an X-IntelliDocs-Signature (sha256=…), or\n" +
@@ -184,7 +184,7 @@ func (c *cli) verifyCommand() *cobra.Command {
 				h.Set(sign.HeaderID, id)
 				h.Set(sign.HeaderTimestamp, timestamp)
 				h.Set(sign.HeaderSignature, signature)
-				err = sign.Verify(sign.Check{Header: h, Body: body, Secrets: secrets, PublicKey: public, Now: time.Now(), Tolerance: tolerance})
+				err = sign.Verify(sign.Check{Header: h, Body: body, Secrets: secrets, PublicKey: public, Now: time.Now(), Tolerance: time.Duration(tolerance)})
 			} else if receiver.Documented(secrets, body, signature) != nil && sign.VerifyBody(secrets, body, signature) != nil {
 				err = receiver.Documented(secrets, body, signature)
 			}
@@ -200,6 +200,6 @@ func (c *cli) verifyCommand() *cobra.Command {
 	fl.StringVar(&signature, "signature", "", "the signature header's `VALUE`")
 	fl.StringVar(&id, "id", "", "the webhook-id header's `VALUE`")
 	fl.StringVar(&timestamp, "timestamp", "", "the webhook-timestamp header's `VALUE`")
-	fl.DurationVar(&tolerance, "tolerance", 0, "how old the timestamp may be (default 0: any age)")
+	fl.Var(&tolerance, "tolerance", "how old the timestamp may be (default 0: any age)")
 	return cmd
 }
