@@ -81,6 +81,7 @@ func (l *Log) step(ctx context.Context, f *file) (bool, error) {
 		err = s.confirm(f.f, l.pack.arena, e.start, e.end)
 	}
 	if err == nil {
+		l.join.tire(s, e.end, func(r Record) { l.pack.records = append(l.pack.records, r) })
 		err = l.settleOffsets()
 	}
 	if err != nil {

@@ -218,6 +218,26 @@ func TestPieces_WithoutAnEndAreGivenUpWithTheirFile(t *testing.T) {
 	s.want(t, []string{"o P begun"})
 }
 
+// Or the position would never move on, and a restart read all of it again.
+func TestPieces_WithoutAnEndAreGivenUpOnceTheyAreFarBehind(t *testing.T) {
+	s, path := &store{}, logPath(t)
+	w := newWriter(t, path)
+	small := func(o *LogOptions) { o.MaxLine = 1000 }
+	r := follow(t, s, path, withPieces, small)
+	w.raw("o P begun\n")
+	for range 200 {
+		w.raw("e F " + strings.Repeat("x", 100) + "\n")
+	}
+	s.wait(t, 201)
+	r.stop()
+	follow(t, s, path, withPieces, small)
+	w.raw("e F next\n")
+	s.wait(t, 202)
+	if got := s.got(); got[201] != "e F next" || !slices.Contains(got, "o P begun") {
+		t.Errorf("got %q", got[195:])
+	}
+}
+
 func TestHandler_AnErrorOffersTheSameBatchAgain(t *testing.T) {
 	s, path := &store{}, logPath(t)
 	n := 0

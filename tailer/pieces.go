@@ -4,6 +4,11 @@ package tailer
 // streams; a line that would be one more is handed on as it is.
 const maxHeld = 16
 
+// farBehind is how many times the longest line may follow a piece before its end is no
+// longer waited for: pieces are written in one go, and what follows the held one is read
+// again after a restart.
+const farBehind = 4
+
 // held is a cut line whose end has not been seen.
 type held struct {
 	// record is what will be handed over; its Data is what is kept so far.
@@ -12,6 +17,8 @@ type held struct {
 	length int
 	// starts are the places where its pieces begin, the first in each stream.
 	starts []place
+	// last is where its last piece begins.
+	last place
 }
 
 type place struct {
@@ -58,6 +65,7 @@ func (j *joiner) add(line []byte, path string, p place, size int64) (Record, boo
 }
 
 func (h *held) add(line []byte, p place, size int64, maxLine int) {
+	h.last = p
 	known := false
 	for _, q := range h.starts {
 		known = known || q.s == p.s
@@ -90,6 +98,16 @@ func (j *joiner) floor(s *stream) int64 {
 		}
 	}
 	return off
+}
+
+// tire ends the lines in s that were left without an end far before off.
+func (j *joiner) tire(s *stream, off int64, take func(Record)) {
+	for key, h := range j.held {
+		if len(h.starts) == 1 && h.last.s == s && off-h.last.off > farBehind*int64(j.maxLine) {
+			delete(j.held, key)
+			take(h.record)
+		}
+	}
 }
 
 // give ends the lines that began in s: their ends will not come.
