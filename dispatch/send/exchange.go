@@ -68,7 +68,8 @@ func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (
 	if tr != nil {
 		tr.Response = fmt.Sprintf("%s %s\n%s\n%s", resp.Proto, resp.Status, e.scrub.Replace(headerLines(resp.Header, http.Header{"Set-Cookie": nil})), r.Response)
 	}
-	if err != nil {
+	// A failure's status says all, with its body or without.
+	if err != nil && (r.Status/100 == 2 || parent.Err() != nil) {
 		e.failed(parent, &r, t.now(), err)
 		return r
 	}

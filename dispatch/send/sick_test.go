@@ -50,6 +50,13 @@ func TestSend_SickReceivers(t *testing.T) {
 		{"closes in the body", func(c net.Conn, _ *bufio.Reader) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
 		}, Retry, 200, "closed the connection while reading the response"},
+		{"is gone and closes in the body", func(c net.Conn, _ *bufio.Reader) {
+			_, _ = io.WriteString(c, "HTTP/1.1 410 Gone\r\nContent-Length: 10\r\n\r\nabc")
+		}, Gone, 410, "HTTP 410 Gone: abc"},
+		{"wants to be left alone and drips", func(c net.Conn, _ *bufio.Reader) {
+			_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 60\r\nContent-Length: 1000\r\n\r\n")
+			dripTo(c)
+		}, Retry, 503, "HTTP 503 Service Unavailable: x"},
 		{"resets in the middle", func(c net.Conn, _ *bufio.Reader) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
 			_ = c.(*net.TCPConn).SetLinger(0)
@@ -79,6 +86,9 @@ func TestSend_SickReceivers(t *testing.T) {
 			}
 			if strings.Contains(r.Error, "SecretPath") {
 				t.Errorf("the URL leaks: %s", r.Error)
+			}
+			if r.RetryAfter.IsZero() == (r.Status == 503) {
+				t.Errorf("to be tried again after %s", r.RetryAfter)
 			}
 			if r.Outage != (c.class == Retry && c.status != 101) {
 				t.Errorf("outage is %v", r.Outage)
