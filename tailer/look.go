@@ -82,9 +82,10 @@ func (l *Log) findLive(now time.Time) (target string) {
 		l.live = f
 		l.dir.full = time.Time{} // the old one has gone somewhere
 	}
-	if err := f.open(); err != nil {
+	// What was rotated away just now is no problem: the next look finds what took its place.
+	if err := f.open(); err != nil && !elsewhere(err) {
 		l.dir.problem = err.Error()
-	} else if err := readable(l.o.Path); err != nil {
+	} else if err := readable(l.o.Path); err != nil && !elsewhere(err) {
 		l.dir.problem = fmt.Sprintf("%s cannot be opened any more (%v); what is written to it is still read, until it is rotated or the agent restarts", l.o.Path, err)
 	}
 	return target
