@@ -187,7 +187,7 @@ func checkWebhooks(cfg *config.Config, sound bool) config.Errors {
 
 func checkWebhook(w *config.Webhook, bad func(key string, err error)) {
 	bad("filter", dispatch.CheckFilter(w.Filter))
-	if w.Format != "template" || w.Template != "" {
+	if w.Format == "template" && w.Template != "" { // that it is missing or of no use was told with the file
 		key := "template"
 		_, err := rendererOf(w)
 		if errors.Is(err, format.ErrContentType) {

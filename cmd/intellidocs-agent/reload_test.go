@@ -59,6 +59,7 @@ tls = { ca_file = "bad.pem", cert_file = "bad.pem", key_file = "bad.pem" }
 [[webhook]]
 name = "b"
 url = "https://example.org/"
+template = "x"
 tls = { ca_file = "bad.pem", cert_file = "nowhere.pem", key_file = "bad.pem" }
 `
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -78,14 +79,15 @@ tls = { ca_file = "bad.pem", cert_file = "nowhere.pem", key_file = "bad.pem" }
 		`:11: webhook "a".content_type: content_type must be such as`,
 		`:12: webhook "a".tls.ca_file: ` + dir + `/bad.pem has no certificate`,
 		`:12: webhook "a".tls.cert_file: ` + dir + `/bad.pem with the key`,
-		`:16: webhook "b".tls.ca_file: ` + dir + `/bad.pem has no certificate`,
-		`:16: webhook "b".tls.cert_file: open ` + dir + `/nowhere.pem: no such file`,
+		`:16: webhook "b".template: it means something for`,
+		`:17: webhook "b".tls.ca_file: ` + dir + `/bad.pem has no certificate`,
+		`:17: webhook "b".tls.cert_file: open ` + dir + `/nowhere.pem: no such file`,
 	} {
 		if n := strings.Count(err.Error(), path+want); n != 1 {
 			t.Errorf("%d times: %s", n, want)
 		}
 	}
-	if len(lines) != 10 || strings.Contains(err.Error(), "hunter2") {
+	if len(lines) != 11 || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("\n%v", err)
 	}
 }
