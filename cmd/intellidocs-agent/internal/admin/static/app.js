@@ -104,20 +104,28 @@ async function feed() {
 const rows = {
   next: '',
   items: [],
-  run: 0,
-  atTop() { return this.items.length <= 50 && !$('detail').open; },
+  asked: 0,
+  shown: 0,
+  paging: false,
+  atTop() { return this.items.length <= 50 && !this.paging && !$('detail').open; },
   query() {
     const q = new URLSearchParams();
     for (const [key, value] of new FormData($('filter'))) if (value.trim()) q.set(key, value.trim());
     return q;
   },
   async load(more) {
-    const run = ++this.run; // an answer that was overtaken by a newer question is dropped
+    const turn = ++this.asked;
     const q = this.query();
+    const filter = q.toString();
     q.set('limit', '50');
     if (more && this.next) q.set('before', this.next);
+    this.paging = more === true;
     const page = await attempt(() => get(`deliveries?${q}`));
-    if (!page || run !== this.run) return;
+    if (turn === this.asked) this.paging = false;
+    // Not the newest answer, but one that is newer than what is shown: on a busy agent and a
+    // slow line the next question is asked before this one is answered.
+    if (!page || turn < this.shown || filter !== this.query().toString()) return;
+    this.shown = turn;
     this.items = more ? this.items.concat(page.deliveries) : page.deliveries;
     this.next = page.next || '';
     this.loaded = true;
