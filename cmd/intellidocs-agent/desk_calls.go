@@ -26,7 +26,11 @@ func (a *agent) test(ctx context.Context, webhook, eventType string) (admin.Test
 		for _, w := range a.config.current().Webhooks {
 			names = append(names, w.Name)
 		}
-		return admin.TestResult{}, fmt.Errorf("%w: %q; the configured ones are %s", dispatch.ErrUnknownWebhook, webhook, strings.Join(names, ", "))
+		there := "the configured ones are " + strings.Join(names, ", ")
+		if len(names) == 0 {
+			there = "none is configured"
+		}
+		return admin.TestResult{}, fmt.Errorf("%w: %q; %s", dispatch.ErrUnknownWebhook, webhook, there)
 	}
 	sample, err := events.Sample(eventType, time.Now())
 	if err != nil {
