@@ -329,3 +329,26 @@ func TestListenSocket_IsItsOwnersOnlyAndReplacesALeftOne(t *testing.T) {
 		}
 	}
 }
+
+func TestClient_SaysWhyThereIsNoAnswer(t *testing.T) {
+	dir := t.TempDir()
+	l, err := ListenSocket(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // nobody answers there
+	c, err := Dial(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := c.Alive(late); err == nil || !strings.Contains(err.Error(), "in time") {
+		t.Error(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.Alive(gone); err == nil || !strings.Contains(err.Error(), "interrupted") {
+		t.Error(err)
+	}
+}

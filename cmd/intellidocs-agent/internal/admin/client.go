@@ -141,6 +141,15 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
+		var u *url.Error
+		switch {
+		case errors.Is(ctx.Err(), context.DeadlineExceeded):
+			err = errors.New("it does not answer in time")
+		case ctx.Err() != nil:
+			err = errors.New("interrupted before it answered")
+		case errors.As(err, &u):
+			err = u.Err // without the address, which is of no use to anybody
+		}
 		return nil, fmt.Errorf("ask the agent: %w", err)
 	}
 	if resp.StatusCode/100 == 2 {
