@@ -29,11 +29,37 @@ npm_packages() {
   [ -d "$node/node_modules/svix" ] || npm install --silent --no-audit --no-fund --prefix "$node" standardwebhooks@1.1.1 svix@1.99.1
 }
 
+# Django as newer IntelliDocs have it, from Debian's backports, unpacked and not installed.
+# apt gets lists of its own: nothing of this machine's is changed.
+djangos() {
+  local suite apt=$django/apt keys=/usr/share/keyrings/debian-archive-keyring.gpg
+  [ ! -d "$django/bookworm" ] || [ ! -d "$django/trixie" ] || return 0
+  mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+  for suite in bookworm-backports trixie trixie-backports; do
+    echo "deb [signed-by=$keys arch=amd64] http://deb.debian.org/debian $suite main"
+  done > "$apt/sources.list"
+  local options=(-o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$apt/lists"
+    -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Retries=3)
+  apt-get "${options[@]}" update
+  for suite in bookworm trixie; do
+    rm -rf "${django:?}/$suite.tmp" && mkdir "$django/$suite.tmp"
+    (cd "$django/$suite.tmp" && apt-get "${options[@]}" download "python3-django/$suite-backports" python3-asgiref/trixie python3-sqlparse/trixie)
+    for deb in "$django/$suite.tmp"/*.deb; do dpkg-deb -x "$deb" "$django/$suite.tmp"; done
+    mv "$django/$suite.tmp" "$django/$suite"
+  done
+}
+
 node=${XDG_CACHE_HOME:-$HOME/.cache}/intellidocs-agent-node
+django=${XDG_CACHE_HOME:-$HOME/.cache}/intellidocs-agent-django
 debian & d=$!
 modules & m=$!
 npm_packages & n=$!
+djangos & j=$!
 wait $d
 wait $m
 wait $n
-echo "export INTELLIDOCS_NODE_MODULES=$node/node_modules" > .ci/env.sh
+wait $j
+cat > .ci/env.sh << END
+export INTELLIDOCS_NODE_MODULES=$node/node_modules
+export INTELLIDOCS_DJANGOS=$django/bookworm/usr/lib/python3/dist-packages:$django/trixie/usr/lib/python3/dist-packages
+END

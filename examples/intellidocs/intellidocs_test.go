@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -35,8 +36,33 @@ func needDjango(t *testing.T) {
 
 func TestApplication_KeepsItsPromisesInDjangoAndCelery(t *testing.T) {
 	needDjango(t)
+	unittest(t, "")
+}
+
+// TestApplication_KeepsItsPromisesInNewerDjango runs it under the Djangos that newer
+// IntelliDocs have, which $INTELLIDOCS_DJANGOS lists as search paths.
+func TestApplication_KeepsItsPromisesInNewerDjango(t *testing.T) {
+	needDjango(t)
+	paths := filepath.SplitList(os.Getenv("INTELLIDOCS_DJANGOS"))
+	if len(paths) == 0 {
+		t.Skip("needs INTELLIDOCS_DJANGOS: directories with a newer Django each (.ci/install.sh unpacks them)")
+	}
+	for _, path := range paths {
+		version, err := exec.Command(python, "-c", "import sys; sys.path.insert(0, sys.argv[1]); import django; print(django.__version__)", path).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", path, err, version)
+		}
+		t.Run(strings.TrimSpace(string(version)), func(t *testing.T) {
+			t.Parallel()
+			unittest(t, path)
+		})
+	}
+}
+
+func unittest(t *testing.T, searchPath string) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), python, "-m", "unittest")
-	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH="+searchPath)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
