@@ -42,21 +42,36 @@ func (d *dirState) state() (ready bool, reason string) {
 func (l *Log) look() {
 	now := time.Now()
 	names := l.watch.changed()
-	l.dir.problem, l.dir.waiting = "", ""
-	target := l.findLive(now)
-	roots := []string{l.o.Path}
-	if target != "" && target != l.o.Path {
-		roots = append(roots, target)
-	}
+	roots := l.findRoots(now)
 	if l.rootsChanged(roots, now) || names {
 		l.readRoots(roots, now)
 	}
-	for tries := 0; l.checkAll() && tries < 3; tries++ {
-		l.readRoots(roots, now)
+	for tries := 0; (l.moved() || l.checkAll()) && tries < 3; tries++ {
+		l.readRoots(l.findRoots(now), now)
 	}
 	if l.dir.full.Equal(now) && l.dir.problem == "" {
 		l.dir.scanned = true
 	}
+}
+
+// findRoots finds the live file, and the names that those rotated from it begin with.
+func (l *Log) findRoots(now time.Time) []string {
+	l.dir.problem, l.dir.waiting = "", ""
+	target := l.findLive(now)
+	if target == "" || target == l.o.Path {
+		return []string{l.o.Path}
+	}
+	return []string{l.o.Path, target}
+}
+
+// moved: the live file was rotated since it was found. Of the files found since then some
+// may be younger, and it would be read behind them.
+func (l *Log) moved() bool {
+	if l.live == nil {
+		return false
+	}
+	info, err := os.Stat(l.o.Path)
+	return err == nil && idOf(info) != l.live.id || errors.Is(err, fs.ErrNotExist)
 }
 
 // findLive says which inode stands at the path, and its name without links.
