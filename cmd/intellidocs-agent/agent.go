@@ -33,6 +33,7 @@ type agent struct {
 	adminAddr string
 	ready     chan struct{} // closed once the listeners are open
 	level     *slog.LevelVar
+	hangup    chan os.Signal // asks for the configuration to be read again
 
 	config     *liveConfig
 	queue      *queue.Queue
@@ -49,6 +50,7 @@ type openOptions struct {
 	log     *slog.Logger
 	level   *slog.LevelVar
 	grace   time.Duration
+	hangup  chan os.Signal // nil: none
 	running bool
 	once    bool // do not wait for another process to let go of the state
 }
@@ -57,7 +59,7 @@ type openOptions struct {
 func open(ctx context.Context, cfg *config.Config, o openOptions) (_ *agent, err error) {
 	log := o.log
 	a := &agent{
-		log: log, level: o.level, running: o.running, state: cfg.State.Path, started: time.Now(),
+		log: log, level: o.level, hangup: o.hangup, running: o.running, state: cfg.State.Path, started: time.Now(),
 		registry: prometheus.NewRegistry(), ready: make(chan struct{}),
 	}
 	a.config = newLiveConfig(cfg, a.registry)

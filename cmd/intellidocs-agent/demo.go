@@ -160,7 +160,7 @@ retry_delay = 1
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, cfg, d.c.err, 3*time.Second)
+	return start(ctx, cfg, d.c.err, openOptions{grace: 3 * time.Second})
 }
 
 // receive opens a receiver and gives its address.

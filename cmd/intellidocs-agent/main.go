@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -37,6 +38,8 @@ type cli struct {
 }
 
 func main() {
+	// net/http's clients print what an endpoint sends unasked, as it is.
+	log.SetOutput(io.Discard)
 	os.Exit(execute())
 }
 

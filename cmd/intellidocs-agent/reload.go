@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -70,10 +67,7 @@ func (l *liveConfig) status() admin.ConfigStatus {
 
 // watch reads the configuration again when it, or a file it names, changes, and on SIGHUP.
 func (a *agent) watch(ctx context.Context) error {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	return config.Watch(ctx, a.config.files, hup, a.reload)
+	return config.Watch(ctx, a.config.files, a.hangup, a.reload)
 }
 
 // reload reads the file and puts it in force; a file with errors changes nothing.

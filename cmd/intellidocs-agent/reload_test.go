@@ -4,10 +4,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
+	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 func TestDisabledAgent_WhatIsIngestedGoesOutOnceItIsEnabled(t *testing.T) {
@@ -124,4 +126,25 @@ func TestReload_AFileThatIsStillBeingWrittenChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.until("the end of the writing", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "configuration reloaded") })
+}
+
+func TestHangup_WhileTheAgentStillWaitsForItsStateDoesNotEndIt(t *testing.T) {
+	r := newRig(t, "")
+	state := filepath.Join(r.dir, "state")
+	q, err := queue.Open(t.Context(), queue.Options{Dir: state})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(state, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	r.until("it to look at the state", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "it is now 0700") })
+	if err := r.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.until("the configuration to be read again", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "why=hangup") })
 }

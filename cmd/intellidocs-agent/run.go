@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,12 +28,16 @@ func (c *cli) runCommand() *cobra.Command {
 			"way. SIGHUP reads the configuration again, and so does a change of the file.",
 		Example: "  intellidocs-agent run\n  intellidocs-agent run -c agent.toml --grace 30s",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// From here on it is a request, also while the queue is still being opened.
+			hangup := make(chan os.Signal, 1)
+			signal.Notify(hangup, syscall.SIGHUP)
+			defer signal.Stop(hangup)
 			cfg, err := c.loadConfig()
 			if err != nil {
 				return err
 			}
 			limitMemory()
-			a, err := start(cmd.Context(), cfg, c.err, time.Duration(grace))
+			a, err := start(cmd.Context(), cfg, c.err, openOptions{grace: time.Duration(grace), hangup: hangup})
 			if err != nil {
 				return err
 			}
@@ -45,10 +52,11 @@ func (c *cli) runCommand() *cobra.Command {
 }
 
 // start opens an agent that is to run, logging to w.
-func start(ctx context.Context, cfg *config.Config, w io.Writer, grace time.Duration) (*agent, error) {
-	lv := new(slog.LevelVar)
-	lv.Set(level(cfg.Log.Level))
-	return open(ctx, cfg, openOptions{log: logger(w, cfg.Log.Format, lv), level: lv, grace: grace, running: true})
+func start(ctx context.Context, cfg *config.Config, w io.Writer, o openOptions) (*agent, error) {
+	o.level = new(slog.LevelVar)
+	o.level.Set(level(cfg.Log.Level))
+	o.log, o.running = logger(w, cfg.Log.Format, o.level), true
+	return open(ctx, cfg, o)
 }
 
 // limitMemory keeps the heap small: a sidecar's memory is taken from what it stands
