@@ -256,7 +256,16 @@ func TestMetrics_TellStatesAndForgetRemovedWebhooks(t *testing.T) {
 		if err := testutil.GatherAndCompare(reg, strings.NewReader(`
 # HELP intellidocs_agent_delivery_attempts_total Attempts made, by what came of them.
 # TYPE intellidocs_agent_delivery_attempts_total counter
+intellidocs_agent_delivery_attempts_total{outcome="dead",webhook="a"} 0
+intellidocs_agent_delivery_attempts_total{outcome="dead",webhook="b"} 0
 intellidocs_agent_delivery_attempts_total{outcome="delivered",webhook="a"} 1
+intellidocs_agent_delivery_attempts_total{outcome="delivered",webhook="b"} 0
+intellidocs_agent_delivery_attempts_total{outcome="gone",webhook="a"} 0
+intellidocs_agent_delivery_attempts_total{outcome="gone",webhook="b"} 0
+intellidocs_agent_delivery_attempts_total{outcome="held",webhook="a"} 0
+intellidocs_agent_delivery_attempts_total{outcome="held",webhook="b"} 0
+intellidocs_agent_delivery_attempts_total{outcome="retry",webhook="a"} 0
+intellidocs_agent_delivery_attempts_total{outcome="retry",webhook="b"} 0
 # HELP intellidocs_agent_webhook_state 1 for the state that the webhook is in, 0 for the others.
 # TYPE intellidocs_agent_webhook_state gauge
 intellidocs_agent_webhook_state{state="disabled",webhook="a"} 0

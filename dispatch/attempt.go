@@ -21,6 +21,8 @@ const (
 	outcomeHeld      = "held" // the attempt did not count
 )
 
+var outcomes = []string{outcomeDelivered, outcomeRetry, outcomeDead, outcomeGone, outcomeHeld}
+
 // verdict is what an attempt's result means, for the store, the log and the metrics.
 type verdict struct {
 	queue.Outcome

@@ -41,6 +41,18 @@ func newMetrics(reg prometheus.Registerer, states func() []State) *metrics {
 	return m
 }
 
+// begin makes a webhook's series, at zero: only from there is the first failure an increase.
+func (m *metrics) begin(webhook string) {
+	for _, outcome := range outcomes {
+		m.attempts.WithLabelValues(webhook, outcome)
+	}
+	for _, status := range []queue.Status{queue.Success, queue.Failed} {
+		m.finished.WithLabelValues(webhook, string(status))
+	}
+	m.duration.WithLabelValues(webhook)
+	m.endToEnd.WithLabelValues(webhook)
+}
+
 // forget deletes the series of a webhook that is no longer configured.
 func (m *metrics) forget(webhook string) {
 	labels := prometheus.Labels{"webhook": webhook}

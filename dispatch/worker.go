@@ -66,6 +66,7 @@ func (w *worker) configure(cfg Webhook) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.active, w.removed = cfg.Enabled && !cfg.Parked, false
+	w.d.metrics.begin(w.name)
 	if cfg.Digest != "" && cfg.Digest == w.cfg.Digest && w.cfg.Sender != nil {
 		return
 	}

@@ -39,6 +39,9 @@ const (
 	SkipNoEvent     = "no_event"
 )
 
+// SkipReasons are all of them.
+var SkipReasons = []string{SkipBlank, SkipOtherLogger, SkipNoEvent}
+
 // Event is an AI event as it will be sent.
 type Event struct {
 	// ID is "evt_" and 32 hex digits.

@@ -7,7 +7,10 @@ import (
 )
 
 // collector reads the queue's state when it is asked for.
-type collector struct{ q *Queue }
+type collector struct {
+	q        *Queue
+	webhooks func() []string
+}
 
 var (
 	descBytes      = prometheus.NewDesc("intellidocs_agent_queue_bytes", "What the queue takes on the disk.", nil, nil)
@@ -40,7 +43,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descMax, float64(maxSize))
 	gauge(descFull, full)
 	gauge(descRejected, float64(s.Rejected))
-	for webhook, counts := range c.q.Counts() {
+	all := c.q.Counts()
+	for _, webhook := range c.webhooks() {
+		if _, ok := all[webhook]; !ok {
+			all[webhook] = nil
+		}
+	}
+	for webhook, counts := range all {
 		for _, status := range []Status{Pending, Retrying, Success, Failed} {
 			gauge(descDeliveries, float64(counts[status]), webhook, string(status))
 		}

@@ -49,6 +49,9 @@ type Options struct {
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // nil: none
 	Now         func() time.Time      // nil: time.Now
+	// Webhooks names those that the metrics have although nothing was queued for them;
+	// nil: none.
+	Webhooks func() []string
 	// Notify is told which webhooks have something due; it must not block.
 	Notify func(webhooks []string)
 }
@@ -111,6 +114,9 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Webhooks == nil {
+		o.Webhooks = func() []string { return nil }
+	}
 	if o.Notify == nil {
 		o.Notify = func([]string) {}
 	}
@@ -148,10 +154,11 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		return nil, errors.Join(err, q.closeDB())
 	}
 	if o.Registerer != nil {
-		if err := o.Registerer.Register(collector{q}); err != nil {
+		metrics := collector{q, o.Webhooks}
+		if err := o.Registerer.Register(metrics); err != nil {
 			return nil, errors.Join(err, q.closeDB())
 		}
-		q.unregister = func() { o.Registerer.Unregister(collector{q}) }
+		q.unregister = func() { o.Registerer.Unregister(metrics) }
 	}
 	go q.commitLoop()
 	return q, nil

@@ -71,6 +71,7 @@ func open(ctx context.Context, cfg *config.Config, o openOptions) (_ *agent, err
 	a.queue, err = openQueue(ctx, patience, queue.Options{
 		Dir: cfg.State.Path, MaxSize: cfg.State.MaxSize, Retention: cfg.State.Retention, DedupWindow: cfg.State.DedupWindow,
 		Logger: log, Registerer: a.registry, Notify: func(webhooks []string) { a.dispatcher.Notify(webhooks) },
+		Webhooks: a.config.webhooks,
 	})
 	switch {
 	case errors.Is(err, fs.ErrPermission):

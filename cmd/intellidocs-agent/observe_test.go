@@ -52,6 +52,33 @@ func observed(t *testing.T) (*rig, func(path string, body ...string) (int, strin
 	}
 }
 
+func TestMetrics_AreThereBeforeAnythingHappens(t *testing.T) {
+	r := newRig(t, "")
+	addr := r.listening()
+	r.start()
+	r.answering(addr)
+	resp, err := http.Get("http://" + addr + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`events_ingested_total{event_type="scan_completed",source="` + r.log + `"} 0`, `records_skipped_total{reason="no_event",source="` + r.log + `"} 0`,
+		`records_rejected_total{source="` + r.log + `"} 0`, `events_deduplicated_total 0`, `source_gaps_total{source="` + r.log + `"} 0`,
+		`delivery_attempts_total{outcome="retry",webhook="main"} 0`, `deliveries_finished_total{status="failed",webhook="main"} 0`,
+		`delivery_duration_seconds_count{webhook="main"} 0`, `event_to_delivery_seconds_count{webhook="main"} 0`,
+		`queue_deliveries{status="pending",webhook="main"} 0`, `queue_oldest_due_seconds{webhook="main"} 0`,
+	} {
+		if !strings.Contains(string(text), "intellidocs_agent_"+want+"\n") {
+			t.Errorf("missing: %s", want)
+		}
+	}
+}
+
 func TestMetrics_TheDocumentedOnesAreThereAndClean(t *testing.T) {
 	r, get := observed(t)
 	_, text := get("/metrics")

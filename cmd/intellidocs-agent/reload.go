@@ -46,6 +46,15 @@ func (l *liveConfig) current() *config.Config {
 	return l.cfg
 }
 
+// webhooks are the names of those in force.
+func (l *liveConfig) webhooks() []string {
+	var names []string
+	for _, w := range l.current().Webhooks {
+		names = append(names, w.Name)
+	}
+	return names
+}
+
 // files are what the configuration in force, and one that is to be, were made from.
 func (l *liveConfig) files() config.Files {
 	l.mu.Lock()

@@ -90,6 +90,7 @@ type Source struct {
 
 // Source makes the ingest of the named source.
 func (in *Ingest) Source(name string, kind Kind) *Source {
+	in.metrics.begin(name)
 	return &Source{in: in, name: name, kind: kind, totals: Totals{Events: map[string]int{}}}
 }
 

@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dawnsystem/intellidocs-agent/parser"
 )
 
 // maxTypes bounds the event_type label: a custom type is whatever somebody wrote
@@ -41,6 +43,20 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		reg.MustRegister(m.ingested, m.skipped, m.rejected, m.incomplete, m.gaps, m.deduplicated)
 	}
 	return m
+}
+
+// begin makes a source's series, at zero: only from there is the first rejected record an
+// increase.
+func (m *metrics) begin(source string) {
+	for _, typ := range parser.KnownTypes() {
+		m.ingested.WithLabelValues(source, m.label(typ))
+	}
+	for _, reason := range parser.SkipReasons {
+		m.skipped.WithLabelValues(source, reason)
+	}
+	for _, vec := range []*prometheus.CounterVec{m.rejected, m.incomplete, m.gaps} {
+		vec.WithLabelValues(source)
+	}
 }
 
 func (m *metrics) count(source string, b batch) {
