@@ -170,7 +170,10 @@ func (w *worker) describe(s *State) {
 		s.Reason = "this machine has no network"
 	case b.open:
 		s.State, s.Since, s.NextProbe = Held, b.since, b.probeAt
-		s.Reason = fmt.Sprintf("the endpoint is down: %d failed attempts in a row", b.failures)
+		s.Reason = "the endpoint is down: its last attempt failed"
+		if b.failures > 1 {
+			s.Reason = fmt.Sprintf("the endpoint is down: its last %d attempts failed", b.failures)
+		}
 	case w.tally.failures > 0:
 		s.State, s.Reason, s.Since = Retrying, w.tally.lastError, w.tally.failingFrom
 	default:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
+	"github.com/dawnsystem/intellidocs-agent/dispatch"
 )
 
 // filterFlags are the flags that select deliveries.
@@ -87,6 +89,10 @@ func (c *cli) deliveriesCommand() *cobra.Command {
 func (c *cli) listDeliveries(cmd *cobra.Command, desk *desk, f admin.Filter, limit int, asJSON bool) error {
 	// A narrow terminal shows the first columns only.
 	t := term.NewTable(c.out, "CREATED", "ID", "STATUS", "WEBHOOK", "EVENT", "TRIES", "NEXT / DONE", "RESPONSE")
+	waits, err := whatWaits(cmd.Context(), desk)
+	if err != nil {
+		return err
+	}
 	shown := 0
 	for {
 		f.Limit = 1000
@@ -103,7 +109,7 @@ func (c *cli) listDeliveries(cmd *cobra.Command, desk *desk, f admin.Filter, lim
 					return err
 				}
 			} else {
-				t.Row(term.Time(d.CreatedAt), d.ID, t.Status(string(d.Status)), d.Webhook, d.EventType, fmt.Sprint(d.Attempts), dueOrDone(d), response(d))
+				t.Row(term.Time(d.CreatedAt), d.ID, t.Status(string(d.Status)), d.Webhook, d.EventType, fmt.Sprint(d.Attempts), dueOrDone(d, waits[d.Webhook]), response(d))
 			}
 		}
 		shown += len(page.Deliveries)
@@ -126,10 +132,31 @@ func (c *cli) listDeliveries(cmd *cobra.Command, desk *desk, f admin.Filter, lim
 	return nil
 }
 
-func dueOrDone(d *admin.Row) string {
+// whatWaits says of the webhooks whose deliveries do not go out when they are due, why.
+func whatWaits(ctx context.Context, desk *desk) (map[string]string, error) {
+	var st admin.Status
+	if err := desk.Get(ctx, "status", nil, &st); err != nil {
+		return nil, err
+	}
+	waits := map[string]string{}
+	for _, w := range st.Webhooks {
+		switch state := w.State.State; state {
+		case dispatch.Healthy, dispatch.Retrying:
+		case dispatch.Held, dispatch.Paused:
+			waits[w.Name] = string(state)
+		default: // disabled or removed
+			waits[w.Name] = "parked"
+		}
+	}
+	return waits, nil
+}
+
+func dueOrDone(d *admin.Row, waits string) string {
 	switch {
 	case d.CompletedAt != nil:
 		return term.Time(*d.CompletedAt)
+	case waits != "":
+		return waits
 	case d.NextAttemptAt != nil:
 		return "due " + term.Until(*d.NextAttemptAt)
 	}

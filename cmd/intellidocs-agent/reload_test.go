@@ -148,3 +148,22 @@ func TestHangup_WhileTheAgentStillWaitsForItsStateDoesNotEndIt(t *testing.T) {
 	}
 	r.until("the configuration to be read again", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "why=hangup") })
 }
+
+func TestReload_ASlipInTheFileHidesTheRunningAgentFromNobody(t *testing.T) {
+	r := newRig(t, "")
+	r.start()
+	r.until("the agent", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "msg=running") })
+	whole, err := os.ReadFile(r.toml)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(r.toml, append(whole, "[[webhook]\nname = \"half\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.until("the error in the log", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "changes nothing") })
+	for _, command := range []string{"healthcheck", "deliveries"} {
+		if out, err := r.run(command); err != nil {
+			t.Errorf("%s: %v\n%s", command, err, out)
+		}
+	}
+}

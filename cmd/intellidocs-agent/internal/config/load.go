@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
@@ -75,7 +76,11 @@ func Dependencies(path string, env func(string) (string, bool)) Files {
 func readConfig(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("read the configuration: %w (name another file with --config, or start from agent.toml.example)", err)
+		hint := "name another file with --config, or start from agent.toml.example"
+		if errors.Is(err, fs.ErrPermission) {
+			hint = "run it as the agent's user, or let this user read the file"
+		}
+		return "", fmt.Errorf("read the configuration: %w (%s)", err, hint)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
@@ -132,7 +137,10 @@ func StatePath(path string) (string, error) {
 	}
 	root, err := decode(path, text)
 	if err != nil {
-		return "", err
+		// A slip elsewhere, while somebody is editing, does not hide the section.
+		if root, err = decode(path, stateSection.FindString(text)); err != nil {
+			return "", err
+		}
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -145,6 +153,9 @@ func StatePath(path string) (string, error) {
 	}
 	return defaultState, nil
 }
+
+// stateSection is [state] with the lines up to the next section.
+var stateSection = regexp.MustCompile(`(?m)^[ \t]*\[[ \t]*state[ \t]*\].*(\n[ \t]*([^\[ \t\n].*)?)*`)
 
 const defaultState = "/var/lib/intellidocs-agent"
 
