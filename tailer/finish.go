@@ -127,7 +127,7 @@ func (l *Log) finishCopy(f *file) {
 	}
 	defer f.close()
 	for _, s := range l.cur.streams {
-		if g := l.holder(s, f); g != nil && g.size >= f.size && f.size < s.pos && l.partOfKnown(f) {
+		if g := l.holder(s, f); g != nil && f.size < s.pos && g.open() == nil && partOf(f, g) {
 			return // as long as the original is there it may yet be growing
 		}
 	}

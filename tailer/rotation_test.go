@@ -193,6 +193,34 @@ func TestRotation_AnIncompleteCopyIsNotReadFromItsBeginning(t *testing.T) {
 	s.want(t, w.written)
 }
 
+// What was written between logrotate's copy and its truncation was read, and is in no file.
+func TestRotation_ACopyOfLessThanWasReadIsDoneWith(t *testing.T) {
+	s, path := &store{}, logPath(t)
+	w := newWriter(t, path)
+	r := follow(t, s, path)
+	w.lines(100)
+	s.wait(t, 100)
+	w.rename(path + ".2")
+	w.reopen()
+	w.lines(50)
+	s.wait(t, 150)
+	b, err := os.ReadFile(path)
+	must(t, err)
+	w.lines(10)
+	s.wait(t, 160)
+	must(t, os.WriteFile(path+".1", b, 0o644))
+	must(t, os.Truncate(path, 0))
+	w.lines(10)
+	s.want(t, w.written)
+	r.stop()
+	// As long as it is taken for a copy in the making, no gap can be told.
+	w.lines(1)
+	must(t, os.Remove(path))
+	w.reopen()
+	follow(t, s, path)
+	eventually(t, "gap", func() bool { return s.gapCount() == 1 })
+}
+
 func TestRotation_ABackupCopyIsNoNews(t *testing.T) {
 	s, path := &store{}, logPath(t)
 	w := newWriter(t, path)
