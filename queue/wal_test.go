@@ -22,21 +22,27 @@ func killedState(t *testing.T) string {
 		}
 		commit(t, q, b)
 	}
-	dir := filepath.Join(t.TempDir(), "state")
-	if err := os.CopyFS(dir, os.DirFS(q.dir)); err != nil {
+	return copied(t, q.dir)
+}
+
+func copied(t *testing.T, dir string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "state")
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
-	return dir
+	return to
 }
 
 func TestDamage_ALogThatIsGarbledBeforeWholeCommitsIsRefused(t *testing.T) {
+	state := killedState(t)
 	for _, where := range []float64{0.05, 0.3, 0.5, 0.7, 0.9} {
 		for name, spoil := range map[string]func(b []byte){
 			"bit":    func(b []byte) { b[0] ^= 1 },
 			"zeroed": func(b []byte) { clear(b) },
 		} {
 			t.Run(fmt.Sprintf("%s at %.2f", name, where), func(t *testing.T) {
-				dir := killedState(t)
+				dir := copied(t, state)
 				path := files(t, dir, ".mem")[0]
 				var before []byte
 				edit(t, path, func(data []byte) []byte {
@@ -61,8 +67,9 @@ func TestDamage_ALogThatIsGarbledBeforeWholeCommitsIsRefused(t *testing.T) {
 }
 
 func TestDamage_TheCommitThatAPowerCutToreIsNoDamage(t *testing.T) {
+	state := killedState(t)
 	for lost := 1; lost < 2000; lost += 97 {
-		dir := killedState(t)
+		dir := copied(t, state)
 		edit(t, files(t, dir, ".mem")[0], func(data []byte) []byte {
 			end := len(bytes.TrimRight(data, "\x00"))
 			clear(data[end-lost : end-lost/2]) // a page came to the disk after the next one
