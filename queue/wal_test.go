@@ -36,7 +36,7 @@ func copied(t *testing.T, dir string) string {
 
 func TestDamage_ALogThatIsGarbledBeforeWholeCommitsIsRefused(t *testing.T) {
 	state := killedState(t)
-	for _, where := range []float64{0.05, 0.3, 0.5, 0.7, 0.9} {
+	for _, where := range []float64{0.05, 0.5, 0.9} {
 		for name, spoil := range map[string]func(b []byte){
 			"bit":    func(b []byte) { b[0] ^= 1 },
 			"zeroed": func(b []byte) { clear(b) },
@@ -68,7 +68,7 @@ func TestDamage_ALogThatIsGarbledBeforeWholeCommitsIsRefused(t *testing.T) {
 
 func TestDamage_TheCommitThatAPowerCutToreIsNoDamage(t *testing.T) {
 	state := killedState(t)
-	for lost := 1; lost < 2000; lost += 97 {
+	for lost := 1; lost < 2000; lost += 397 {
 		dir := copied(t, state)
 		edit(t, files(t, dir, ".mem")[0], func(data []byte) []byte {
 			end := len(bytes.TrimRight(data, "\x00"))
