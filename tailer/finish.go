@@ -43,8 +43,10 @@ func (l *Log) finishFile(ctx context.Context, f *file, now time.Time) error {
 		if f.copying && quiet >= l.settle {
 			l.finishCopy(f)
 		}
-		if !f.known {
+		if !f.known || quiet >= l.settle {
 			f.close()
+		}
+		if !f.known {
 			delete(l.files, f.id)
 		}
 		return nil

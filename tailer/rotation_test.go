@@ -131,6 +131,23 @@ func TestRestart_RenamedToAnyNameWhileDown(t *testing.T) {
 	s.want(t, w.written)
 }
 
+func TestRotation_AnEmptyFileIsNotHeldOpen(t *testing.T) {
+	s, path := &store{}, logPath(t)
+	w := newWriter(t, path)
+	r := follow(t, s, path)
+	w.rename(path + ".1")
+	w.reopen()
+	w.lines(1)
+	s.want(t, w.written)
+	r.settled(s)
+	late, err := os.OpenFile(path+".1", os.O_APPEND|os.O_WRONLY, 0)
+	must(t, err)
+	defer late.Close()
+	_, err = late.WriteString("late\n")
+	must(t, err)
+	s.want(t, append(w.written, "late"))
+}
+
 func TestRotation_LateWritesToTheOldFile(t *testing.T) {
 	s, path := &store{}, logPath(t)
 	w := newWriter(t, path)
