@@ -1,6 +1,7 @@
 """The Django application: takes the place of IntelliDocs' webhook sender."""
 
 import logging
+import sys
 
 from django.apps import AppConfig
 
@@ -24,8 +25,8 @@ class EventsConfig(AppConfig):
 def install():
     """Put the emitting function in place of documents.webhooks.send_ai_webhook.
 
-    IntelliDocs' helper functions look that name up in their module at each call,
-    so every event comes through. A second call changes nothing.
+    IntelliDocs' helper functions look that name up in their module at each call, so
+    every event comes through. A second call changes nothing.
     """
     emitter = emitter_from_environment()
     if emitter is None:
@@ -43,4 +44,10 @@ def install():
         return
     if getattr(original, "intellidocs_events", False):
         return
-    webhooks.send_ai_webhook = replacement_for(original, emitter)
+    replacement = replacement_for(original, emitter)
+    webhooks.send_ai_webhook = replacement
+    # A module that was loaded earlier may have taken the function itself ("from … import").
+    for module in list(sys.modules.values()):
+        members = getattr(module, "__dict__", None) or {}
+        for name in [name for name, value in list(members.items()) if value is original]:
+            setattr(module, name, replacement)

@@ -3,9 +3,11 @@
 import fcntl
 import functools
 import itertools
+import json
 import logging
 import os
 import socket
+import stat
 import time
 from pathlib import Path
 
@@ -74,21 +76,27 @@ def replacement_for(original, emitter):
 def _emit(emitter, event_type, payload):
     line = None
     try:
-        line = jsonsafe.dumps(_event(event_type, payload))
+        line = json.dumps(_event(event_type, payload), allow_nan=False)
         emitter.emit(line)
     except Exception as error:
         # The agent takes an event out of such a line too, now or by "ingest":
-        # where the file or the spool failed, the log still keeps it.
+        # where the file or the spool failed, the log still keeps it. One line, as the log is read.
         try:
-            logger.error("AI event not written (%s: %s): %s", type(error).__name__, error, line)
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            logger.error("AI event not written (%s): %s", reason, line)
         except Exception:
             pass
 
 
 def _event(event_type, payload):
-    """A copy, so that a caller who uses the payload again finds it as it was."""
-    event = dict(payload) if isinstance(payload, dict) else {"payload": payload}
-    event["event_type"] = event_type
+    """A copy, so that a caller who uses the payload again finds it as it was.
+
+    Its own members come last: nothing in the payload, however large or odd, changes them.
+    """
+    event = jsonsafe.jsonable(payload)
+    if not isinstance(event, dict):
+        event = {"payload": event}
+    event["event_type"] = jsonsafe.jsonable(event_type)
     event["timestamp"] = timezone.now().isoformat()
     event["source"] = SOURCE
     return event
@@ -143,8 +151,11 @@ class FileEmitter:
     def _open(self):
         """The file with room for one more line, and whether its lock could be had."""
         while True:
-            fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            # Neither opening nor writing may wait for who is at the other end of a pipe.
+            fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
             try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    raise OSError(f"{self.path} is not a regular file")
                 locked = _lock(fd)
                 if not locked or not self._rotated(fd):
                     return fd, locked
@@ -215,7 +226,13 @@ def _lock(fd):
 
 def _flag(env, name, default):
     value = env.get(name, "").strip().lower()
-    return value in {"1", "true", "yes", "on", "y", "t"} if value else default
+    if value in {"1", "true", "yes", "on", "y", "t"}:
+        return True
+    if value in {"0", "false", "no", "off", "n", "f"}:
+        return False
+    if value:
+        logger.error("%s=%s is neither true nor false: %s is used", name, value, str(default).lower())
+    return default
 
 
 def _number(env, name, default):

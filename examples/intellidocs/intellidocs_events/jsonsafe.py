@@ -10,6 +10,7 @@ What JSON has stays as it is. The rest:
     model instance              {"id": primary key, "name": str(instance)}
     set                         list, in the order of its JSON
     generator, QuerySet, view   list
+    NumPy's, PyTorch's …        what its tolist() gives: number, boolean or list
     dataclass                   object
     bytes                       string: UTF-8, else base64
     lazy string, UUID, Path, …  str(value)
@@ -41,11 +42,6 @@ MAX_DEPTH = 64
 MAX_VALUES = 200_000
 # Python 3.11 and later refuse to print integers beyond 4300 digits.
 MAX_INT_BITS = 10_000
-
-
-def dumps(payload):
-    """One line of ASCII JSON."""
-    return json.dumps(jsonable(payload), allow_nan=False)
 
 
 def jsonable(payload):
@@ -103,6 +99,8 @@ class _Walk:
                 return self._mapping(value.items())
             if isinstance(value, (set, frozenset)):
                 return sorted(self._list(value), key=json.dumps)
+            if callable(getattr(type(value), "tolist", None)):
+                return self.value(value.tolist())
             if isinstance(value, Iterable) and not _is_text_like(value):
                 return self._list(value)
             return _text(value)

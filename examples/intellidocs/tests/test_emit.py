@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import types
 from pathlib import Path
 from unittest import TestCase, mock
 
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.test import override_settings
 from documents import webhooks
 from intellidocs_events import apps, emit
+from intellidocs_events.jsonsafe import MAX_VALUES
 from tests import HERE
 
 PAPERLESS_LOG = Path(settings.LOGGING_DIR) / "paperless.log"
@@ -19,7 +21,7 @@ PAPERLESS_LOG = Path(settings.LOGGING_DIR) / "paperless.log"
 
 class Failing:
     def emit(self, line):
-        raise OSError(28, "No space left on device")
+        raise OSError(28, "No space left\non device")
 
 
 class EmitTest(TestCase):
@@ -52,6 +54,15 @@ class ApplicationTest(EmitTest):
         before = webhooks.send_ai_webhook
         apps.install()
         self.assertIs(webhooks.send_ai_webhook, before)
+
+    def test_who_imported_the_function_before_emits_too(self):
+        early = types.ModuleType("early")
+        early.send = self.original()
+        with mock.patch.object(webhooks, "send_ai_webhook", self.original()):
+            with mock.patch.dict(sys.modules, early=early):
+                apps.install()
+        self.assertEqual(early.send("scan_completed", {"n": 1}), [])
+        self.assertEqual(len(self.logged()), 1)
 
     def test_off_leaves_intellidocs_as_it_is(self):
         with mock.patch.object(webhooks, "send_ai_webhook", self.original()):
@@ -115,16 +126,42 @@ class SenderTest(EmitTest):
         self.assertIn("[ERROR] [paperless.ai_webhooks] AI event not written (OSError", line)
         self.assertEqual(json.loads(line[line.index("{") :])["n"], 1)
 
-    def test_payloads_of_any_kind_never_raise(self):
+    def test_payloads_of_any_kind_become_events(self):
         class Hostile(dict):
             def __iter__(self):
                 raise RuntimeError("no")
 
             keys = items = __iter__
 
-        for payload in (None, [1], "text", Hostile(a=1), {"o": object()}):
-            self.assertEqual(webhooks.send_ai_webhook("custom", payload), [])
-        self.assertEqual(len(self.logged()), 5)
+        for payload, want in [
+            (None, {"payload": None}),
+            ([1], {"payload": [1]}),
+            ("text", {"payload": "text"}),
+            (Hostile(a=1), {"payload": "{'a': 1}"}),
+            (types.MappingProxyType({"a": 1}), {"a": 1}),
+            ({"n": float("nan"), None: {1}, (1, 2): b"x"}, {"n": None, "null": [1], "(1, 2)": "x"}),
+            ({b"event_type": "mine", "source": "mine"}, {}),
+        ]:
+            with self.subTest(payload=payload):
+                self.assertEqual(webhooks.send_ai_webhook("custom", payload), [])
+                event = json.loads(self.logged()[-1].split("] ", 3)[3])
+                del event["timestamp"]
+                self.assertEqual(event, {**want, "event_type": "custom", "source": "intellidocs-ai"})
+
+    def test_a_huge_payload_leaves_the_events_own_members_alone(self):
+        webhooks.send_ai_webhook("custom", {"values": [0] * (MAX_VALUES + 1), "after": 1})
+        event = json.loads(self.logged()[0].split("] ", 3)[3])
+        self.assertEqual((event["event_type"], event["after"]), ("custom", "<too many>"))
+
+    def test_what_sends_while_it_is_written_is_an_event_of_its_own(self):
+        class Telling:
+            def __str__(self):
+                return f"told {webhooks.send_ai_webhook('inner', {})}"
+
+        webhooks.send_ai_webhook("outer", {"o": Telling()})
+        events = [json.loads(line.split("] ", 3)[3]) for line in self.logged()]
+        self.assertEqual([event["event_type"] for event in events], ["inner", "outer"])
+        self.assertEqual(events[1]["o"], "told []")
 
 
 class LogTest(EmitTest):
@@ -175,6 +212,12 @@ class FileTest(EmitTest):
             with self.assertRaisesRegex(OSError, "only 4 of 9 bytes"):
                 emitter.emit('{"n": 2}')
         self.assertEqual(self.events(path), [1])
+
+    def test_a_pipe_is_no_file(self):
+        path = self.directory / "events.jsonl"
+        os.mkfifo(path)
+        with self.assertRaisesRegex(OSError, "events.jsonl is not a regular file"):
+            emit.FileEmitter(path, fsync=False).emit("{}")
 
     def test_a_stopped_process_with_the_lock_holds_nobody_up(self):
         path = self.directory / "events.jsonl"
@@ -236,6 +279,14 @@ class EnvironmentTest(TestCase):
         env = {"PAPERLESS_AI_EVENTS_TO": "file", "PAPERLESS_AI_EVENTS_FILE_MAX_BYTES": "10MB"}
         with self.assertLogs("paperless.ai_webhooks", "ERROR"):
             self.assertEqual(emit.emitter_from_environment(env).max_bytes, 10 << 20)
+
+    def test_neither_true_nor_false_is_reported_and_the_default_used(self):
+        for value, want in [("treu", True), (" OFF ", False), ("y", True), ("", True)]:
+            env = {"PAPERLESS_AI_EVENTS_TO": "spool", "PAPERLESS_AI_EVENTS_FSYNC": value}
+            with self.subTest(value=value), self.assertLogs("paperless.ai_webhooks", "ERROR") as logs:
+                self.assertIs(emit.emitter_from_environment(env).fsync, want)
+                emit.logger.error("end")
+            self.assertEqual(len(logs.output), 2 if value == "treu" else 1)
 
 
 class ProcessesTest(TestCase):

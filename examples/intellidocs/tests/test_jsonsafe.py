@@ -12,7 +12,7 @@ from django.db import models
 from django.utils.functional import SimpleLazyObject, lazystr
 from django.utils.safestring import mark_safe
 from documents.models import Correspondent
-from intellidocs_events.jsonsafe import MAX_DEPTH, MAX_VALUES, dumps
+from intellidocs_events.jsonsafe import MAX_DEPTH, MAX_VALUES, jsonable
 
 
 class Status(models.TextChoices):
@@ -34,6 +34,13 @@ class Broken:
         raise RuntimeError("no text")
 
 
+class Scalar:
+    """As NumPy has them: no number to Python."""
+
+    def tolist(self):
+        return 0.5
+
+
 class BrokenMapping(dict):
     def items(self):
         raise RuntimeError("no items")
@@ -45,7 +52,7 @@ def through(value):
     def refuse(name):
         raise ValueError(f"{name} is not JSON")
 
-    text = dumps(value)
+    text = json.dumps(jsonable(value), allow_nan=False)
     assert text.isascii() and "\n" not in text, text
     return json.loads(text, parse_constant=refuse)
 
@@ -91,6 +98,8 @@ class JSONSafeTest(TestCase):
             ("a\ud800b", "a\ufffdb"),
             ("\ud83d\udcc4", "\U0001f4c4"),
             (10**5000, hex(10**5000)),
+            (Scalar(), 0.5),
+            (Scalar, str(Scalar)),
             (Broken(), "<Broken>"),
             ([Broken(), 1], ["<Broken>", 1]),
             (loop, ["<circular>"]),
