@@ -1,10 +1,9 @@
 package receivers
 
 import (
+	"cmp"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -13,47 +12,64 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
 )
 
-// A request recorded and sent again much later bears a right signature of an old time.
-func TestNode_RefusesAnOldTimestamp(t *testing.T) {
-	c := exec.Command(need(t, "node"), "node/receiver.js")
-	port := freePort(t)
-	c.Env = append(os.Environ(), "NODE_PATH="+nodeModules(t), "WEBHOOK_SECRET="+secret, fmt.Sprintf("PORT=%d", port))
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
+// A request recorded and sent again much later bears a right signature of an old time, and
+// one sent again under another id or time a signature that is not its own.
+func TestStandard_RefusesWhatWasRecorded(t *testing.T) {
+	const secret, other = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "another"
+	for name, command := range standard {
+		t.Run(name, func(t *testing.T) {
+			address, out := start(t, secret, func(int) *exec.Cmd { return command(t) })
+			for i, c := range []struct {
+				what    string
+				age     time.Duration
+				id, at  string // as sent, where not as signed
+				secrets []string
+				want    int
+			}{
+				{what: "now", want: 204},
+				{what: "an hour old", age: time.Hour, want: 401},
+				{what: "an hour early", age: -time.Hour, want: 401},
+				{what: "under another id", id: eventID(100), want: 401},
+				{what: "at another time", at: fmt.Sprint(time.Now().Unix() + 1), age: time.Minute, want: 401},
+				{what: "without a time", at: " ", want: 401},
+				{what: "by somebody else", secrets: []string{other}, want: 401},
+				{what: "while the secret is changed", secrets: []string{other, secret}, want: 204},
+			} {
+				if c.secrets == nil {
+					c.secrets = []string{secret}
+				}
+				if got := post(t, address, eventID(i), time.Now().Add(-c.age), c.secrets, c.id, c.at); got != c.want {
+					t.Errorf("%s: %d, want %d\n%s", c.what, got, c.want, out)
+				}
+			}
+		})
 	}
-	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-	address := fmt.Sprintf("127.0.0.1:%d", port)
-	until(t, &output{}, "it listens", func() bool {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			conn.Close()
+}
+
+// post signs for one id and time and sends the request under another, where one is given.
+func post(t *testing.T, address, id string, at time.Time, secrets []string, sentID, sentAt string) int {
+	t.Helper()
+	var signer sign.Signer
+	for _, text := range secrets {
+		s, err := sign.ParseSecret(text)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return err == nil
-	})
-	s, err := sign.ParseSecret(secret)
+		signer.Secrets = append(signer.Secrets, s)
+	}
+	body := `{"event_type": "scan_completed"}`
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/hook", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer := sign.Signer{Secrets: []sign.Secret{s}}
-	for i, c := range []struct {
-		age  time.Duration
-		want int
-	}{{0, 204}, {time.Hour, 401}, {-time.Hour, 401}, {0, 204}} {
-		body, id, at := `{"event_type": "scan_completed"}`, eventID(i), time.Now().Add(-c.age)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/hook", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set(sign.HeaderID, id)
-		req.Header.Set(sign.HeaderTimestamp, fmt.Sprint(at.Unix()))
-		req.Header.Set(sign.HeaderSignature, signer.Standard(id, at, []byte(body)))
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		if resp.StatusCode != c.want {
-			t.Errorf("signed %s ago: %d, want %d", c.age, resp.StatusCode, c.want)
-		}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set(sign.HeaderID, cmp.Or(sentID, id))
+	req.Header.Set(sign.HeaderTimestamp, cmp.Or(sentAt, fmt.Sprint(at.Unix())))
+	req.Header.Set(sign.HeaderSignature, signer.Standard(id, at, []byte(body)))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
 	}
+	resp.Body.Close()
+	return resp.StatusCode
 }

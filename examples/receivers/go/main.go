@@ -8,16 +8,21 @@ import (
 	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
+
+// tolerance bounds a request's age: what is older was recorded and sent again.
+const tolerance = 5 * time.Minute
 
 type event struct {
 	id   string
@@ -25,8 +30,8 @@ type event struct {
 }
 
 type receiver struct {
-	secret []byte
-	work   chan event
+	key  []byte
+	work chan event
 
 	mu    sync.Mutex
 	seen  map[string]bool
@@ -41,10 +46,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "too long, or broken off", http.StatusBadRequest)
 		return
 	}
-	mac := hmac.New(sha256.New, r.secret)
-	mac.Write(body) // as it came: the signature is over these bytes
-	want := "sha256=" + hex.EncodeToString(mac.Sum(nil))
-	if !hmac.Equal([]byte(want), []byte(req.Header.Get("X-IntelliDocs-Signature"))) {
+	if !r.verified(req.Header, body) {
 		http.Error(w, "the signature does not match", http.StatusUnauthorized)
 		return
 	}
@@ -58,6 +60,32 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// verified checks the Standard Webhooks signature: over id, time and body as they came;
+// while a secret is changed, there is one with each.
+func (r *receiver) verified(h http.Header, body []byte) bool {
+	sent, err := strconv.ParseInt(h.Get("webhook-timestamp"), 10, 64)
+	if err != nil || time.Since(time.Unix(sent, 0)).Abs() > tolerance {
+		return false
+	}
+	mac := hmac.New(sha256.New, r.key)
+	fmt.Fprintf(mac, "%s.%d.%s", h.Get("webhook-id"), sent, body)
+	want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	for _, given := range strings.Fields(h.Get("webhook-signature")) {
+		if hmac.Equal([]byte(want), []byte(given)) {
+			return true
+		}
+	}
+	return false
+}
+
+// keyOf is what a secret signs with.
+func keyOf(secret string) ([]byte, error) {
+	if encoded, ok := strings.CutPrefix(secret, "whsec_"); ok {
+		return base64.StdEncoding.DecodeString(encoded)
+	}
+	return []byte(secret), nil
 }
 
 // take hands an event on unless it was taken before, and is false where there is no room.
@@ -81,10 +109,11 @@ func (r *receiver) take(e event) bool {
 }
 
 func main() {
-	r := &receiver{secret: []byte(os.Getenv("WEBHOOK_SECRET")), work: make(chan event, 1000), seen: map[string]bool{}}
-	if len(r.secret) == 0 {
-		log.Fatal("WEBHOOK_SECRET is not set")
+	key, err := keyOf(os.Getenv("WEBHOOK_SECRET"))
+	if err != nil || len(key) == 0 {
+		log.Fatal("WEBHOOK_SECRET is not set, or whsec_ and no base64")
 	}
+	r := &receiver{key: key, work: make(chan event, 1000), seen: map[string]bool{}}
 	go func() {
 		for e := range r.work {
 			process(e)

@@ -1,11 +1,12 @@
 // The smallest correct receiver in Node: verify (by Standard Webhooks), tell repeats,
 // answer, then work.
 //
-//   npm install && WEBHOOK_SECRET=whsec_… node receiver.js
+//   npm ci && WEBHOOK_SECRET=whsec_… node receiver.js
 const http = require('node:http')
 const { Webhook } = require('standardwebhooks')
 
 const secret = process.env.WEBHOOK_SECRET
+if (!secret) throw new Error('WEBHOOK_SECRET is not set')
 const webhook = secret.startsWith('whsec_') ? new Webhook(secret) : new Webhook(secret, { format: 'raw' })
 const mostBytes = 2 << 20
 const seen = new Set()
