@@ -112,7 +112,7 @@ func (w *worker) settle(t trial, d queue.Delivery, r send.Result, jitter float64
 		v.Attempt.Outcome, v.Status = outcomeDead, queue.Failed
 	case send.Gone:
 		v.Attempt.Outcome, v.Status = outcomeGone, queue.Failed
-		if w.paused == nil {
+		if w.paused == nil && t.digest == w.cfg.Digest {
 			w.paused = &pause{Reason: "the endpoint answered 410 Gone", Since: now, Digest: w.cfg.Digest, Gone: true}
 			w.dirty, v.paused = true, true
 		}
@@ -132,15 +132,17 @@ func (w *worker) settleDelivered(v *verdict) {
 
 func (w *worker) settleFailed(v *verdict, t trial, d queue.Delivery, r send.Result, jitter float64, now time.Time) {
 	held := w.breaker.open
-	if r.Outage {
-		v.opened = w.breaker.failed(now, w.cfg.BreakerFailures)
-	} else {
-		w.breaker.answered(w.cfg.Concurrency)
+	if t.digest == w.cfg.Digest { // else it says nothing about the endpoint there is now
+		if r.Outage {
+			v.opened = w.breaker.failed(now, w.cfg.BreakerFailures)
+		} else {
+			w.breaker.answered(w.cfg.Concurrency)
+		}
+		if held && t.probe {
+			w.breaker.schedule(now)
+		}
+		w.dirty = w.dirty || v.opened || held && t.probe
 	}
-	if held && t.probe {
-		w.breaker.schedule(now)
-	}
-	w.dirty = w.dirty || v.opened || held && t.probe
 	spent := d.Spent + 1
 	switch {
 	case held:

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -177,10 +178,7 @@ func (d *Dispatcher) install(webhooks []Webhook, added map[string]*worker) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	// Copied, not changed in place: newWorkers reads the map it was given without the lock.
-	workers := make(map[string]*worker, len(d.workers)+len(added))
-	for name, w := range d.workers {
-		workers[name] = w
-	}
+	workers := maps.Clone(d.workers)
 	order := make([]string, 0, len(webhooks))
 	kept := map[string]bool{}
 	for _, cfg := range webhooks {
@@ -197,12 +195,30 @@ func (d *Dispatcher) install(webhooks []Webhook, added map[string]*worker) {
 	}
 	for name, w := range workers {
 		if !kept[name] {
-			// It stays, parked: what it has in flight must not be sent again by a
-			// successor of the same name.
+			// It stays until what it has in flight has ended, which a successor of the
+			// same name must not send again.
 			w.remove()
 		}
 	}
 	d.workers, d.order = workers, order
+}
+
+// retire lets go of a worker whose webhook was removed, unless it has returned. The worker
+// asks for it itself, with nothing in flight.
+func (d *Dispatcher) retire(w *worker) bool {
+	if !w.gone() {
+		return false
+	}
+	d.applying.Lock() // which may bring it back
+	defer d.applying.Unlock()
+	if !w.gone() {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.workers = maps.Clone(d.workers) // others read the one they were given without the lock
+	delete(d.workers, w.name)
+	return true
 }
 
 // Run delivers until ctx ends. Then nothing further is claimed; attempts under way have

@@ -28,6 +28,8 @@ type held struct {
 	Failures int           `json:"failures"`
 	Delay    time.Duration `json:"delay"`
 	ProbeAt  time.Time     `json:"probe_at"`
+	// Digest is of the configuration it was held with; another one is probed at once.
+	Digest string `json:"digest,omitempty"`
 }
 
 // restore takes over what SetState stored. What cannot be read counts as nothing stored:
@@ -43,8 +45,10 @@ func (w *worker) restore(state []byte) {
 	}
 	w.paused = s.Paused
 	if h := s.Held; h != nil {
+		w.cfg.Digest = h.Digest
 		w.breaker = breaker{
-			failures: h.Failures, open: true, since: h.Since, probeAt: h.ProbeAt,
+			// No later than any probe is: the clock may have been set back since.
+			failures: h.Failures, open: true, since: h.Since, probeAt: earliest(h.ProbeAt, time.Now().Add(probeMax)),
 			delay: min(max(h.Delay, probeFirst), probeMax), probed: map[string]bool{},
 		}
 	}
@@ -54,7 +58,7 @@ func (w *worker) restore(state []byte) {
 func (w *worker) encode(p *pause, b *breaker) []byte {
 	s := saved{Paused: p}
 	if b.open {
-		s.Held = &held{Since: b.since, Failures: b.failures, Delay: b.delay, ProbeAt: b.probeAt}
+		s.Held = &held{Since: b.since, Failures: b.failures, Delay: b.delay, ProbeAt: b.probeAt, Digest: w.cfg.Digest}
 	}
 	state, err := json.Marshal(s)
 	if err != nil {

@@ -77,7 +77,12 @@ func (w *worker) configure(cfg Webhook) {
 		w.d.log.Info("webhook resumed: its configuration has changed", "webhook", w.name, "reason", w.paused.Reason)
 		w.paused, w.dirty = nil, true
 	}
-	if w.breaker.open && w.cfg.Name != "" {
+	switch {
+	case !w.breaker.open:
+	case cfg.BreakerFailures == 0: // nothing is to hold it any more
+		w.breaker.close()
+		w.dirty = true
+	case w.cfg.Digest != cfg.Digest:
 		w.breaker.probeAt, w.breaker.delay = now, probeFirst // it may have been mended
 	}
 	w.cfg = cfg
@@ -97,6 +102,7 @@ func (w *worker) remove() {
 	defer w.mu.Unlock()
 	w.active, w.removed = false, true
 	w.d.metrics.forget(w.name)
+	w.poke()
 }
 
 // poke makes the worker look at what is to be done.
@@ -107,13 +113,17 @@ func (w *worker) poke() {
 	}
 }
 
-// run claims what is due until lives.claim ends, and returns when all attempts have ended.
+// run claims what is due until lives.claim ends or the webhook is gone, and returns when
+// all attempts have ended.
 func (w *worker) run(l lives) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for l.claim.Err() == nil {
 		w.release()
-		persistAt := w.persistChanges(l.claim)
+		persistAt := w.persistChanges(l.record)
+		if len(w.claimed) == 0 && w.d.retire(w) {
+			break
+		}
 		if at := earliest(w.claim(l), persistAt); at.IsZero() {
 			timer.Stop()
 		} else {
@@ -126,7 +136,16 @@ func (w *worker) run(l lives) {
 		}
 	}
 	w.sends.Wait()
+	w.writing.succeeded() // there will be no later try to wait for
 	w.persistChanges(l.record)
+}
+
+// gone tells whether nothing is left to do: the webhook was removed, and what is to be
+// known of it is stored.
+func (w *worker) gone() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.removed && !w.dirty
 }
 
 // release forgets the claimed ones whose attempt has ended.
@@ -148,8 +167,11 @@ type plan struct {
 	probed  map[string]bool
 }
 
-// trial says why an attempt is made although others wait.
-type trial struct{ probe, offline bool }
+// trial says why an attempt is made although others wait, and by which configuration.
+type trial struct {
+	probe, offline bool
+	digest         string
+}
 
 func (w *worker) plan(now time.Time) plan {
 	w.mu.Lock()
@@ -252,6 +274,7 @@ func (w *worker) begin(l lives, t trial, d queue.Delivery, now time.Time) {
 		w.breaker.markProbe(d.ID)
 	}
 	sender := w.cfg.Sender
+	t.digest = w.cfg.Digest
 	w.tally.inFlight++
 	w.mu.Unlock()
 	w.sends.Go(func() {
