@@ -167,7 +167,7 @@ func (r *running) settled(s *store) {
 	r.t.Helper()
 	eventually(r.t, "settled", func() bool {
 		st := r.log.Status()
-		return st.LagBytes == 0 && st.Files <= 1
+		return st.Reason != notStarted && st.LagBytes == 0 && st.Files <= 1
 	})
 }
 

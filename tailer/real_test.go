@@ -179,7 +179,6 @@ func TestRealWriter_Logrotate(t *testing.T) {
 			}
 			r := stop()
 			want := onDisk(t, path)
-			eventually(t, "all of the disk read", func() bool { return r.log.Status().LagBytes == 0 })
 			r.settled(s)
 			got := s.got()
 			if c.mode == "create" {
@@ -194,7 +193,8 @@ func TestRealWriter_Logrotate(t *testing.T) {
 			}
 			lost := 0
 			for _, l := range want {
-				if _, ok := slices.BinarySearch(got, l); !ok {
+				// A copy made within a write ends in the middle of a line.
+				if i, ok := slices.BinarySearch(got, l); !ok && (i == len(got) || !strings.HasPrefix(got[i], l)) {
 					lost++
 				}
 			}
