@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -90,6 +92,31 @@ func TestFullDisk_IntakeStopsOutcomesGoOnAndItResumesByItself(t *testing.T) {
 	}
 	if got := q.Counts()["a"]; got[Success] != 1 || got[Pending] != 500*committed.Load()-1 {
 		t.Fatalf("%v after %d batches", got, committed.Load())
+	}
+}
+
+func TestFullDisk_ACursorAloneWaitsWithoutSpinning(t *testing.T) {
+	root := mount(t, "64m")
+	q := open(t, Options{Dir: filepath.Join(root, "state")})
+	others := filepath.Join(root, "others")
+	fillTo(t, others, 1<<30)
+	committed := make(chan error, 1)
+	go func() {
+		_, err := q.Commit(t.Context(), Batch{Source: "log", Cursor: []byte("here")})
+		committed <- err
+	}()
+	eventually(t, "it tries on and on", func() bool {
+		var stacks bytes.Buffer
+		return pprof.Lookup("goroutine").WriteTo(&stacks, 1) == nil && strings.Contains(stacks.String(), "(*space).wait")
+	})
+	if err := os.Remove(others); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-committed; err != nil {
+		t.Fatal(err)
+	}
+	if c, err := q.Cursor("log"); string(c) != "here" {
+		t.Fatal(string(c), err)
 	}
 }
 

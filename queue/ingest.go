@@ -19,15 +19,16 @@ import (
 // cursor with the last.
 func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
 	var total Committed
+	refused := false // even the cursor, which else needs no room to speak of
 	for {
-		if len(b.Events)+len(b.Rejected) > 0 {
+		if refused || len(b.Events)+len(b.Rejected) > 0 {
 			if err := q.space.wait(ctx, q); err != nil {
 				return Committed{}, err
 			}
 		}
 		part, c, last := q.part(b)
 		done, err := q.commitPart(ctx, part, c)
-		if errors.Is(err, ErrFull) && ctx.Err() == nil {
+		if refused = errors.Is(err, ErrFull); refused && ctx.Err() == nil {
 			q.space.measure(q) // others have filled the disk since it was looked at
 			continue
 		}
