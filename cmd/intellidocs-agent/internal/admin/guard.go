@@ -63,10 +63,12 @@ func lasting(w http.ResponseWriter) {
 // foreign origin (cross-site request forgery), a missing token.
 func guard(a Access, next http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection()
-	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		problem(w, http.StatusForbidden, "the request comes from another site")
-	}))
+	next = bounded(next)
 	checked := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if foreign(origin, r) {
+			problem(w, http.StatusForbidden, "the request comes from another site")
+			return
+		}
 		if !a.admits(r) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="intellidocs-agent"`)
 			problem(w, http.StatusUnauthorized, "this needs the admin token: send 'Authorization: Bearer …' with the contents of [admin] token_file")
@@ -75,7 +77,6 @@ func guard(a Access, next http.Handler) http.Handler {
 		still := func() bool { return a.admits(r) }
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), admitted{}, still)))
 	})
-	protected := origin.Handler(checked)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", csp)
@@ -93,7 +94,51 @@ func guard(a Access, next http.Handler) http.Handler {
 			problem(w, http.StatusMisdirectedRequest, "this listener answers to localhost only; the Host header names another machine")
 			return
 		}
-		protected.ServeHTTP(w, r)
+		checked.ServeHTTP(w, r)
+	})
+}
+
+// foreign tells whether another site's page asks. Such a page could not read the API's
+// answers, but would have the agent search and stream for it, so that not even a GET of
+// them is taken from there. Links to the dashboard are.
+func foreign(origin *http.CrossOriginProtection, r *http.Request) bool {
+	if isAPI(r) {
+		change := *r
+		change.Method = http.MethodPost // what is safe is not looked at
+		r = &change
+	}
+	return origin.Check(r) != nil
+}
+
+func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/") }
+
+// atOnce bounds a listener's API calls under way, since each has its answer, or what it
+// reads, in memory. Changes, which may have to wait for the disk, do not hold up those
+// who want to see why.
+const atOnce = 4
+
+// bounded lets API calls wait until there is a place for them.
+func bounded(next http.Handler) http.Handler {
+	reads, changes := make(chan struct{}, atOnce), make(chan struct{}, atOnce)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isAPI(r) || r.URL.Path == streamPath {
+			next.ServeHTTP(w, r)
+			return
+		}
+		places := changes
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			places = reads
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), patience/2)
+		defer cancel()
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			next.ServeHTTP(w, r)
+		case <-ctx.Done():
+			w.Header().Set("Retry-After", "5")
+			problem(w, http.StatusServiceUnavailable, "the agent is busy with other calls of its API; try again")
+		}
 	})
 }
 
@@ -106,7 +151,7 @@ func needsToken(a Access, token string, r *http.Request) bool {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return true
 	}
-	return !a.Loopback && strings.HasPrefix(r.URL.Path, "/api/")
+	return !a.Loopback && isAPI(r)
 }
 
 func bears(r *http.Request, token string) bool {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 )
 
 //go:embed static
@@ -58,6 +59,10 @@ func New(a Agent, gather prometheus.Gatherer, log *slog.Logger) *Server {
 // Handler is the API as the socket serves it, for a caller in the same process.
 func (s *Server) Handler() http.Handler { return guard(Access{Socket: true}, s.handler) }
 
+// maxConnections bounds a listener's connections, streams among them. Thousands that
+// somebody opens and leaves would take the memory and the files that the queue needs.
+const maxConnections = 128
+
 // Serve answers on l until Close. It returns at once.
 func (s *Server) Serve(l net.Listener, a Access) {
 	srv := &http.Server{
@@ -69,7 +74,7 @@ func (s *Server) Serve(l net.Listener, a Access) {
 	}
 	s.servers = append(s.servers, srv)
 	go func() {
-		err := srv.Serve(l)
+		err := srv.Serve(netutil.LimitListener(l, maxConnections))
 		if errors.Is(err, http.ErrServerClosed) {
 			err = nil
 		}
