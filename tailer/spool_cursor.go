@@ -23,6 +23,7 @@ type spoolCursor struct {
 // spoolMark knows a file again: by inode, size and time, or by head.
 type spoolMark struct {
 	Stream  string   `json:"id,omitempty"`
+	Name    []byte   `json:"name,omitempty"`
 	Dev     uint64   `json:"dev"`
 	Ino     uint64   `json:"ino"`
 	Size    int64    `json:"size"`
@@ -42,6 +43,11 @@ type reason struct {
 func markOf(info os.FileInfo) spoolMark {
 	id := idOf(info)
 	return spoolMark{Dev: id.dev, Ino: id.ino, Size: info.Size(), Mod: info.ModTime().UnixNano()}
+}
+
+// streamID names the content of a file, with the same name each time it is read.
+func (m *spoolMark) streamID(head print) string {
+	return printOf(fmt.Appendf(nil, "%s %d %d %d %d", head.sum, m.Dev, m.Ino, m.Size, m.Mod)).sum[:16]
 }
 
 type markKey struct {

@@ -60,7 +60,18 @@ func (s *Spool) list() (names []string, more bool, err error) {
 	}
 	slices.Sort(names)
 	s.relist = more
-	return s.purge(names), more, nil
+	return s.begunFirst(s.purge(names)), more, nil
+}
+
+// begunFirst puts the file first that was read in part before a restart: the cursor knows
+// one such, and forgets it with the next.
+func (s *Spool) begunFirst(names []string) []string {
+	if s.cur.Part == nil {
+		return names
+	}
+	name := string(s.cur.Part.Name)
+	names = slices.DeleteFunc(names, func(n string) bool { return n == name })
+	return slices.Insert(names, 0, name)
 }
 
 // spooled reports whether a file of this name is read.
@@ -177,7 +188,7 @@ func (s *Spool) opened(name string, fd *os.File) (*spoolFile, error) {
 	if !ok {
 		return nil, errChanged
 	}
-	f.mark.Head, f.mark.Len, f.mark.Stream = head.sum, n, newStream().id
+	f.mark.Head, f.mark.Len, f.mark.Stream = head.sum, n, f.mark.streamID(head)
 	if p := s.cur.Part; p != nil && p.Size == f.mark.Size && p.Head == head.sum && (p.Ino == f.mark.Ino || p.Mod == f.mark.Mod) {
 		f.mark.Stream, f.mark.Off, f.mark.Count, f.mark.Reasons = p.Stream, p.Off, p.Count, p.Reasons
 	}
@@ -260,6 +271,7 @@ func (s *Spool) flush(ctx context.Context) error {
 	s.cur.Version, s.cur.Part = cursorVersion, nil
 	if s.part != nil {
 		p := s.part.mark
+		p.Name = []byte(s.part.name)
 		s.cur.Part = &p
 	}
 	for _, f := range s.finished {

@@ -240,6 +240,32 @@ func TestSpool_WhatCannotBeMovedIsToldOnce(t *testing.T) {
 	wantNames(t, filepath.Join(dir, archiveDir), "0.json", "1.json", "2.json", "3.json", "4.json", "5.json")
 }
 
+// Files that come before it in name order do not make it begin anew.
+func TestSpool_ABigFileGoesOnBeforeOthers(t *testing.T) {
+	s, dir := &store{}, t.TempDir()
+	var want []string
+	for i := range 2000 {
+		want = append(want, fmt.Sprintf(`{"n":%d}`, i))
+	}
+	drop(t, dir, "b.ndjson", strings.Join(want, "\n"))
+	kept := false
+	s.fail = func(*Batch) error {
+		if kept {
+			return errors.New("dead")
+		}
+		kept = true
+		return nil
+	}
+	r := spool(t, s, dir)
+	s.wait(t, 1)
+	r.stop()
+	s.fail = nil
+	drop(t, dir, "a.json", `{"n":-1}`)
+	spool(t, s, dir)
+	wantNames(t, dir)
+	s.want(t, append(want, `{"n":-1}`))
+}
+
 func TestSpool_ABigFileGoesOnWhereItWasLeft(t *testing.T) {
 	for _, ext := range []string{"json", "ndjson"} {
 		t.Run(ext, func(t *testing.T) {
