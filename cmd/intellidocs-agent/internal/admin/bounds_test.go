@@ -107,11 +107,13 @@ func TestBounds_Connections(t *testing.T) {
 		}
 	}
 	// What is open is answered, and no more is let in meanwhile.
-	if _, err := io.WriteString(held[0], "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(held[0], make([]byte, len("HTTP/1.1 200 OK"))); err != nil {
-		t.Fatal(err)
+	for _, c := range held {
+		if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, make([]byte, len("HTTP/1.1 200 OK"))); err != nil {
+			t.Fatal(err)
+		}
 	}
 	select {
 	case n := <-asked:
