@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,7 +15,7 @@ import (
 //
 // It is one transaction as long as one holds it: about 2,500 deliveries, so 512 events
 // for 4 webhooks with names of common length. A larger one is written in several, the
-// cursor with the last.
+// cursor with the last; see left.
 func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
 	var total Committed
 	refused := false // even the cursor, which else needs no room to speak of
@@ -27,7 +26,7 @@ func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
 			}
 		}
 		part, c, last := q.part(b)
-		done, err := q.commitPart(ctx, part, c)
+		done, err := q.commitPart(ctx, part, c, total.again)
 		if refused = errors.Is(err, ErrFull); refused && ctx.Err() == nil {
 			q.space.measure(q) // others have filled the disk since it was looked at
 			continue
@@ -38,6 +37,7 @@ func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
 		total.Queued = append(total.Queued, done.Queued...)
 		total.Duplicates += done.Duplicates
 		total.Deliveries += done.Deliveries
+		total.again = done.again
 		if last {
 			return total, nil
 		}
@@ -48,7 +48,7 @@ func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
 // part is as much of a batch as one transaction holds, what it costs, and whether that
 // is all of it.
 func (q *Queue) part(b Batch) (part Batch, c cost, last bool) {
-	c = cost{2, int64(len(b.Source)+len(b.Cursor)) + 100}
+	c = cost{3, int64(2*len(b.Source)+len(b.Cursor)) + 200}
 	counted := map[combo]bool{}
 	n := 0
 	for ; n < len(b.Events); n++ {
@@ -70,7 +70,7 @@ func (q *Queue) part(b Batch) (part Batch, c cost, last bool) {
 	}
 	part.Rejected = b.Rejected[:m]
 	if last = n == len(b.Events) && m == len(b.Rejected); !last {
-		part.Cursor = nil
+		part.Cursor, part.unfinished = nil, b.Cursor != nil
 	}
 	return part, c, last
 }
@@ -90,48 +90,61 @@ func eventCost(e *NewEvent, counted map[combo]bool) cost {
 	return c
 }
 
-func (q *Queue) commitPart(ctx context.Context, b Batch, c cost) (Committed, error) {
+func (q *Queue) commitPart(ctx context.Context, b Batch, c cost, again bool) (Committed, error) {
 	var done Committed
 	_, _, window := q.limits.get()
 	err := q.do(ctx, c, func(r *round) error {
-		done = Committed{} // a round that failed is applied again
+		done = Committed{again: again} // a round that failed is applied again
+		left, err := r.left(&b)
+		if err != nil {
+			return err
+		}
 		for i := range b.Events {
-			isNew, err := r.event(&b.Events[i], window, b.Backfill)
+			e := &b.Events[i]
+			seq, err := r.known(e.ID)
 			if err != nil {
 				return err
 			}
-			if !isNew {
+			done.again = left.has(seq)
+			if seq != 0 && (b.Backfill || window == 0 || done.again || r.q.now().Sub(seqTime(seq)) < window) {
 				done.Duplicates++
 				continue
 			}
-			done.Queued = append(done.Queued, b.Events[i].ID)
-			done.Deliveries += len(b.Events[i].Webhooks)
+			if err := r.event(e); err != nil {
+				return err
+			}
+			done.Queued = append(done.Queued, e.ID)
+			done.Deliveries += len(e.Webhooks)
 		}
 		for i := range b.Rejected {
 			if err := r.rejected(&b.Rejected[i]); err != nil {
 				return err
 			}
 		}
-		if b.Cursor != nil {
-			return r.set(cursorKey(b.Source), seal(b.Cursor))
+		if err := r.setLeft(&b, left, done.again); err != nil || b.Cursor == nil {
+			return err
 		}
-		return nil
+		return r.set(cursorKey(b.Source), seal(b.Cursor))
 	})
 	return done, err
 }
 
-// event queues an event unless its id is known.
-func (r *round) event(e *NewEvent, window time.Duration, backfill bool) (isNew bool, err error) {
-	if e.ID == "" || len(e.Webhooks) > 1<<16-1 {
-		return false, fmt.Errorf("event %q from %s cannot be queued: it has no id, or too many webhooks want it", e.ID, e.Path)
-	}
-	known, err := get(r.txn, dedupKey(e.ID), "the id of an event")
+// known gives the seq of the latest event of an id, 0 where there is none.
+func (r *round) known(id string) (uint64, error) {
+	seq, err := get(r.txn, dedupKey(id), "the id of an event")
 	switch {
 	case errors.Is(err, ErrNotFound):
+		return 0, nil
 	case err != nil:
-		return false, err
-	case backfill || window == 0 || r.q.now().Sub(seqTime(binary.BigEndian.Uint64(known))) < window:
-		return false, nil
+		return 0, err
+	}
+	return seqOf(seq), nil
+}
+
+// event queues an event.
+func (r *round) event(e *NewEvent) error {
+	if e.ID == "" || len(e.Webhooks) > 1<<16-1 {
+		return fmt.Errorf("event %q from %s cannot be queued: it has no id, or too many webhooks want it", e.ID, e.Path)
 	}
 	seq := r.next()
 	stored := &storedEvent{Event: e.Event, Webhooks: e.Webhooks}
@@ -141,24 +154,24 @@ func (r *round) event(e *NewEvent, window time.Duration, backfill bool) (isNew b
 	}
 	value, err := encodeEvent(stored)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if err := r.set(eventKey(seq), value); err != nil {
-		return false, err
+		return err
 	}
 	if err := r.set(dedupKey(e.ID), seal(u64(nil, seq))); err != nil {
-		return false, err
+		return err
 	}
 	for i, webhook := range e.Webhooks {
 		d := ref{seq, uint16(i)}
 		if err := r.index(d, combo{}, comboFor(webhook, Pending, e.Type)); err != nil {
-			return false, err
+			return err
 		}
 		if err := r.enqueue(dueKey(webhook, stored.queued(seq), d), webhook); err != nil {
-			return false, err
+			return err
 		}
 	}
-	return true, nil
+	return nil
 }
 
 // rejected keeps a record that could not be read, once for each place it was read at.

@@ -23,6 +23,7 @@ import (
 //	i webhook status type seq idx  every delivery, for lists
 //	c webhook status type          how many of those there are
 //	s source                       a source's cursor
+//	u source                       from which seq to which its unfinished batch is queued
 //	w webhook                      what the dispatcher keeps about a webhook
 //	r seq                          a rejected record
 //	R hash                         seq of the rejected record of a source, stream and offset
@@ -40,6 +41,7 @@ const (
 	kindIndex    = 'i'
 	kindCount    = 'c'
 	kindCursor   = 's'
+	kindLeft     = 'u'
 	kindState    = 'w'
 	kindRejected = 'r'
 	kindRejectID = 'R'
@@ -81,6 +83,7 @@ func eventKey(seq uint64) []byte     { return u64([]byte{kindEvent}, seq) }
 func dedupKey(id string) []byte      { return append([]byte{kindDedup}, id...) }
 func deliveryKey(r ref) []byte       { return r.append([]byte{kindDelivery}) }
 func cursorKey(source string) []byte { return append([]byte{kindCursor}, bounded(source)...) }
+func leftKey(source string) []byte   { return append([]byte{kindLeft}, bounded(source)...) }
 func stateKey(webhook string) []byte { return append([]byte{kindState}, bounded(webhook)...) }
 func rejectedKey(seq uint64) []byte  { return u64([]byte{kindRejected}, seq) }
 func expiryKey(seq uint64, id string) []byte {

@@ -56,6 +56,8 @@ type Batch struct {
 	Backfill bool
 	Events   []NewEvent
 	Rejected []Rejected
+
+	unfinished bool // more of it follows, with a cursor
 }
 
 // Committed is what became of a batch's events.
@@ -63,6 +65,8 @@ type Committed struct {
 	Queued     []string // IDs of the events that are new
 	Duplicates int      // events already queued within the dedup window
 	Deliveries int
+
+	again bool // the latest event was left by an unfinished batch
 }
 
 // Attempt is one try of a delivery, for the audit.
