@@ -159,6 +159,12 @@ func (l *Log) findGaps(ctx context.Context, now time.Time) error {
 		if now.Sub(s.missing) < l.settle {
 			continue
 		}
+		if ok, err := l.readArchived(ctx, s); ok || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		s.done = true
 		if err := l.offer(ctx, &Batch{Gap: l.gap(s)}); err != nil {
 			return err
@@ -188,8 +194,8 @@ func (l *Log) gap(s *stream) *Gap {
 	} else {
 		g.Reason = "the file is gone, and whether it had been written to since is unknown"
 	}
-	if l.dir.archive != "" {
-		g.Reason += "; they may be in a compressed file such as " + l.dir.archive + ", which can be ingested by hand"
+	if n := len(l.dir.archives); n > 0 {
+		g.Reason += "; they may be in a compressed file such as " + l.dir.archives[n-1] + ", which can be ingested by hand"
 	}
 	return g
 }

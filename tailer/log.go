@@ -16,7 +16,8 @@ type LogOptions struct {
 	// Source names the log in batches, status and messages.
 	Source string
 	// Path is the live file. It may be missing, and it may be a symbolic link.
-	// Files beside it named Path.* or Path-* are taken as rotated from it.
+	// Files beside it named Path.* or Path-* are taken as rotated from it; those of them
+	// that gzip has compressed are looked into where something begun is missing.
 	Path string
 	// Start is for the first run only, which is one without a Cursor.
 	Start Start

@@ -24,8 +24,8 @@ type dirState struct {
 	full time.Time
 	// stamps are the directories' modification times then.
 	stamps map[string]time.Time
-	// archive is a compressed rotated file.
-	archive string
+	// archives are the compressed rotated files.
+	archives []string
 	// waiting is what is not there yet, problem what is wrong.
 	waiting, problem string
 }
@@ -166,7 +166,7 @@ func (l *Log) readRoots(roots []string, now time.Time) {
 	for _, f := range l.files {
 		f.known = f == l.live
 	}
-	l.dir.archive = ""
+	l.dir.archives = nil
 	whole := true
 	for _, root := range roots {
 		if err := l.readDir(filepath.Dir(root), filepath.Base(root), now); err != nil {
@@ -201,7 +201,7 @@ func (l *Log) readDir(dir, base string, now time.Time) error {
 				continue
 			}
 			if compressed(name) {
-				l.dir.archive = filepath.Join(dir, name)
+				l.dir.archives = append(l.dir.archives, filepath.Join(dir, name))
 				continue
 			}
 			path := filepath.Join(dir, name)

@@ -1,11 +1,14 @@
 package tailer
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -524,6 +527,41 @@ func TestRestart_ManyRotatedFilesOfOneAge(t *testing.T) {
 	follow(t, s, path)
 	w.lines(1)
 	s.want(t, w.written)
+}
+
+func TestRestart_RotatedAndCompressedWhileDown(t *testing.T) {
+	for _, read := range []int{1, 10, 2000} {
+		s, path := &store{}, logPath(t)
+		w := newWriter(t, path)
+		r := follow(t, s, path)
+		w.lines(read)
+		s.wait(t, read)
+		r.stop()
+		w.lines(1500)
+		w.raw("no end")
+		b, err := os.ReadFile(path)
+		must(t, err)
+		must(t, os.Remove(path))
+		var z bytes.Buffer
+		zw := gzip.NewWriter(&z)
+		_, err = zw.Write(b)
+		must(t, errors.Join(err, zw.Close()))
+		must(t, os.WriteFile(path+".3.gz", []byte("damaged"), 0o644))
+		must(t, os.WriteFile(path+".2.gz", z.Bytes(), 0o644))
+		w.reopen()
+		r = follow(t, s, path)
+		want := append(slices.Clone(w.written), "no end")
+		s.want(t, want)
+		r.stop()
+		// It is done with, packed or not.
+		must(t, os.WriteFile(path+".2", b, 0o644))
+		follow(t, s, path)
+		w.raw("next\n")
+		s.want(t, append(want, "next"))
+		if n := s.gapCount(); n != 0 {
+			t.Errorf("%d gaps: %+v", n, s.gaps)
+		}
+	}
 }
 
 func TestGap_ContentThatIsGoneIsReported(t *testing.T) {
