@@ -58,6 +58,13 @@ type openOptions struct {
 // open puts the parts together over the state directory of a configuration.
 func open(ctx context.Context, cfg *config.Config, o openOptions) (_ *agent, err error) {
 	log := o.log
+	foreign, err := checkState(cfg.State.Path)
+	if err != nil {
+		return nil, err
+	}
+	if foreign && o.running {
+		log.Warn("the agent runs as root, and its state directory is another user's, who can change what it keeps; let one own both", "dir", cfg.State.Path)
+	}
 	a := &agent{
 		log: log, level: o.level, hangup: o.hangup, running: o.running, state: cfg.State.Path, started: time.Now(),
 		registry: prometheus.NewRegistry(), ready: make(chan struct{}),

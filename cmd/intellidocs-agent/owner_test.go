@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -28,5 +29,53 @@ func TestCommandsAsRoot_LeaveTheStateToItsOwner(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestCommandsAsRoot_FollowNoLinksInAnothersState(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to act for another user")
+	}
+	for _, name := range []string{"queue.json.tmp", "queue/LOCK", "queue/MANIFEST-REWRITE"} {
+		for kind, link := range map[string]func(from, to string) error{"symbolic": os.Symlink, "hard": os.Link} {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				r := newRig(t, "")
+				queue, precious := filepath.Join(r.dir, "state", "queue"), filepath.Join(r.dir, "precious")
+				if err := os.MkdirAll(queue, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(precious, []byte("precious"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				at := filepath.Join(r.dir, "state", name)
+				if err := link(precious, at); err != nil {
+					t.Fatal(err)
+				}
+				for _, path := range []string{queue, filepath.Dir(queue)} {
+					if err := os.Chown(path, 65534, 65534); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if kind == "symbolic" {
+					if err := os.Lchown(at, 65534, 65534); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, command := range []string{"deliveries", "run"} {
+					out, err := r.run(command)
+					if err == nil || !strings.Contains(out, filepath.Base(name)) || !strings.Contains(out, "is a link") {
+						t.Errorf("%s: %v\n%s", command, err, out)
+					}
+				}
+				data, err := os.ReadFile(precious)
+				if err != nil || string(data) != "precious" {
+					t.Errorf("%q, %v", data, err)
+				}
+				info, err := os.Stat(precious)
+				if err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+					t.Error("it was given away")
+				}
+			})
+		}
 	}
 }
