@@ -10,6 +10,9 @@ func TestLoad_MistakesWithSecretsDoNotRepeatThem(t *testing.T) {
 	for _, line := range []string{
 		"secret = hunter", `secret = "ab\xhunter"`, "secret = 4815162342", "secret = 481516234248151623424815162342", "secret = 4_815162342__7", "secret = 4_815.162342_.5",
 		`secret_env = "hunter-$ecret"`, "headers = { Authorization = 4815162342 }", "previous_secrets = [{ secret = 4815162342 }]",
+		`secret_file = "whsec_hunter"`, `secret_file = "aa/hunter2hunter2hunter2hunter"`, `secret_file = "` + strings.Repeat("hunter2", 99) + `"`,
+		`signing_key_file = "whsk_hunter"`, `previous_secrets = [{ secret_file = "whsec_hunter" }]`,
+		`headers = { "Authorization: Bearer hunter" = "" }`, `tls = { ca_file = "-----BEGIN hunter" }`,
 	} {
 		_, err := load(t, hook+line+"\n", nil)
 		if err == nil {
@@ -23,6 +26,13 @@ func TestLoad_MistakesWithSecretsDoNotRepeatThem(t *testing.T) {
 		if !strings.HasPrefix(said, "4: ") {
 			t.Errorf("%s: not on its line: %s", line, said)
 		}
+	}
+}
+
+func TestLoad_AURLWhereItsFileBelongsIsNotRepeated(t *testing.T) {
+	_, err := load(t, "[[webhook]]\nname = \"a\"\nurl_file = \"https://hooks.example.org/services/hunter\"\n", nil)
+	if err == nil || strings.Contains(err.Error(), "hunter") || !strings.Contains(err.Error(), "url_file: the name of a file belongs here") {
+		t.Error(err)
 	}
 }
 

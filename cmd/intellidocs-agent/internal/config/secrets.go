@@ -16,6 +16,18 @@ const maxFile = 64 << 10
 
 var envName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]{0,63}$`)
 
+// errPasted says that a secret stands where its file's name belongs, without repeating it.
+var errPasted = errors.New("the name of a file belongs here, and this looks like what is in one")
+
+// random matches what nobody calls a file.
+var random = regexp.MustCompile(`^[A-Za-z0-9+/=_]*[0-9][A-Za-z0-9+/=_]*$`)
+
+// pasted tells whether a text looks like a secret, a URL or a key, and not like a file's name.
+func pasted(name string) bool {
+	return strings.HasPrefix(name, "whsec_") || strings.HasPrefix(name, "whsk_") || strings.Contains(name, "-----BEGIN") ||
+		strings.Contains(name, "://") || len(name) >= 24 && !filepath.IsAbs(name) && random.MatchString(name)
+}
+
 // secret reads key, key_file or key_env; no more than one may be there. The second
 // result tells whether one was.
 func (t *table) secret(key string) (Secret, bool) {
@@ -68,7 +80,7 @@ func (b *binder) readSecret(name string) (Secret, error) {
 	for _, path := range tried {
 		b.files = append(b.files, path)
 		data, err := readFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || err != nil && pasted(name) {
 			continue
 		}
 		if err != nil {
@@ -79,6 +91,9 @@ func (b *binder) readSecret(name string) (Secret, error) {
 			return Secret{}, fmt.Errorf("%s is empty", path)
 		}
 		return NewSecret(text), nil
+	}
+	if pasted(name) {
+		return Secret{}, errPasted
 	}
 	return Secret{}, fmt.Errorf("there is no such file: tried %s", strings.Join(tried, ", "))
 }

@@ -152,7 +152,10 @@ func (b *binder) headers(t *table, w *Webhook) {
 		case seen[lower] != "":
 			h.errorf(name, "this is the same header as %s", seen[lower])
 		case !httpguts.ValidHeaderFieldName(name):
-			h.errorf(name, "this is no name of a header")
+			// A whole header, with a secret, may have come to stand here.
+			wrong := t.problem("headers", "there is a name that no header can have; write Name = \"value\"")
+			wrong.Line = h.problem(name, "").Line
+			b.errors = append(b.errors, wrong)
 		case !httpguts.ValidHeaderFieldValue(value):
 			h.errorf(name, "the value has characters that a header cannot have, such as a line break")
 		case send.Reserved(name):
@@ -224,11 +227,14 @@ func (b *binder) format(t *table, w *Webhook) {
 
 func (b *binder) tls(t *table, w *Webhook) {
 	for key, to := range map[string]*string{"ca_file": &w.TLS.CAFile, "cert_file": &w.TLS.CertFile, "key_file": &w.TLS.KeyFile} {
-		if *to = b.abs(t.text(key, "")); *to == "" {
+		name := t.text(key, "")
+		if *to = b.abs(name); *to == "" {
 			continue
 		}
 		b.files = append(b.files, *to)
-		if err := checkReadable(*to); err != nil {
+		if err := checkReadable(*to); err != nil && pasted(name) {
+			t.errorf(key, "%v", errPasted)
+		} else if err != nil {
 			t.errorf(key, "%v", err)
 		}
 	}
