@@ -21,13 +21,49 @@ func (l *Log) readArchived(ctx context.Context, s *stream) (ok bool, err error) 
 		if err != nil {
 			continue // another's, or damaged; the gap will be told
 		}
-		ok, err := l.drainArchive(ctx, s, a, path)
+		if err = l.tellUntouched(ctx, a); err == nil {
+			ok, err = l.drainArchive(ctx, s, a, path)
+		}
 		a.Close()
 		if ok || err != nil {
 			return ok, err
 		}
 	}
 	return false, nil
+}
+
+// tellUntouched tells of what was rotated after a, and compressed before anything of it was
+// read: nothing else is missing of that.
+func (l *Log) tellUntouched(ctx context.Context, a *archive) error {
+	from, err := a.f.Stat()
+	if err != nil {
+		return nil // it is open: this does not happen
+	}
+	for _, path := range l.dir.archives {
+		info, err := os.Stat(path)
+		if err != nil || info.ModTime().Before(from.ModTime()) || l.archived(path) {
+			continue
+		}
+		g := &Gap{Path: path, Reason: "it was rotated and compressed before anything of it was read, and can be ingested by hand"}
+		if err := l.offer(ctx, &Batch{Gap: g}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// archived reports whether the file at path holds a stream that is known.
+func (l *Log) archived(path string) bool {
+	for _, s := range l.cur.streams {
+		if s.off == 0 {
+			continue
+		}
+		if a, err := openArchive(path, s); err == nil {
+			a.Close()
+			return true
+		}
+	}
+	return false
 }
 
 // drainArchive hands over what follows the position of s in a, and ends s.

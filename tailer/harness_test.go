@@ -2,6 +2,7 @@ package tailer
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -275,6 +276,21 @@ func (w *writer) copytruncate(to string) {
 	must(w.t, err)
 	must(w.t, os.WriteFile(to, b, 0o644))
 	must(w.t, os.Truncate(w.path, 0))
+}
+
+// compress does what logrotate does with compress, and returns what it packed.
+func (w *writer) compress(to string) []byte {
+	w.t.Helper()
+	b, err := os.ReadFile(w.path)
+	must(w.t, err)
+	var z bytes.Buffer
+	zw := gzip.NewWriter(&z)
+	_, err = zw.Write(b)
+	must(w.t, errors.Join(err, zw.Close()))
+	must(w.t, os.WriteFile(to, z.Bytes(), 0o644))
+	must(w.t, os.Remove(w.path))
+	w.reopen()
+	return b
 }
 
 // shift renames .1 to .2 and so on, n at most, and makes room for .1.

@@ -1,8 +1,6 @@
 package tailer
 
 import (
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -539,16 +537,10 @@ func TestRestart_RotatedAndCompressedWhileDown(t *testing.T) {
 		r.stop()
 		w.lines(1500)
 		w.raw("no end")
-		b, err := os.ReadFile(path)
-		must(t, err)
-		must(t, os.Remove(path))
-		var z bytes.Buffer
-		zw := gzip.NewWriter(&z)
-		_, err = zw.Write(b)
-		must(t, errors.Join(err, zw.Close()))
 		must(t, os.WriteFile(path+".3.gz", []byte("damaged"), 0o644))
-		must(t, os.WriteFile(path+".2.gz", z.Bytes(), 0o644))
-		w.reopen()
+		at := time.Now().Add(-time.Hour)
+		must(t, os.Chtimes(path+".3.gz", at, at))
+		b := w.compress(path + ".2.gz")
 		r = follow(t, s, path)
 		want := append(slices.Clone(w.written), "no end")
 		s.want(t, want)
@@ -562,6 +554,28 @@ func TestRestart_RotatedAndCompressedWhileDown(t *testing.T) {
 			t.Errorf("%d gaps: %+v", n, s.gaps)
 		}
 	}
+}
+
+func TestGap_CompressedBeforeAnythingOfItWasRead(t *testing.T) {
+	s, path := &store{}, logPath(t)
+	w := newWriter(t, path)
+	r := follow(t, s, path)
+	w.lines(10)
+	s.wait(t, 10)
+	r.stop()
+	w.lines(10)
+	w.compress(path + ".2.gz")
+	w.lines(10)
+	w.compress(path + ".1.gz")
+	w.lines(10)
+	follow(t, s, path)
+	eventually(t, "gap", func() bool { return s.gapCount() == 1 })
+	if g := s.gaps[0]; g.Path != path+".1.gz" || !strings.Contains(g.Reason, "compressed") {
+		t.Errorf("gap %+v", g)
+	}
+	want := append(slices.Clone(w.written[:20]), w.written[30:]...)
+	s.wait(t, len(want))
+	s.wantSet(t, want)
 }
 
 func TestGap_ContentThatIsGoneIsReported(t *testing.T) {
