@@ -28,8 +28,13 @@ type added struct {
 	key []byte
 }
 
-// maxAdded bounds how many rounds a reader may take without its mark staying where it was.
-const maxAdded = 64
+const (
+	// maxAdded bounds how many rounds a reader may take without its mark staying where it was.
+	maxAdded = 64
+	// maxMarks bounds the memory: events may be of ever new types. Without a mark a reader
+	// begins with the prefix.
+	maxMarks = 1000
+)
 
 func (m *marks) init() { m.of = map[string]*mark{} }
 
@@ -58,6 +63,12 @@ func (m *marks) found(prefix, key []byte, token uint64) {
 	defer m.mu.Unlock()
 	k := m.of[string(prefix)]
 	if k == nil {
+		for old := range m.of {
+			if len(m.of) < maxMarks {
+				break
+			}
+			delete(m.of, old)
+		}
 		k = &mark{}
 		// Rounds under a prefix without a mark are not kept.
 		if k.lost = m.gen; token == m.gen {

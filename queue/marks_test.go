@@ -1,6 +1,9 @@
 package queue
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // A reader whose transaction was opened before a key was added must not raise the mark
 // above that key, in whichever order the two are told.
@@ -38,5 +41,20 @@ func TestMarks_StayBelowWhatAReaderCouldNotSee(t *testing.T) {
 				t.Errorf("%s (known: %v): a reader who saw everything left the mark at %q", name, known, from)
 			}
 		}
+	}
+}
+
+func TestMarks_AreBounded(t *testing.T) {
+	m := &marks{}
+	m.init()
+	for n := range 3 * maxMarks {
+		prefix := fmt.Append(nil, n)
+		m.found(prefix, append(prefix, 'x'), m.token())
+		if from := m.from(prefix); from[len(from)-1] != 'x' {
+			t.Fatalf("a new mark is at %q", from)
+		}
+	}
+	if len(m.of) > maxMarks {
+		t.Errorf("%d marks", len(m.of))
 	}
 }
