@@ -26,8 +26,9 @@ type model struct {
 }
 
 type modelEvent struct {
-	e   NewEvent
-	seq uint64
+	e      NewEvent
+	seq    uint64
+	queued time.Time
 }
 
 const (
@@ -47,13 +48,13 @@ func (m *model) commit(b Batch) (c Committed) {
 			continue
 		}
 		seq := m.next()
-		m.events[seq], m.known[e.ID] = &modelEvent{e, seq}, seq
 		c.Queued = append(c.Queued, e.ID)
 		c.Deliveries += len(e.Webhooks)
 		created := seqTime(seq)
 		if created.Sub(m.now) > time.Second {
 			created = m.now
 		}
+		m.events[seq], m.known[e.ID] = &modelEvent{e, seq, created}, seq
 		for i, w := range e.Webhooks {
 			m.deliveries[ref{seq, uint16(i)}] = &Delivery{EventID: e.ID, EventType: e.Type, Webhook: w, Status: Pending, CreatedAt: created, NextAttemptAt: created}
 		}
@@ -69,11 +70,37 @@ func (m *model) commit(b Batch) (c Committed) {
 	return c
 }
 
+// recall is what Upkeep does about a clock that was set back.
+func (m *model) recall() {
+	soon := m.now.Add(time.Minute)
+	for _, w := range modelWebhooks {
+		waiting := m.waiting(w)
+		for _, r := range slices.Backward(waiting) {
+			d := m.deliveries[r]
+			from := d.reckoned()
+			if d.NextAttemptAt.Before(soon) || from.Before(soon) {
+				break
+			}
+			d.NextAttemptAt = m.now.Add(d.NextAttemptAt.Sub(from))
+		}
+	}
+}
+
+// waiting gives a webhook's unfinished deliveries in the order in which they are due.
+func (m *model) waiting(webhook string) []ref {
+	waiting := m.refs(func(d *Delivery) bool { return d.Webhook == webhook && !d.finished() })
+	slices.SortStableFunc(waiting, func(a, b ref) int {
+		return m.deliveries[a].NextAttemptAt.Compare(m.deliveries[b].NextAttemptAt)
+	})
+	return waiting
+}
+
 func (m *model) upkeep() {
+	m.recall()
 	before := m.now.Add(-modelRetention)
 	old := func(seq uint64) bool { return seq < uint64(before.UnixNano()) }
 	for seq, e := range m.events {
-		gone := old(seq)
+		gone := old(seq) || seq > nanos(m.now) && e.queued.Before(before)
 		for i := range e.e.Webhooks {
 			d := m.deliveries[ref{seq, uint16(i)}]
 			gone = gone && d.finished() && d.CompletedAt.Before(before)
@@ -251,7 +278,7 @@ func (mt *modelTest) record(r ref) {
 	if !o.Free {
 		d.Spent++
 	}
-	d.Status, d.NextAttemptAt, d.CompletedAt = o.Status, o.Due, time.Time{}
+	d.Status, d.LastAttemptAt, d.NextAttemptAt, d.CompletedAt = o.Status, now, o.Due, time.Time{}
 	if d.finished() {
 		d.CompletedAt = now
 	}
@@ -267,6 +294,7 @@ func (mt *modelTest) replay(r ref) {
 		d.Spent = 0
 	}
 	d.Status, d.NextAttemptAt, d.CompletedAt = Pending, mt.m.now, time.Time{}
+	d.Replays = append(d.Replays, Replay{At: mt.m.now})
 	if d.Attempts > 0 {
 		d.Status = Retrying
 	}
@@ -335,9 +363,7 @@ func (mt *modelTest) compareDue(webhook string) {
 	if mt.must(err); ok != (len(waiting) > 0) || ok && head.ID != mt.q.deliveryID(waiting[0]) {
 		mt.t.Fatalf("head %v %+v, want %v", ok, head, waiting)
 	}
-	slices.SortStableFunc(waiting, func(a, b ref) int {
-		return mt.m.deliveries[a].NextAttemptAt.Compare(mt.m.deliveries[b].NextAttemptAt)
-	})
+	waiting = mt.m.waiting(webhook)
 	var next time.Time
 	var want []ref
 	for _, r := range waiting {

@@ -58,10 +58,13 @@ func (q *Queue) retain(ctx context.Context, before time.Time, limit int) (remove
 		if limit >= 0 && len(l.old) > limit-removed {
 			l = l.first(limit - removed)
 		}
-		if err := q.forgetAll(ctx, l.old); err != nil {
+		n, stays, err := q.forgetAll(ctx, l.old)
+		if removed += n; err != nil {
 			return removed, err
 		}
-		removed += len(l.old)
+		if stays != nil && (l.unsettled == nil || bytes.Compare(stays, l.unsettled) < 0) {
+			l.unsettled = stays
+		}
 		looked += l.looked
 		if lowest {
 			q.tidy.set(kindEvent, l.kept(l.next))
@@ -102,29 +105,34 @@ func (l look) first(n int) look {
 	return l
 }
 
+// look tells of n events from a key on. A seq orders events; it is their time too, but for
+// those that were numbered after the clock had been ahead, which are not skipped as young.
 func (q *Queue) look(from []byte, before time.Time, n int) (look, error) {
 	l := look{next: from, last: true}
+	now := nanos(q.now())
 	err := q.view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindEvent}})
 		defer it.Close()
-		for it.Seek(from); it.Valid(); it.Next() {
+		for it.Seek(from); it.Valid(); {
 			key := it.Item().KeyCopy(nil)
-			seq := seqOf(key[1:])
-			if seq >= nanos(before) {
-				l.next = key
-				return nil
-			}
 			if l.looked == n {
 				l.next, l.last = key, false
 				return nil
 			}
-			l.looked++
-			l.next = append(bytes.Clone(key), 0)
-			if c, ok := q.settled(txn, seq, before); ok {
+			seq := seqOf(key[1:])
+			young := seq >= nanos(before) && seq <= now
+			if c, ok := q.settled(txn, seq, before); ok && !young {
 				l.old = append(l.old, settled{seq, c})
 			} else if l.unsettled == nil {
 				l.unsettled = key
 			}
+			if young {
+				it.Seek(eventKey(now + 1))
+				continue
+			}
+			l.looked++
+			l.next = append(bytes.Clone(key), 0)
+			it.Next()
 		}
 		return nil
 	})
@@ -134,7 +142,7 @@ func (q *Queue) look(from []byte, before time.Time, n int) (look, error) {
 // settled tells whether an event's deliveries are all finished, and were before a moment.
 func (q *Queue) settled(txn *badger.Txn, seq uint64, before time.Time) (cost, bool) {
 	e, err := loadEvent(txn, seq)
-	if err != nil {
+	if err != nil || !e.queued(seq).Before(before) {
 		return cost{}, false // what is damaged stays to be seen
 	}
 	for i := range e.Webhooks {
@@ -146,24 +154,38 @@ func (q *Queue) settled(txn *badger.Txn, seq uint64, before time.Time) (cost, bo
 	return cost{2, 200}.plus(changeCost(len(e.Webhooks))), true
 }
 
-func (q *Queue) forgetAll(ctx context.Context, old []settled) error {
+// forgetAll deletes events and says how many, and the key of the first that stays, nil for
+// none: one that was replayed meanwhile.
+func (q *Queue) forgetAll(ctx context.Context, old []settled) (removed int, stays []byte, err error) {
 	for len(old) > 0 {
 		n, c := 1, old[0].cost
 		for n < len(old) && c.plus(old[n].cost).fits(q.room) {
 			c = c.plus(old[n].cost)
 			n++
 		}
-		part := old[:n]
+		part, gone := old[:n], 0
+		var replayed []byte
 		err := q.do(ctx, c, func(r *round) error {
+			gone, replayed = 0, nil
 			for _, s := range part {
-				if err := r.forget(s.seq); err != nil {
+				ok, err := r.forget(s.seq)
+				switch {
+				case err != nil:
 					return err
+				case ok:
+					gone++
+				case replayed == nil:
+					replayed = eventKey(s.seq)
 				}
 			}
 			return nil
 		})
 		if err != nil {
-			return err
+			return removed, stays, err
+		}
+		removed += gone
+		if stays == nil {
+			stays = replayed
 		}
 		// What is forgotten late leaves an id older than those that expired before it.
 		if key := expiryKey(part[0].seq, ""); bytes.Compare(key, q.tidy.from(kindExpiry)) < 0 {
@@ -171,35 +193,33 @@ func (q *Queue) forgetAll(ctx context.Context, old []settled) error {
 		}
 		old = old[n:]
 	}
-	return nil
+	return removed, stays, nil
 }
 
-// forget deletes an event with its deliveries. Its id stays known for the dedup window.
-func (r *round) forget(seq uint64) error {
+// forget deletes an event with its deliveries, unless one was replayed meanwhile. Its id
+// stays known for the dedup window.
+func (r *round) forget(seq uint64) (bool, error) {
 	e, err := loadEvent(r.txn, seq)
 	if err != nil {
-		return err
+		return false, err
 	}
 	at := ref{seq: seq}
 	var ds []*Delivery
 	for i := range e.Webhooks {
 		at.idx = uint16(i)
 		d, err := r.q.load(r.txn, at)
-		if err != nil {
-			return err
-		}
-		if !d.finished() {
-			return nil // replayed meanwhile
+		if err != nil || !d.finished() {
+			return false, err
 		}
 		ds = append(ds, d)
 	}
 	for i, d := range ds {
 		at.idx = uint16(i)
 		if err := errors.Join(r.index(at, d.combo(), combo{}), r.delete(deliveryKey(at))); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return errors.Join(r.delete(eventKey(seq)), r.set(expiryKey(seq, e.ID), nil))
+	return true, errors.Join(r.delete(eventKey(seq)), r.set(expiryKey(seq, e.ID), nil))
 }
 
 func (q *Queue) retainRejected(ctx context.Context, before time.Time) error {

@@ -84,12 +84,16 @@ func (q *Queue) pressed() bool {
 	return maxSize > 0 && q.space.taken() > maxSize-maxSize/10
 }
 
-// Upkeep does a round of retention and gives the space back.
+// Upkeep sees to what a clock that was set back has put off, does a round of retention
+// and gives the space back.
 func (q *Queue) Upkeep(ctx context.Context) error {
 	q.tidy.mu.Lock()
 	defer q.tidy.mu.Unlock()
 	maxSize, retention, window := q.limits.get()
 	now := q.now()
+	if err := q.recall(ctx); err != nil {
+		return err
+	}
 	if retention > 0 {
 		if _, err := q.retain(ctx, now.Add(-retention), -1); err != nil {
 			return err
