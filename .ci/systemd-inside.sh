@@ -104,6 +104,13 @@ receiver
 eventually 60 is_delivered 3121
 [ "$secret" = "$(cat /etc/intellidocs-agent/webhook_secret)" ] || fail 'the upgrade changed the secret'
 
+step 'root may look into the state of a stopped service'
+systemctl stop $unit
+tr -d '\n' < examples/events/scan_completed.json > /tmp/one.log
+intellidocs-agent ingest /tmp/one.log
+systemctl start $unit
+eventually 30 is_delivered 3122
+
 step 'stop is clean, removal leaves the queue, purge takes it'
 systemctl stop $unit
 [ "$(show Result)" = success ] || fail "stopped with $(show Result)"

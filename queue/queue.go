@@ -239,7 +239,8 @@ func openDB(dir string, valueLogSize int64) (*badger.DB, error) {
 		return db, nil
 	case strings.Contains(err.Error(), "Cannot acquire directory lock"):
 		return nil, fmt.Errorf("%w: %s", ErrLocked, dir)
-	case errors.Is(err, fs.ErrPermission):
+	// Not all of Badger's errors let what they are of be told.
+	case errors.Is(err, fs.ErrPermission), strings.Contains(err.Error(), fs.ErrPermission.Error()):
 		return nil, fmt.Errorf("open the queue: %w (run as the user that owns the state directory)", err)
 	}
 	return nil, fmt.Errorf("%w: %w. Nothing was changed: restore the state directory from a backup, or move it away to begin anew", ErrDamaged, err)

@@ -13,11 +13,15 @@ func TestCommandsAsRoot_LeaveTheStateToItsOwner(t *testing.T) {
 		t.Skip("needs root, to act for another user")
 	}
 	r := newRig(t, "")
-	state := filepath.Join(r.dir, "state")
+	// As systemd's DynamicUser= lays it out.
+	state := filepath.Join(r.dir, "private")
 	if err := os.Mkdir(state, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chown(state, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("private", filepath.Join(r.dir, "state")); err != nil {
 		t.Fatal(err)
 	}
 	r.rows()
