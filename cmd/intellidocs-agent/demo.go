@@ -180,15 +180,15 @@ func (d *demo) received(name string, r receiver.Received) {
 	text, style := fmt.Sprintf("%d, both signatures verified", r.Answer), term.Good
 	switch {
 	case !r.Verified():
-		text, style = fmt.Sprintf("%d, WRONG SIGNATURE: %v", r.Answer, errors.Join(r.IntelliDocs, r.Standard)), term.Bad
+		text, style = fmt.Sprintf("%d, WRONG SIGNATURE: %s", r.Answer, term.PrintableLines(errors.Join(r.IntelliDocs, r.Standard).Error())), term.Bad
 		d.wrong++
 	case r.Answer/100 != 2:
 		text, style = fmt.Sprintf("%d on purpose, to be retried", r.Answer), term.Warn
 	default:
 		d.verified[name+" "+r.Header.Get(sign.HeaderID)] = true
 	}
-	d.say("%8.2f  %-9s %-26s %-8s %s", time.Since(d.begun).Seconds(), name, r.Header.Get("X-IntelliDocs-Event"),
-		r.Header.Get("X-IntelliDocs-Attempt"), term.Paint(d.colors, style, text))
+	d.say("%8.2f  %-9s %-26s %-8s %s", time.Since(d.begun).Seconds(), name, term.Printable(r.Header.Get("X-IntelliDocs-Event")),
+		term.Printable(r.Header.Get("X-IntelliDocs-Attempt")), term.Paint(d.colors, style, text))
 	select {
 	case d.changed <- struct{}{}:
 	default:

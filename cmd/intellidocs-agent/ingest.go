@@ -40,7 +40,7 @@ func (c *cli) ingestCommand() *cobra.Command {
 				t, err := c.ingestFile(cmd.Context(), desk, path, dry)
 				queued += t.Deliveries
 				if err != nil {
-					fmt.Fprintf(c.err, "intellidocs-agent: %s: %v\n", path, err)
+					fmt.Fprintf(c.err, "intellidocs-agent: %s: %s\n", path, term.PrintableLines(err.Error()))
 					failed = true
 				}
 				if cmd.Context().Err() != nil {

@@ -197,7 +197,7 @@ func (c *cli) showCommand() *cobra.Command {
 				return lookedFor(err)
 			}
 			if asJSON {
-				_, err := fmt.Fprintf(c.out, "%s\n", raw)
+				_, err := fmt.Fprintf(c.out, "%s\n", term.PrintableJSON(raw))
 				return err
 			}
 			if kind == "rej" {

@@ -63,10 +63,10 @@ func (c *cli) execute(ctx context.Context, args []string) int {
 	case errors.Is(err, errSilent):
 		return exitFailure
 	case !c.started || errors.As(err, new(usageError)):
-		fmt.Fprintf(c.err, "intellidocs-agent: %v\nRun '%s --help' for more.\n", err, cmd.CommandPath())
+		fmt.Fprintf(c.err, "intellidocs-agent: %s\nRun '%s --help' for more.\n", term.PrintableLines(err.Error()), cmd.CommandPath())
 		return exitUsage
 	}
-	fmt.Fprintf(c.err, "intellidocs-agent: %v\n", err)
+	fmt.Fprintf(c.err, "intellidocs-agent: %s\n", term.PrintableLines(err.Error())) // it may repeat what others wrote
 	return exitFailure
 }
 

@@ -83,3 +83,33 @@ func TestTerminal_OneInterruptIsEnoughAtAQuestion(t *testing.T) {
 		t.Errorf("it was replayed:\n%s", whole)
 	}
 }
+
+func TestTerminal_NothingThatOthersWroteDrivesIt(t *testing.T) {
+	const evil = "\x1b[2J\u009b31m\u202e"
+	r := newRig(t, "")
+	line := func(n int) string {
+		return fmt.Sprintf(`{"event_type":"\u001b[2J\u009b31m\u202eodd","timestamp":"2026-01-01T00:00:00Z","n":%d}`, n)
+	}
+	r.append(line(1), `{"event_type": "`+evil+`, broken`)
+	if out, err := r.run("ingest", r.log); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	id := r.rows()[0].ID
+	for _, args := range [][]string{
+		{"deliveries"},
+		{"deliveries", "--json"},
+		{"show", id},
+		{"show", id, "--json"},
+		{"rejected"},
+		{"rejected", "--json"},
+		{"show", "'dlv_" + evil + "'"},
+	} {
+		cmd, out, in := r.onTerminal(500, args...)
+		err := cmd.Wait()
+		in.Close()
+		text := regexp.MustCompile(`\x1b\[\d+m`).ReplaceAllString(out.String(), "") // our own colours
+		if strings.ContainsAny(text, "\x1b\u009b\u202e") || (err != nil) != strings.HasPrefix(args[len(args)-1], "'") || !strings.Contains(text, "2J") {
+			t.Errorf("%s: %v\n%q", args, err, text)
+		}
+	}
+}

@@ -2,12 +2,14 @@
 package term
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -81,11 +83,12 @@ type Table struct {
 	out     io.Writer
 	colors  bool
 	columns int
+	painted map[string]bool // cells that Status has made
 }
 
 // NewTable makes a table with these columns.
 func NewTable(out io.Writer, header ...string) *Table {
-	t := &Table{w: table.NewWriter(), out: out, colors: Colors(out), columns: len(header)}
+	t := &Table{w: table.NewWriter(), out: out, colors: Colors(out), columns: len(header), painted: map[string]bool{}}
 	t.w.SetOutputMirror(out)
 	style := table.StyleDefault
 	style.Options = table.OptionsNoBordersAndSeparators
@@ -109,7 +112,7 @@ func (t *Table) Row(cells ...string) {
 	row := make(table.Row, len(cells))
 	for i, c := range cells {
 		row[i] = c
-		if !strings.HasPrefix(c, "\x1b[") || !t.colors {
+		if !t.painted[c] {
 			row[i] = Printable(c)
 		}
 	}
@@ -117,7 +120,11 @@ func (t *Table) Row(cells ...string) {
 }
 
 // Status is a status as a cell.
-func (t *Table) Status(s string) string { return Paint(t.colors, StatusStyle(s), s) }
+func (t *Table) Status(s string) string {
+	cell := Paint(t.colors, StatusStyle(s), Printable(s))
+	t.painted[cell] = true
+	return cell
+}
 
 // Render prints the table.
 func (t *Table) Render() { t.w.Render() }
@@ -128,7 +135,7 @@ func (t *Table) Render() { t.w.Render() }
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r == '\n', r == '\r', r == '\t':
+		case r == '\n', r == '\r', r == '\t', r == '\u2028', r == '\u2029':
 			return ' '
 		case unicode.Is(unicode.Bidi_Control, r):
 			return -1
@@ -137,6 +144,33 @@ func Printable(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// PrintableLines is Printable for text of several lines.
+func PrintableLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = Printable(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
+// PrintableJSON writes what could drive a terminal, or turn its writing around, as escapes
+// that mean the same. In JSON such characters stand within strings only.
+func PrintableJSON(data []byte) []byte {
+	escaped := func(r rune) bool { return r >= ' ' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) }
+	if bytes.IndexFunc(data, escaped) < 0 {
+		return data
+	}
+	out := make([]byte, 0, len(data)+16)
+	for _, r := range string(data) {
+		if escaped(r) {
+			out = fmt.Appendf(out, "\\u%04x", r)
+		} else {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	return out
 }
 
 // Time prints a moment in local time.
