@@ -36,7 +36,7 @@ func (q *Queue) recall(ctx context.Context) error {
 	for part := range slices.Chunk(found, maxChanges) {
 		err = errors.Join(err, q.do(ctx, changeCost(len(part)), func(r *round) error {
 			for _, a := range part {
-				err := r.change(q.deliveryID(a.ref), func(d *Delivery) {
+				err := r.change(a.ref, func(d *Delivery) {
 					if !d.finished() && d.reckoned().Equal(a.from) {
 						d.NextAttemptAt = now.Add(d.NextAttemptAt.Sub(a.from))
 					}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bytes"
+	"errors"
 	"runtime/pprof"
 	"strings"
 	"testing"
@@ -100,5 +101,26 @@ func TestUpkeep_WhatIsReplayedWhileItExpiresExpiresLater(t *testing.T) {
 	}
 	if got := q.Counts()["a"]; len(got) != 0 {
 		t.Errorf("it never expires: %v", got)
+	}
+}
+
+func TestReplay_CountsWhatIsThere(t *testing.T) {
+	now := time.Now()
+	q := open(t, Options{Retention: time.Hour, Now: func() time.Time { return now }})
+	commit(t, q, Batch{Events: []NewEvent{event(1, "a"), event(2, "a")}})
+	var ids []string
+	for _, d := range due(t, q, "a", now.Add(time.Second)) {
+		ids = append(ids, d.ID)
+	}
+	record(t, q, Outcome{DeliveryID: ids[0], Status: Success, Attempt: Attempt{N: 1, At: now}})
+	now = now.Add(2 * time.Hour)
+	if err := q.Upkeep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := q.replay(t.Context(), "cli", ids); n != 1 || err != nil { // selected before
+		t.Errorf("%d replayed, %v", n, err)
+	}
+	if n, err := q.Replay(t.Context(), "cli", ids); n != 0 || !errors.Is(err, ErrNotFound) { // asked for
+		t.Errorf("%d replayed, %v", n, err)
 	}
 }

@@ -108,7 +108,11 @@ func (q *Queue) Record(ctx context.Context, outcomes ...Outcome) error {
 func changeCost(n int) cost { return cost{7 * n, 1000 * int64(n)} }
 
 func (r *round) record(o *Outcome) error {
-	return r.change(o.DeliveryID, func(d *Delivery) {
+	at, err := r.q.parseDeliveryID(o.DeliveryID)
+	if err != nil {
+		return err
+	}
+	err = r.change(at, func(d *Delivery) {
 		a := o.Attempt
 		a.Response, a.Error = clip(a.Response, maxResponse), clip(a.Error, maxError)
 		d.Attempts = max(d.Attempts, a.N)
@@ -124,26 +128,23 @@ func (r *round) record(o *Outcome) error {
 		d.History = append(d.History, a)
 		d.History = d.History[max(0, len(d.History)-maxHistory):]
 	})
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	// What is left of it would be due for ever.
+	if key := dueKeyOf(r.txn, []byte{kindDue}, at); key != nil {
+		return r.delete(key)
+	}
+	return nil
 }
 
 func (d *Delivery) finished() bool { return d.Status == Success || d.Status == Failed }
 
 // change rewrites a delivery and moves it where it then belongs.
-func (r *round) change(id string, f func(d *Delivery)) error {
-	at, err := r.q.parseDeliveryID(id)
-	if err != nil {
-		return err
-	}
+func (r *round) change(at ref, f func(d *Delivery)) error {
 	d, err := r.q.load(r.txn, at)
 	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotFound) {
 		d, err = r.q.locate(r.txn, at)
-	}
-	if errors.Is(err, ErrNotFound) {
-		// What is left of it would be due for ever.
-		if key := dueKeyOf(r.txn, []byte{kindDue}, at); key != nil {
-			return r.delete(key)
-		}
-		return nil
 	}
 	if err != nil {
 		return err

@@ -20,37 +20,46 @@ func (q *Queue) Replay(ctx context.Context, by string, ids []string) (int, error
 	return q.replay(ctx, by, ids)
 }
 
+// replay leaves out what is no longer there.
 func (q *Queue) replay(ctx context.Context, by string, ids []string) (int, error) {
-	n := 0
+	total := 0
 	for part := range slices.Chunk(ids, maxChanges) {
-		if err := q.do(ctx, changeCost(len(part)), func(r *round) error { return r.replay(by, part) }); err != nil {
-			return n, fmt.Errorf("after %d deliveries: %w", n, err)
+		n := 0
+		err := q.do(ctx, changeCost(len(part)), func(r *round) (err error) { n, err = r.replay(by, part); return err })
+		if err != nil {
+			return total, fmt.Errorf("after %d deliveries: %w", total, err)
 		}
-		n += len(part)
+		total += n
 	}
-	return n, nil
+	return total, nil
 }
 
-func (r *round) replay(by string, ids []string) error {
-	at := r.q.now()
+func (r *round) replay(by string, ids []string) (n int, err error) {
+	now := r.q.now()
 	for _, id := range ids {
-		err := r.change(id, func(d *Delivery) {
-			d.Status = Pending
-			if d.Attempts > 0 {
-				d.Status = Retrying
-			}
-			if !d.CompletedAt.IsZero() {
-				d.Spent = 0
-			}
-			d.NextAttemptAt, d.CompletedAt = at, time.Time{}
-			d.Replays = append(d.Replays, Replay{At: at, By: by})
-			d.Replays = d.Replays[max(0, len(d.Replays)-maxReplays):]
-		})
-		if err != nil {
-			return err
+		at, err := r.q.parseDeliveryID(id)
+		if err == nil {
+			err = r.change(at, func(d *Delivery) {
+				d.Status = Pending
+				if d.Attempts > 0 {
+					d.Status = Retrying
+				}
+				if !d.CompletedAt.IsZero() {
+					d.Spent = 0
+				}
+				d.NextAttemptAt, d.CompletedAt = now, time.Time{}
+				d.Replays = append(d.Replays, Replay{At: now, By: by})
+				d.Replays = d.Replays[max(0, len(d.Replays)-maxReplays):]
+			})
+		}
+		switch {
+		case err == nil:
+			n++
+		case !errors.Is(err, ErrNotFound): // deleted since it was selected
+			return 0, err
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // ReplayMatching replays what a filter selects and tells how far it is. What was created
