@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -172,7 +173,8 @@ func TestRealWriter_Logrotate(t *testing.T) {
 					rotating = false
 				case <-time.After(70 * time.Millisecond):
 					out, err := exec.Command(logrotate, "-f", "-s", filepath.Join(dir, "state"), conf).CombinedOutput()
-					if err != nil && !strings.Contains(string(out), "does not exist") {
+					if err != nil && !strings.Contains(string(out), "does not exist") && !strings.Contains(string(out), "File exists") {
+						// Those two: the writer was quicker to make the file than logrotate.
 						t.Errorf("logrotate: %v: %s", err, out)
 					}
 				}
@@ -180,13 +182,10 @@ func TestRealWriter_Logrotate(t *testing.T) {
 			r := stop()
 			want := onDisk(t, path)
 			r.settled(s)
+			// logrotate itself destroys lines: by copytruncate between its copy and its
+			// truncation, by create where it finds a backup of its own in the way. Of those
+			// some were read before, so that more may have been got than is left.
 			got := s.got()
-			if c.mode == "create" {
-				s.wantSet(t, want)
-				return
-			}
-			// Between its copy and its truncation logrotate itself destroys lines, and
-			// some of those were read before: more may have been got than is left.
 			slices.Sort(got)
 			if n := len(got) - len(slices.Compact(slices.Clone(got))); n != 0 {
 				t.Errorf("%d lines twice", n)
@@ -194,12 +193,18 @@ func TestRealWriter_Logrotate(t *testing.T) {
 			lost := 0
 			for _, l := range want {
 				// A copy made within a write ends in the middle of a line.
-				if i, ok := slices.BinarySearch(got, l); !ok && (i == len(got) || !strings.HasPrefix(got[i], l)) {
+				if i, ok := slices.BinarySearch(got, l); !ok && (c.mode == "create" || i == len(got) || !strings.HasPrefix(got[i], l)) {
 					lost++
 				}
 			}
 			if lost != 0 {
 				t.Errorf("%d of %d lines on the disk were lost", lost, len(want))
+			}
+			written := regexp.MustCompile(`^\[[^]]+\] \[INFO\] \[paperless\.ai_webhooks\] \{"event_type":"scan_completed","who":"p0","n":\d+,"pad":"x*"\}$`)
+			for _, l := range got {
+				if c.mode == "create" && !written.MatchString(l) {
+					t.Fatalf("nobody wrote %q", l)
+				}
 			}
 		})
 	}
