@@ -108,10 +108,6 @@ func (s *modelStore) Head(webhook string) (queue.Delivery, bool, error) {
 	return waiting[0], true, nil
 }
 
-func (s *modelStore) Event(id string) (queue.Event, error) {
-	return queue.Event{ID: id, Type: "scan_completed", Body: []byte("{}"), ReadAt: time.Now()}, nil
-}
-
 func (s *modelStore) EventOf(deliveryID string) (queue.Event, error) {
 	s.mu.Lock()
 	err := s.eventErr[deliveryID]
@@ -120,7 +116,7 @@ func (s *modelStore) EventOf(deliveryID string) (queue.Event, error) {
 	if err != nil {
 		return queue.Event{}, err
 	}
-	return s.Event(eventID)
+	return queue.Event{ID: eventID, Type: "scan_completed", Body: []byte("{}"), ReadAt: time.Now()}, nil
 }
 
 func (s *modelStore) Record(_ context.Context, outcomes ...queue.Outcome) error {

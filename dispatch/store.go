@@ -18,9 +18,7 @@ type Store interface {
 	// Head gives the webhook's oldest unfinished delivery, due or not, in the order the
 	// events were read: what an ordered webhook sends next.
 	Head(webhook string) (queue.Delivery, bool, error)
-	// Event gives an event with its body.
-	Event(id string) (queue.Event, error)
-	// EventOf gives the event a delivery belongs to.
+	// EventOf gives the event a delivery belongs to, with its body.
 	EventOf(deliveryID string) (queue.Event, error)
 	// Record makes the outcomes durable, all or none.
 	Record(ctx context.Context, outcomes ...queue.Outcome) error
