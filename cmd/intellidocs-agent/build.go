@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"sync"
@@ -196,14 +195,10 @@ func checkWebhook(w *config.Webhook, bad func(key string, err error)) {
 		bad(key, err)
 	}
 	signerOf(w, bad)
-	// A file that is not there was told with the configuration.
-	var missing *fs.PathError
-	if _, err := send.TLS(w.TLS).Authorities(); !errors.As(err, &missing) {
-		bad("tls.ca_file", err)
-	}
-	if _, err := send.TLS(w.TLS).Certificates(); !errors.As(err, &missing) {
-		bad("tls.cert_file", err)
-	}
+	_, err := send.TLS(w.TLS).Authorities()
+	bad("tls.ca_file", err)
+	_, err = send.TLS(w.TLS).Certificates()
+	bad("tls.cert_file", err)
 }
 
 func webhookViews(cfg *config.Config) []admin.Webhook {

@@ -65,6 +65,9 @@ func sourceWarnings(cfg *config.Config) []config.Problem {
 		case s.Type == "log" && info.IsDir():
 			note("a log must be a file, and this is a directory")
 			continue
+		case s.Type == "log" && !info.Mode().IsRegular(): // opening a pipe would wait for its writer
+			note("a log must be a regular file")
+			continue
 		}
 		f, err := os.Open(s.Path)
 		if err != nil {

@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -73,4 +75,29 @@ func TestHelp_EveryCommandHasAnExample(t *testing.T) {
 		}
 	}
 	visit(c.root())
+}
+
+func TestCommands_WaitForNoPipe(t *testing.T) {
+	r := newRig(t, "")
+	pipe := filepath.Join(r.dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(r.toml)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := r.run("ingest", pipe); err == nil || !strings.Contains(out, "not a regular file") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	r.configure(fmt.Sprintf("tls = { ca_file = %q }", pipe))
+	if out, err := r.run("check"); err == nil || !strings.Contains(out, "tls.ca_file: "+pipe+" is not a regular file") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if err := os.WriteFile(r.toml, []byte(strings.Replace(string(data), r.log, pipe, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := r.run("check"); err != nil || !strings.Contains(out, "a log must be a regular file") {
+		t.Errorf("%v\n%s", err, out)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -61,7 +62,8 @@ func (c *cli) ingestCommand() *cobra.Command {
 }
 
 func (c *cli) ingestFile(ctx context.Context, desk *desk, path string, dry bool) (t ingest.Totals, err error) {
-	file, err := os.Open(path)
+	// A pipe, which is refused below, is not waited for.
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return t, errors.Unwrap(err) // the path is named already
 	}

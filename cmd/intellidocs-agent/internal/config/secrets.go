@@ -128,6 +128,13 @@ func (b *binder) abs(path string) string {
 
 // checkReadable tells whether a file can be read; a bundle of authorities may be large.
 func checkReadable(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() { // opening a pipe would wait for its writer
+		return fmt.Errorf("%s is not a regular file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return err

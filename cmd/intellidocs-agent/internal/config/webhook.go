@@ -226,21 +226,35 @@ func (b *binder) format(t *table, w *Webhook) {
 }
 
 func (b *binder) tls(t *table, w *Webhook) {
-	for key, to := range map[string]*string{"ca_file": &w.TLS.CAFile, "cert_file": &w.TLS.CertFile, "key_file": &w.TLS.KeyFile} {
+	file := func(key string) (path string, good bool) {
 		name := t.text(key, "")
-		if *to = b.abs(name); *to == "" {
-			continue
+		if name == "" {
+			return "", true
 		}
-		b.files = append(b.files, *to)
-		if err := checkReadable(*to); err != nil && pasted(name) {
-			t.errorf(key, "%v", errPasted)
-		} else if err != nil {
+		path = b.abs(name)
+		b.files = append(b.files, path)
+		err := checkReadable(path)
+		if err != nil && pasted(name) {
+			err = errPasted
+		}
+		if err != nil {
 			t.errorf(key, "%v", err)
 		}
+		return path, err == nil
 	}
-	w.TLS.ServerName = t.text("server_name", "")
-	if (w.TLS.CertFile == "") != (w.TLS.KeyFile == "") {
+	ca, caGood := file("ca_file")
+	cert, certGood := file("cert_file")
+	key, keyGood := file("key_file")
+	if (cert == "") != (key == "") {
 		t.errorf("cert_file", "cert_file and key_file go together")
 	}
+	// What is told to be wrong is not looked into again.
+	if caGood {
+		w.TLS.CAFile = ca
+	}
+	if certGood && keyGood && cert != "" && key != "" {
+		w.TLS.CertFile, w.TLS.KeyFile = cert, key
+	}
+	w.TLS.ServerName = t.text("server_name", "")
 	t.finish()
 }
