@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 )
 
 // maxFile bounds what is read of a file that the configuration names.
@@ -128,17 +129,18 @@ func (b *binder) abs(path string) string {
 
 // checkReadable tells whether a file can be read; a bundle of authorities may be large.
 func checkReadable(path string) error {
-	info, err := os.Stat(path)
+	// Opening a pipe would wait for its writer.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() { // opening a pipe would wait for its writer
-		return fmt.Errorf("%s is not a regular file", path)
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", path)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = f.Read(make([]byte, 1))
 	}
-	_, err = f.Read(make([]byte, 1))
-	return errors.Join(err, f.Close())
+	return err
 }
