@@ -147,3 +147,15 @@ func TestHealthcheck_TellsReadyFromAlive(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+func TestLog_AValueOfAnyLengthIsShort(t *testing.T) {
+	r := newRig(t, "")
+	r.start()
+	r.append(fmt.Sprintf(`{"event_type":"%s"}`, strings.Repeat("long", 100_000)))
+	r.until("the event in the log", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "msg=delivered") })
+	for line := range strings.SplitSeq(r.agentLog(), "\n") {
+		if len(line) > 10_000 || strings.Contains(line, "delivered") && (!strings.Contains(line, "longlong") || !strings.Contains(line, "…")) {
+			t.Errorf("%d bytes: %.300s", len(line), line)
+		}
+	}
+}

@@ -72,8 +72,15 @@ func limitMemory() {
 
 func logger(w io.Writer, format string, lv *slog.LevelVar) *slog.Logger {
 	o := &slog.HandlerOptions{Level: lv, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Value.Kind() == slog.KindDuration { // JSON has it as nanoseconds, which nobody could tell
+		switch a.Value.Kind() {
+		case slog.KindDuration: // JSON has it as nanoseconds, which nobody could tell
 			return slog.String(a.Key, a.Value.Duration().String())
+		case slog.KindString:
+			return slog.String(a.Key, clipped(a.Value.String()))
+		case slog.KindAny:
+			if err, ok := a.Value.Any().(error); ok {
+				return slog.String(a.Key, clipped(err.Error()))
+			}
 		}
 		return a
 	}}
@@ -81,6 +88,17 @@ func logger(w io.Writer, format string, lv *slog.LevelVar) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// longestValue is how much of a value is logged. An event's type may be as long as its line,
+// and would be repeated with every attempt for every webhook.
+const longestValue = 8 << 10
+
+func clipped(s string) string {
+	if len(s) <= longestValue {
+		return s
+	}
+	return strings.ToValidUTF8(s[:longestValue], "") + "…"
 }
 
 func level(name string) slog.Level {
