@@ -55,8 +55,6 @@ type api struct {
 	stopping context.Context // ends when the server is to close
 }
 
-const streamPath = "/api/v1/stream"
-
 func (a *api) routes(mux *http.ServeMux) {
 	handle := func(pattern string, f func(w http.ResponseWriter, r *http.Request) (any, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -84,7 +82,7 @@ func (a *api) routes(mux *http.ServeMux) {
 	handle("POST /api/v1/webhooks/{name}/resume", a.resume)
 	handle("POST /api/v1/webhooks/{name}/test", a.test)
 	handle("POST /api/v1/ingest", a.ingest)
-	mux.HandleFunc("GET "+streamPath, a.stream)
+	mux.HandleFunc("GET /api/v1/stream", a.stream)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			if _, pattern := mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != "/api/" {

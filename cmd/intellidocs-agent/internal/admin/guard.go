@@ -121,7 +121,7 @@ const atOnce = 4
 func bounded(next http.Handler) http.Handler {
 	reads, changes := make(chan struct{}, atOnce), make(chan struct{}, atOnce)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isAPI(r) || r.URL.Path == streamPath {
+		if !isAPI(r) || r.URL.Path == "/api/v1/stream" {
 			next.ServeHTTP(w, r)
 			return
 		}
