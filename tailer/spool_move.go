@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -71,7 +72,17 @@ func (s *Spool) moveRejected(path string, f *spoolFile) error {
 		fmt.Fprintf(&b, "and %d more\n", n)
 	}
 	tmp := filepath.Join(filepath.Dir(to), "."+filepath.Base(to)+".tmp")
-	if err := os.WriteFile(tmp, []byte(b.String()), 0o640); err != nil {
+	// The directory may be others' to write as well: what lies there under this name, a link
+	// to a file of ours perhaps, is not written to.
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	out, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o640)
+	if err != nil {
+		return err
+	}
+	_, err = out.WriteString(b.String())
+	if err := errors.Join(err, out.Close()); err != nil {
 		return err
 	}
 	return os.Rename(tmp, to+".reason")
@@ -85,6 +96,9 @@ func (s *Spool) move(path, dir, name string) (string, error) {
 		mode = info.Mode().Perm()
 	}
 	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	if err := ours(dir); err != nil {
 		return "", err
 	}
 	ext := filepath.Ext(name)
@@ -101,6 +115,18 @@ func (s *Spool) move(path, dir, name string) (string, error) {
 		return "", err
 	}
 	return to, syncDir(dir)
+}
+
+// ours refuses a link that another user has put where files are to be moved to.
+func ours(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s is another user's link; files are not moved to where it leads", dir)
+	}
+	return nil
 }
 
 // sync makes the removals durable before the cursor forgets them.

@@ -14,6 +14,36 @@ import (
 	"time"
 )
 
+func TestSpool_WhatOthersPlantedInItIsNotWrittenThrough(t *testing.T) {
+	dir, victim := t.TempDir(), filepath.Join(t.TempDir(), "victim")
+	must(t, os.WriteFile(victim, []byte("untouched"), 0o600))
+	must(t, os.Mkdir(filepath.Join(dir, rejectedDir), 0o777))
+	must(t, os.Symlink(victim, filepath.Join(dir, rejectedDir, ".bad.json.tmp")))
+	s := &store{}
+	spool(t, s, dir)
+	drop(t, dir, "bad.json", "hello")
+	eventually(t, "the reason", func() bool { return exists(filepath.Join(dir, rejectedDir, "bad.json.reason")) })
+	if b, err := os.ReadFile(victim); err != nil || string(b) != "untouched" {
+		t.Errorf("%q %v", b, err)
+	}
+}
+
+func TestSpool_AnotherUsersLinkIsNoPlaceForItsFiles(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to make a link of another user's")
+	}
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	link := filepath.Join(dir, archiveDir)
+	must(t, os.Symlink(elsewhere, link))
+	must(t, os.Lchown(link, 65534, 65534))
+	s := &store{}
+	spool(t, s, dir, func(o *SpoolOptions) { o.After = Archive })
+	drop(t, dir, "a.json", `{"event_type":"x"}`)
+	eventually(t, "the word about it", func() bool { return strings.Contains(s.log.String(), "another user's link") })
+	wantNames(t, elsewhere)
+	wantNames(t, dir, "a.json", archiveDir)
+}
+
 type spooling struct {
 	spool *Spool
 	stop  func()

@@ -258,6 +258,13 @@ func (s *Source) gap(g *tailer.Gap) {
 		"source", s.name, "file", g.Path, "read_up_to", g.Offset, "last_read", g.Since, "reason", g.Reason)
 }
 
+// maxTotals and maxTypeLength bound the totals by type: they live as long as the source, and
+// a type is whatever somebody wrote into a log.
+const (
+	maxTotals     = 1000
+	maxTypeLength = 200
+)
+
 func (s *Source) count(b batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -268,6 +275,9 @@ func (s *Source) count(b batch) {
 	t.Deliveries += b.deliveries
 	t.Rejected += b.rejected
 	for typ, n := range b.events {
+		if _, known := t.Events[typ]; !known && (len(t.Events) >= maxTotals || len(typ) > maxTypeLength) {
+			typ = "other"
+		}
 		t.Events[typ] += n
 	}
 	for _, n := range b.skipped {
