@@ -33,9 +33,6 @@ func TestKill9_RotatingFileHandler_NothingLostNothingTwice(t *testing.T) {
 func TestKill9_ConcurrentLogHandlerFourProcesses_NothingLostNothingTwice(t *testing.T) {
 	py := python(t, "concurrent_log_handler", "portalocker")
 	n, kills := size()
-	if soak() {
-		n /= 2 // the handler locks a file for each record: it is the slow part
-	}
 	r := newRig(t, "concurrency = 32")
 	r.chaos(kills, exec.Command(py, "testdata/concurrent.py", r.log, fmt.Sprint(n), "20", "4"))
 	r.wantAll(n)
