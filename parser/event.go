@@ -2,14 +2,9 @@ package parser
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 )
-
-// KnownTypes are the types with a known shape, in the alphabet's order.
-func KnownTypes() []string { return slices.Sorted(maps.Keys(mainObject)) }
 
 // mainObject is what an event of a known type is about.
 var mainObject = map[string]string{

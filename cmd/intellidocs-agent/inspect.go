@@ -89,9 +89,12 @@ func (c *cli) deliveriesCommand() *cobra.Command {
 func (c *cli) listDeliveries(cmd *cobra.Command, desk *desk, f admin.Filter, limit int, asJSON bool) error {
 	// A narrow terminal shows the first columns only.
 	t := term.NewTable(c.out, "CREATED", "ID", "STATUS", "WEBHOOK", "EVENT", "TRIES", "NEXT / DONE", "RESPONSE")
-	waits, err := whatWaits(cmd.Context(), desk)
-	if err != nil {
-		return err
+	var waits map[string]string
+	if !asJSON {
+		var err error
+		if waits, err = whatWaits(cmd.Context(), desk); err != nil {
+			return err
+		}
 	}
 	shown := 0
 	for {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/dawnsystem/intellidocs-agent/examples/events"
 	"github.com/dawnsystem/intellidocs-agent/parser"
 )
 
@@ -48,7 +49,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 // begin makes a source's series, at zero: only from there is the first rejected record an
 // increase.
 func (m *metrics) begin(source string) {
-	for _, typ := range parser.KnownTypes() {
+	for _, typ := range events.Types() {
 		m.ingested.WithLabelValues(source, m.label(typ))
 	}
 	for _, reason := range parser.SkipReasons {
