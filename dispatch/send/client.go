@@ -118,7 +118,11 @@ func (c *client) stampFiles() string {
 }
 
 func (c *client) build() (*http.Transport, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.cfg.ServerName}
+	conf := &tls.Config{
+		MinVersion: tls.VersionTLS12, ServerName: c.cfg.ServerName,
+		// A receiver that closes its connections is met again without a whole handshake.
+		ClientSessionCache: tls.NewLRUClientSessionCache(max(c.conns, 2)),
+	}
 	var err error
 	if conf.RootCAs, err = c.cfg.Authorities(); err != nil {
 		return nil, fmt.Errorf("tls.ca_file: %w", err)
@@ -141,7 +145,7 @@ func (c *client) build() (*http.Transport, error) {
 		TLSClientConfig:        conf,
 		TLSHandshakeTimeout:    c.timeout,
 		ForceAttemptHTTP2:      true,
-		MaxIdleConnsPerHost:    2,
+		MaxIdleConnsPerHost:    max(c.conns, 2), // else every attempt beyond it connects afresh
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: maxResponseHeader,
 		WriteBufferSize:        4 << 10,
