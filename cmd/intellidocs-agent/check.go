@@ -1,13 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/agent"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
 )
 
@@ -20,7 +21,7 @@ func (c *cli) checkCommand() *cobra.Command {
 		Example: "  intellidocs-agent check -c agent.toml\n  intellidocs-agent check --connect",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path := config.Path(c.configFile, config.Environment())
-			cfg, err := loadConfig(path)
+			cfg, err := agent.LoadConfig(path)
 			if err != nil {
 				fmt.Fprintln(c.err, err)
 				fmt.Fprintf(c.err, "%s has errors; nothing else was tried.\n", path)
@@ -29,7 +30,7 @@ func (c *cli) checkCommand() *cobra.Command {
 			for _, w := range append(cfg.Warnings, sourceWarnings(cfg)...) {
 				fmt.Fprintln(c.err, "warning:", w)
 			}
-			fmt.Fprintf(c.out, "%s is in order: %s.\n", path, parts(cfg))
+			fmt.Fprintf(c.out, "%s is in order: %s.\n", path, agent.Summary(cfg))
 			if connect && !c.connectAll(cmd.Context(), cfg) {
 				return errSilent
 			}
@@ -79,12 +80,15 @@ func sourceWarnings(cfg *config.Config) []config.Problem {
 	return out
 }
 
-func (c *cli) manCommand(root *cobra.Command) *cobra.Command {
-	return &cobra.Command{
-		Use: "man DIR", Short: "Write the manual pages into a directory", Args: cobra.ExactArgs(1), Hidden: true,
-		Example: "  intellidocs-agent man /usr/local/share/man/man1",
-		RunE: func(_ *cobra.Command, args []string) error {
-			return doc.GenManTree(root, &doc.GenManHeader{Title: "INTELLIDOCS-AGENT", Section: "1", Source: "intellidocs-agent"}, args[0])
-		},
-	}
+func (c *cli) connectAll(ctx context.Context, cfg *config.Config) bool {
+	good := true
+	agent.Probe(ctx, cfg, func(webhook, url, remote string, err error) {
+		if err != nil {
+			good = false
+			fmt.Fprintf(c.out, "%-20s NOT reached: %v\n", webhook, err)
+			return
+		}
+		fmt.Fprintf(c.out, "%-20s reached %s at %s\n", webhook, url, remote)
+	})
+	return good
 }

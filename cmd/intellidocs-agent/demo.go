@@ -9,11 +9,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/agent"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/receiver"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
@@ -97,10 +99,10 @@ func (d *demo) run(ctx context.Context, once bool) error {
 	}
 	d.begun = time.Now()
 	ended := make(chan error, 1)
-	go func() { ended <- a.run(ctx) }()
+	go func() { ended <- a.Run(ctx) }()
 	// The agent's listeners are open before it reads or sends anything.
 	select {
-	case <-a.ready:
+	case <-a.Ready():
 	case err := <-ended:
 		return fmt.Errorf("the agent did not start: %w", err)
 	}
@@ -114,17 +116,17 @@ func (d *demo) run(ctx context.Context, once bool) error {
 	return errors.Join(err, <-ended)
 }
 
-func (d *demo) intro(a *agent) {
+func (d *demo) intro(a *agent.Agent) {
 	d.say("%s", term.Paint(d.colors, term.Strong, "intellidocs-agent demo"))
 	d.say("  log        %s", d.log)
-	d.say("  state      %s", a.state)
-	d.say("  dashboard  http://%s/", a.adminAddr)
+	d.say("  state      %s", filepath.Join(d.dir, "state"))
+	d.say("  dashboard  http://%s/", a.AdminAddr())
 	d.say("  receivers  steady answers 200; flaky answers 500 the first %d times; both verify every signature\n", flakyFails)
 	d.say("%s", term.Paint(d.colors, term.Faint, fmt.Sprintf("%8s  %-9s %-26s %-8s %s", "seconds", "webhook", "event", "attempt", "answer")))
 }
 
 // agent opens a real agent over the demo's own agent.toml.
-func (d *demo) agent(ctx context.Context, steady, flaky string) (*agent, error) {
+func (d *demo) agent(ctx context.Context, steady, flaky string) (*agent.Agent, error) {
 	path := filepath.Join(d.dir, "agent.toml")
 	text := fmt.Sprintf(`[state]
 path = %q
@@ -156,11 +158,11 @@ retry_delay = 1
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	cfg, err := loadConfig(path)
+	cfg, err := agent.LoadConfig(path)
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, cfg, d.c.err, openOptions{grace: 3 * time.Second})
+	return agent.Open(ctx, cfg, agent.Options{Version: buildVersion(), LogTo: d.c.err, Running: true, Grace: 3 * time.Second})
 }
 
 // receive opens a receiver and gives its address.
@@ -210,11 +212,11 @@ func (d *demo) writeEvent(eventType string) error {
 	if err != nil {
 		return err
 	}
-	text, err := marshal(event)
-	if err != nil {
+	var text strings.Builder
+	if err := term.JSON(&text, event); err != nil {
 		return err
 	}
-	return d.write("INFO", "paperless.ai_webhooks", text)
+	return d.write("INFO", "paperless.ai_webhooks", strings.TrimSpace(text.String()))
 }
 
 // once writes the three known events among other records and waits for all six deliveries.

@@ -79,7 +79,7 @@ func (c *cli) ingestFile(ctx context.Context, desk *desk, path string, dry bool)
 	if err != nil {
 		return t, err
 	}
-	bar := c.bar(info.Size(), filepath.Base(path), true)
+	bar := term.Bar(c.err, info.Size(), filepath.Base(path), true)
 	read := progressbar.NewReader(file, bar)
 	text, err := unpacked(&read, path)
 	if err != nil {

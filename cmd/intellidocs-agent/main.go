@@ -10,7 +10,6 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -18,9 +17,6 @@ import (
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
 )
-
-// version is set by the linker for releases.
-var version = ""
 
 // Exit codes, the same for every command.
 const (
@@ -172,42 +168,4 @@ func saysUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return fmt.Errorf("%s given; usage: %s", term.Count(len(args), "argument", "arguments"), cmd.UseLine())
 	}
-}
-
-func (c *cli) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
-		Example: "  intellidocs-agent version",
-		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintln(c.out, "intellidocs-agent", buildVersion())
-			return nil
-		},
-	}
-}
-
-// buildVersion is the release's version, else the commit it was built from.
-func buildVersion() string {
-	if version != "" {
-		return version
-	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "devel"
-	}
-	rev, dirty := "", ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision" && len(s.Value) >= 12:
-			rev = s.Value[:12]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			dirty = "-dirty"
-		}
-	}
-	if rev != "" {
-		return "devel-" + rev + dirty
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	return "devel"
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http/httptest"
@@ -214,4 +215,22 @@ func python(t testing.TB, modules ...string) string {
 
 func eventLine(n int) string {
 	return fmt.Sprintf(`[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] {"event_type":"chaos","n":%d,"timestamp":"2025-11-14T15:00:00Z"}`, n)
+}
+
+// output collects what a program prints while it runs.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
 }

@@ -21,8 +21,8 @@ import (
 	"golang.org/x/net/netutil"
 )
 
-//go:embed static
-var static embed.FS
+//go:embed web
+var web embed.FS
 
 // Server answers on the listeners it is given.
 type Server struct {
@@ -46,7 +46,7 @@ func New(a Agent, gather prometheus.Gatherer, log *slog.Logger) *Server {
 	if gather != nil {
 		mux.Handle("GET /metrics", promhttp.HandlerFor(gather, promhttp.HandlerOpts{}))
 	}
-	files, err := fs.Sub(static, "static")
+	files, err := fs.Sub(web, "web")
 	if err != nil {
 		panic(err) // the directory is compiled in
 	}

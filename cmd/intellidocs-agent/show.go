@@ -4,15 +4,64 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
+
+func (c *cli) showCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "show ID", Short: "Show one event, delivery or rejected record whole", Args: cobra.ExactArgs(1),
+		Long: "Shows the whole story of an event or a delivery: where it was read, its payload, every\n" +
+			"attempt with its time, status, latency, response and error, replays, and when it is due next.",
+		Example: "  intellidocs-agent show dlv_0011223300000000000000a100000001\n  intellidocs-agent show evt_5d0c… --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id := args[0]
+			kind, _, _ := strings.Cut(id, "_")
+			path := map[string]string{"evt": "events/", "dlv": "deliveries/", "rej": "rejected/"}[kind]
+			if path == "" {
+				return usagef("%q is no ID: an event's begins with evt_, a delivery's with dlv_, a rejected record's with rej_", id)
+			}
+			desk, err := c.desk(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer desk.Close()
+			var raw json.RawMessage
+			if err := desk.Get(cmd.Context(), path+url.PathEscape(id), nil, &raw); err != nil {
+				return lookedFor(err)
+			}
+			if asJSON {
+				_, err := fmt.Fprintf(c.out, "%s\n", term.PrintableJSON(raw))
+				return err
+			}
+			if kind == "rej" {
+				return c.showRejected(raw)
+			}
+			return c.showStory(raw)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
+	return cmd
+}
+
+// lookedFor says where to look where there is nothing under an id.
+func lookedFor(err error) error {
+	if errors.Is(err, admin.ErrNotFound) {
+		return fmt.Errorf("%w; 'intellidocs-agent deliveries' and 'rejected' list what there is, and [state] retention says for how long", err)
+	}
+	return err
+}
 
 // showStory prints an event, its deliveries and their attempts.
 func (c *cli) showStory(raw json.RawMessage) error {
@@ -115,21 +164,4 @@ func timings(a *queue.Attempt) string {
 		}
 	}
 	return strings.Join(steps, ", ")
-}
-
-func (c *cli) showRejected(raw json.RawMessage) error {
-	var r admin.RejectedView
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return fmt.Errorf("the agent's answer cannot be read: %w", err)
-	}
-	p := printer{w: c.out, colors: term.Colors(c.out)}
-	p.title("Rejected record " + r.ID)
-	p.field("reason", r.Reason)
-	p.field("read", fmt.Sprintf("%s from %s, offset %d, %d bytes", term.Time(r.At), r.Path, r.Offset, r.Size))
-	p.field("source", r.Source)
-	p.field("text", "")
-	for line := range strings.SplitSeq(r.Text, "\n") {
-		fmt.Fprintln(c.out, "  "+term.Printable(line))
-	}
-	return nil
 }

@@ -1,9 +1,8 @@
-package main
+package agent
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -75,16 +74,16 @@ func (l *liveConfig) status() admin.ConfigStatus {
 }
 
 // watch reads the configuration again when it, or a file it names, changes, and on SIGHUP.
-func (a *agent) watch(ctx context.Context) error {
+func (a *Agent) watch(ctx context.Context) error {
 	return config.Watch(ctx, a.config.files, a.hangup, a.reload)
 }
 
 // reload reads the file and puts it in force; a file with errors changes nothing.
-func (a *agent) reload(why string) {
+func (a *Agent) reload(why string) {
 	a.notifier.reloading()
 	defer func() { a.notifier.ready(a.summary()) }()
 	l := a.config
-	cfg, err := loadConfig(l.path)
+	cfg, err := LoadConfig(l.path)
 	if err == nil && cfg.Idle() && !l.current().Idle() {
 		// A file that is written in place is empty for a moment, and valid.
 		err = errors.New("there is no [[source]] and no [[webhook]] in it; is it still being written? To stop everything, write enabled = false")
@@ -129,16 +128,8 @@ func needRestart(old, now *config.Config) []string {
 	return keys
 }
 
-// loadConfig reads a configuration and checks what only the parts know: filters,
+// LoadConfig reads a configuration and checks what only the parts know: filters,
 // templates, keys, headers. All errors come at once.
-func loadConfig(path string) (*config.Config, error) {
+func LoadConfig(path string) (*config.Config, error) {
 	return config.Load(path, config.Environment(), checkWebhooks)
-}
-
-func (c *cli) loadConfig() (*config.Config, error) {
-	cfg, err := loadConfig(config.Path(c.configFile, config.Environment()))
-	if err != nil {
-		return nil, fmt.Errorf("configuration:\n%w", err)
-	}
-	return cfg, nil
 }

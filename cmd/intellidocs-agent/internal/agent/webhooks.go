@@ -1,4 +1,4 @@
-package main
+package agent
 
 import (
 	"context"
@@ -210,22 +210,18 @@ func webhookViews(cfg *config.Config) []admin.Webhook {
 	return out
 }
 
-func (c *cli) connectAll(ctx context.Context, cfg *config.Config) bool {
-	good := true
+// Probe resolves each webhook's name, connects and shakes hands, sending nothing, and
+// reports what came of it: the address that was reached, or the error.
+func Probe(ctx context.Context, cfg *config.Config, report func(webhook, url, remote string, err error)) {
 	for i := range cfg.Webhooks {
 		w := &cfg.Webhooks[i]
-		ep, err := newEndpoint(w, policyOf(cfg), slog.New(slog.DiscardHandler))
-		if err == nil {
-			var remote string
-			if remote, err = ep.Probe(ctx); err == nil {
-				fmt.Fprintf(c.out, "%-20s reached %s at %s\n", w.Name, ep.URL(), remote)
-			}
-			ep.Close()
-		}
+		ep, err := newEndpoint(w, policyOf(cfg), discard())
 		if err != nil {
-			good = false
-			fmt.Fprintf(c.out, "%-20s NOT reached: %v\n", w.Name, err)
+			report(w.Name, "", "", err)
+			continue
 		}
+		remote, err := ep.Probe(ctx)
+		report(w.Name, ep.URL(), remote, err)
+		ep.Close()
 	}
-	return good
 }

@@ -1,9 +1,10 @@
-package main
+package agent
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -22,18 +23,19 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-// agent holds the parts that pipeline.go sets in motion. Commands use the same parts,
+// Agent holds the parts that pipeline.go sets in motion. Commands use the same parts,
 // standing still, where no agent runs.
-type agent struct {
+type Agent struct {
 	log       *slog.Logger
 	state     string
 	started   time.Time
 	running   bool
+	version   string
 	token     atomic.Pointer[string] // of the admin listener, as the configuration in force has it
 	adminAddr string
 	ready     chan struct{} // closed once the listeners are open
 	level     *slog.LevelVar
-	hangup    chan os.Signal // asks for the configuration to be read again
+	hangup    <-chan os.Signal // asks for the configuration to be read again
 
 	config     *liveConfig
 	queue      *queue.Queue
@@ -45,34 +47,40 @@ type agent struct {
 	registry   *prometheus.Registry
 }
 
-// openOptions are what differs between an agent that runs and a command's.
-type openOptions struct {
-	log     *slog.Logger
-	level   *slog.LevelVar
-	grace   time.Duration
-	hangup  chan os.Signal // nil: none
-	running bool
-	once    bool // do not wait for another process to let go of the state
+// Options say how an agent is opened.
+type Options struct {
+	Version string
+	// LogTo is where the agent logs, in the format of its configuration; nil: nowhere.
+	LogTo io.Writer
+	// Running: the agent is to run. Else the state is opened only to look into and to
+	// change, and another process that has it open is not waited for.
+	Running bool
+	// Grace is how long requests under way may take once the agent is stopped.
+	Grace time.Duration
+	// Hangup asks for the configuration to be read again; nil: never.
+	Hangup <-chan os.Signal
 }
 
-// open puts the parts together over the state directory of a configuration.
-func open(ctx context.Context, cfg *config.Config, o openOptions) (_ *agent, err error) {
-	log := o.log
+// Open puts the parts together over the state directory of a configuration.
+func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Agent, err error) {
+	level := new(slog.LevelVar)
+	level.Set(levelOf(cfg.Log.Level))
+	log := newLogger(o.LogTo, cfg.Log.Format, level)
 	foreign, err := checkState(cfg.State.Path)
 	if err != nil {
 		return nil, err
 	}
-	if foreign && o.running {
+	if foreign && o.Running {
 		log.Warn("the agent runs as root, and its state directory is another user's, who can change what it keeps; let one own both", "dir", cfg.State.Path)
 	}
-	a := &agent{
-		log: log, level: o.level, hangup: o.hangup, running: o.running, state: cfg.State.Path, started: time.Now(),
+	a := &Agent{
+		log: log, level: level, version: o.Version, hangup: o.Hangup, running: o.Running, state: cfg.State.Path, started: time.Now(),
 		registry: prometheus.NewRegistry(), ready: make(chan struct{}),
 	}
 	a.config = newLiveConfig(cfg, a.registry)
-	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
-	patience := lockPatience
-	if o.once {
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(o.Version))
+	patience := LockPatience
+	if !o.Running {
 		patience = 0
 	}
 	a.queue, err = openQueue(ctx, patience, queue.Options{
@@ -83,7 +91,7 @@ func open(ctx context.Context, cfg *config.Config, o openOptions) (_ *agent, err
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%w: this user may not write there; run it as the directory's owner, or choose another [state] path", err)
-	case errors.Is(err, queue.ErrLocked) && o.running:
+	case errors.Is(err, queue.ErrLocked) && o.Running:
 		return nil, fmt.Errorf("%w: an agent runs on it already; stop that one, or give this one a [state] path of its own", err)
 	case err != nil:
 		return nil, err
@@ -93,7 +101,7 @@ func open(ctx context.Context, cfg *config.Config, o openOptions) (_ *agent, err
 			err = errors.Join(err, a.queue.Close())
 		}
 	}()
-	a.dispatcher = dispatch.New(dispatch.Options{Store: a.queue, Grace: o.grace, Logger: log, Registerer: a.registry})
+	a.dispatcher = dispatch.New(dispatch.Options{Store: a.queue, Grace: o.Grace, Logger: log, Registerer: a.registry})
 	a.endpoints = newEndpoints(log)
 	a.ingest = ingest.New(ingest.Options{
 		Queue: a.queue, Route: a.dispatcher.Route, Logger: log, Registerer: a.registry,
@@ -108,9 +116,9 @@ func open(ctx context.Context, cfg *config.Config, o openOptions) (_ *agent, err
 	return a, nil
 }
 
-// lockPatience is how long to wait for a state directory that another process has open:
+// LockPatience is how long to wait for a state directory that another process has open:
 // a command that looks into it, or an agent that is about to end.
-const lockPatience = 10 * time.Second
+const LockPatience = 10 * time.Second
 
 func openQueue(ctx context.Context, patience time.Duration, o queue.Options) (*queue.Queue, error) {
 	deadline := time.Now().Add(patience)
@@ -128,7 +136,7 @@ func openQueue(ctx context.Context, patience time.Duration, o queue.Options) (*q
 }
 
 // apply puts a configuration in force, whole or not at all.
-func (a *agent) apply(cfg *config.Config) error {
+func (a *Agent) apply(cfg *config.Config) error {
 	token, err := adminToken(cfg)
 	if err != nil {
 		return err
@@ -142,7 +150,7 @@ func (a *agent) apply(cfg *config.Config) error {
 	}
 	a.token.Store(&token)
 	a.endpoints.use(next)
-	a.level.Set(level(cfg.Log.Level))
+	a.level.Set(levelOf(cfg.Log.Level))
 	a.queue.SetLimits(cfg.State.MaxSize, cfg.State.Retention, cfg.State.DedupWindow)
 	if cfg.Enabled {
 		a.sources.apply(cfg.Sources)
@@ -152,29 +160,29 @@ func (a *agent) apply(cfg *config.Config) error {
 	return nil
 }
 
-func (a *agent) close() error {
+func (a *Agent) Close() error {
 	a.endpoints.close()
 	return a.queue.Close()
 }
 
 // alive tells whether the queue answers, which is what a stuck agent would not.
-func (a *agent) alive(context.Context) error {
+func (a *Agent) alive(context.Context) error {
 	_, err := a.queue.Cursor("")
 	return err
 }
 
-func (a *agent) summary() string {
-	return parts(a.config.current())
+func (a *Agent) summary() string {
+	return Summary(a.config.current())
 }
 
-// parts counts what a configuration names.
-func parts(cfg *config.Config) string {
+// Summary counts what a configuration names.
+func Summary(cfg *config.Config) string {
 	return term.Count(len(cfg.Sources), "source", "sources") + ", " + term.Count(len(cfg.Webhooks), "webhook", "webhooks")
 }
 
-func (a *agent) server() *admin.Server {
+func (a *Agent) server() *admin.Server {
 	return admin.New(admin.Agent{
-		Queue: a.queue, Dispatcher: a.dispatcher, Version: buildVersion(), StartedAt: a.started, Running: a.running,
+		Queue: a.queue, Dispatcher: a.dispatcher, Version: a.version, StartedAt: a.started, Running: a.running,
 		MaxSize: func() int64 { return a.config.current().State.MaxSize },
 		Config: func() (bool, admin.ConfigStatus, []admin.Webhook) {
 			cfg := a.config.current()
@@ -199,11 +207,11 @@ func adminToken(cfg *config.Config) (string, error) {
 	return token, nil
 }
 
-func buildInfo() prometheus.Collector {
+func buildInfo(version string) prometheus.Collector {
 	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "intellidocs_agent", Name: "build_info", Help: "Always 1; the label says which version runs.",
 	}, []string{"version"})
-	g.WithLabelValues(buildVersion()).Set(1)
+	g.WithLabelValues(version).Set(1)
 	return g
 }
 

@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
-	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/agent"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
@@ -33,7 +30,7 @@ func (c *cli) desk(ctx context.Context) (*desk, error) {
 		}
 		return nil, err
 	}
-	deadline := time.Now().Add(lockPatience)
+	deadline := time.Now().Add(agent.LockPatience)
 	for {
 		client, err := admin.Dial(ctx, cfg.State.Path)
 		if err == nil {
@@ -42,11 +39,11 @@ func (c *cli) desk(ctx context.Context) (*desk, error) {
 		if errors.Is(err, admin.ErrNotYours) {
 			return nil, err
 		}
-		a, err := open(ctx, cfg, openOptions{log: discard(), level: new(slog.LevelVar), once: true})
+		a, err := agent.Open(ctx, cfg, agent.Options{Version: buildVersion()})
 		switch {
 		case err == nil:
-			return &desk{Client: admin.Local(a.server()), close: func() error {
-				return errors.Join(a.close(), keepOwner(cfg.State.Path))
+			return &desk{Client: a.Client(), close: func() error {
+				return errors.Join(a.Close(), agent.KeepOwner(cfg.State.Path))
 			}}, nil
 		case !errors.Is(err, queue.ErrLocked):
 			return nil, err
@@ -73,13 +70,20 @@ func (d *desk) hint(n int) string {
 	return " No agent is running: they go out once it is."
 }
 
-func printJSON(w io.Writer, v any) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return err
+// dialBroken reaches a running agent whose configuration file has errors by now.
+func (c *cli) dialBroken(ctx context.Context) (*admin.Client, bool) {
+	state, err := config.StatePath(config.Path(c.configFile, config.Environment()))
+	if err != nil {
+		return nil, false
 	}
-	_, err := w.Write(term.PrintableJSON(b.Bytes()))
-	return err
+	client, err := admin.Dial(ctx, state)
+	return client, err == nil
+}
+
+func (c *cli) loadConfig() (*config.Config, error) {
+	cfg, err := agent.LoadConfig(config.Path(c.configFile, config.Environment()))
+	if err != nil {
+		return nil, fmt.Errorf("configuration:\n%w", err)
+	}
+	return cfg, nil
 }

@@ -1,4 +1,4 @@
-package main
+package agent
 
 import (
 	"encoding/json"
@@ -21,7 +21,7 @@ import (
 func formatExamples(t *testing.T) map[string]*config.Config {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS("../../examples/formats")); err != nil {
+	if err := os.CopyFS(dir, os.DirFS("../../../../examples/formats")); err != nil {
 		t.Fatal(err)
 	}
 	page, err := os.ReadFile(filepath.Join(dir, "README.md"))
@@ -35,7 +35,7 @@ func formatExamples(t *testing.T) map[string]*config.Config {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cfg, err := loadConfig(file)
+		cfg, err := LoadConfig(file)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, m[1])
 		}

@@ -1,17 +1,16 @@
-package main
+package agent
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 )
 
-// run is the whole story:
+// Run is the whole story:
 //
 //	sources (tailer) → ingest (parser, routes) → queue → dispatcher → webhooks
 //
@@ -20,9 +19,12 @@ import (
 // blocks in its own goroutine. Stopping goes down the same way: sources end after their
 // commit, the dispatcher lets requests in flight finish within the grace period, the
 // admin listeners close, and the queue last.
-func (a *agent) run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, a.close()) }()
+func (a *Agent) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, a.Close()) }()
 
+	for _, w := range a.config.current().Warnings {
+		a.log.Warn("configuration: " + w.String())
+	}
 	server, err := a.listen()
 	if err != nil {
 		return err
@@ -36,7 +38,7 @@ func (a *agent) run(ctx context.Context) (err error) {
 	work.start("watchdog", a.notifier.watchdog)
 
 	a.notifier.ready(a.summary())
-	a.log.Info("running", "version", buildVersion(), "config", a.config.path, "state", a.state)
+	a.log.Info("running", "version", a.version, "config", a.config.path, "state", a.state)
 	close(a.ready)
 	err = work.wait()
 	a.notifier.stopping()
@@ -49,7 +51,7 @@ func (a *agent) run(ctx context.Context) (err error) {
 
 // listen opens the socket and, where configured, the TCP listener before anything
 // else starts, so that a taken port fails the start and not the night.
-func (a *agent) listen() (*admin.Server, error) {
+func (a *Agent) listen() (*admin.Server, error) {
 	server := a.server()
 	socket, err := admin.ListenSocket(a.state)
 	if err != nil {
@@ -73,5 +75,11 @@ func (a *agent) listen() (*admin.Server, error) {
 	return server, nil
 }
 
-// discard is a logger for commands, whose output is their own.
-func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+// Ready is closed once the agent's listeners are open.
+func (a *Agent) Ready() <-chan struct{} { return a.ready }
+
+// Client calls the agent's API in this process, where none is running.
+func (a *Agent) Client() *admin.Client { return admin.Local(a.server()) }
+
+// AdminAddr is the address of the TCP listener, "" where there is none.
+func (a *Agent) AdminAddr() string { return a.adminAddr }

@@ -1,9 +1,10 @@
-package main
+package agent
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ import (
 )
 
 // test sends a sample event to a webhook now, by the endpoint that real ones go through.
-func (a *agent) test(ctx context.Context, webhook, eventType string) (admin.TestResult, error) {
+func (a *Agent) test(ctx context.Context, webhook, eventType string) (admin.TestResult, error) {
 	ep, ok := a.endpoints.get(webhook)
 	if !ok {
 		var names []string
@@ -36,11 +37,11 @@ func (a *agent) test(ctx context.Context, webhook, eventType string) (admin.Test
 	if err != nil {
 		return admin.TestResult{}, err
 	}
-	text, err := marshal(sample)
+	text, err := json.Marshal(sample)
 	if err != nil {
 		return admin.TestResult{}, err
 	}
-	body, err := parser.Canonical([]byte(text))
+	body, err := parser.Canonical(text)
 	if err != nil {
 		return admin.TestResult{}, err
 	}
@@ -59,7 +60,7 @@ func (a *agent) test(ctx context.Context, webhook, eventType string) (admin.Test
 }
 
 // backfill queues the events of an old log, or only counts them.
-func (a *agent) backfill(ctx context.Context, name string, r admin.Body, dry bool) (ingest.Totals, error) {
+func (a *Agent) backfill(ctx context.Context, name string, r admin.Body, dry bool) (ingest.Totals, error) {
 	in := a.ingest
 	if dry {
 		in = ingest.New(ingest.Options{Queue: nowhere{}, Route: a.dispatcher.Route, Logger: discard()})
@@ -72,7 +73,7 @@ func (a *agent) backfill(ctx context.Context, name string, r admin.Body, dry boo
 }
 
 // maxLine is the largest bound of the sources: an old log came from one of them.
-func (a *agent) maxLine() int {
+func (a *Agent) maxLine() int {
 	most := int64(1 << 20)
 	for _, s := range a.config.current().Sources {
 		most = max(most, s.MaxLineBytes)
@@ -89,7 +90,7 @@ func (nowhere) Commit(context.Context, queue.Batch) (queue.Committed, error) {
 
 // retry reads a rejected record again. One of which only the beginning was kept cannot
 // be read; it stays.
-func (a *agent) retry(ctx context.Context, rec queue.Rejected) (bool, error) {
+func (a *Agent) retry(ctx context.Context, rec queue.Rejected) (bool, error) {
 	if rec.Size > int64(len(rec.Data))+2 {
 		return false, nil
 	}

@@ -1,4 +1,4 @@
-package main
+package agent
 
 import (
 	"errors"
@@ -63,9 +63,9 @@ func checkState(dir string) (foreign bool, err error) {
 	return true, errors.Join(err, root.Close())
 }
 
-// keepOwner gives what root has made in the state directory to whom the directory
+// KeepOwner gives what root has made in the state directory to whom the directory
 // belongs: the agent, which is somebody else, could not open its queue again.
-func keepOwner(dir string) error {
+func KeepOwner(dir string) error {
 	root, owner, err := foreignState(dir)
 	if root == nil {
 		return err

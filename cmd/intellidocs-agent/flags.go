@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
+)
+
+// span is a flag's length of time: a Go duration or, as in agent.toml, a bare number of
+// seconds.
+type span time.Duration
+
+func (s *span) Type() string { return "duration" }
+
+func (s *span) String() string {
+	if *s == 0 {
+		return "0" // which --help takes for no default worth telling
+	}
+	return time.Duration(*s).String()
+}
+
+func (s *span) Set(text string) error {
+	if _, err := strconv.ParseUint(text, 10, 64); err == nil {
+		text += "s"
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return fmt.Errorf("%q is no span of time such as 10s, or a number of seconds", text)
+	}
+	*s = span(d)
+	return nil
+}
+
+// secretFlags are how a command is given a secret. The process list shows flags, so a
+// file or the environment is the better way; the flag is for trying things out.
+type secretFlags struct {
+	secret, file, public string
+}
+
+func (f *secretFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.secret, "secret", "", "the webhook's `SECRET`; the process list shows it, prefer --secret-file or $INTELLIDOCS_AGENT_SECRET")
+	cmd.Flags().StringVar(&f.file, "secret-file", "", "read the secret from `FILE`")
+	cmd.Flags().StringVar(&f.public, "public-key", "", "the `KEY` (whpk_…) that v1a signatures must be of")
+}
+
+func (f *secretFlags) read() ([]sign.Secret, sign.PublicKey, error) {
+	text := f.secret
+	switch {
+	case text != "" && f.file != "":
+		return nil, nil, usagef("--secret and --secret-file exclude each other")
+	case f.file != "":
+		data, err := os.ReadFile(f.file)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--secret-file: %w", err)
+		}
+		text = strings.TrimRight(string(data), "\r\n")
+	case text == "":
+		text = os.Getenv("INTELLIDOCS_AGENT_SECRET")
+	}
+	var secrets []sign.Secret
+	if text != "" {
+		s, err := sign.ParseSecret(text)
+		if err != nil {
+			return nil, nil, usageError{err}
+		}
+		secrets = append(secrets, s)
+	}
+	if f.public == "" {
+		return secrets, nil, nil
+	}
+	key, err := sign.ParsePublicKey(f.public)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	return secrets, key, nil
+}
+
+// filterFlags are the flags that select deliveries.
+type filterFlags struct {
+	status              []string
+	webhook, eventType  string
+	since, until, query string
+}
+
+func (f *filterFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringSliceVar(&f.status, "status", nil, "only `STATUS`: pending, retrying, success or failed (several, by commas)")
+	fl.StringVar(&f.webhook, "webhook", "", "only to this webhook, by `NAME`")
+	fl.StringVar(&f.eventType, "event-type", "", "only events of this `TYPE`")
+	fl.StringVar(&f.since, "since", "", "only created after: `WHEN` is a time (2026-01-31T15:04:05Z, 2026-01-31) or how long ago (24h, 7d)")
+	fl.StringVar(&f.until, "until", "", "only created before `WHEN`")
+	fl.StringVar(&f.query, "search", "", "only those with `TEXT` in ids, error or payload")
+}
+
+func (f *filterFlags) empty() bool {
+	return len(f.status) == 0 && f.webhook == "" && f.eventType == "" && f.since == "" && f.until == "" && f.query == ""
+}
+
+func (f *filterFlags) filter(now time.Time) (admin.Filter, error) {
+	out := admin.Filter{Status: f.status, Webhook: f.webhook, EventType: f.eventType, Search: f.query}
+	for _, s := range f.status {
+		switch s {
+		case "pending", "retrying", "success", "failed":
+		default:
+			return out, usagef("--status %q: there are pending, retrying, success and failed", s)
+		}
+	}
+	var err error
+	if out.Since, err = admin.When(f.since, now); err != nil {
+		return out, usagef("--since %w", err)
+	}
+	if out.Until, err = admin.When(f.until, now); err != nil {
+		return out, usagef("--until %w", err)
+	}
+	return out, nil
+}

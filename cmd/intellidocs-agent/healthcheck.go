@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
+)
+
+func (c *cli) healthcheckCommand() *cobra.Command {
+	var live bool
+	cmd := &cobra.Command{
+		Use: "healthcheck", Short: "Exit 0 if the running agent is ready, 1 with the reasons if not", Args: cobra.NoArgs,
+		Long: "Asks the running agent over its socket whether its sources are open and its queue is writable.\n" +
+			"For container health checks and probes, where there is no shell. --live asks only whether it\n" +
+			"answers: the question for whatever restarts it, since a full disk or a log that is not there\n" +
+			"yet is not mended by a restart.",
+		Example: "  intellidocs-agent healthcheck -c /etc/intellidocs-agent/agent.toml\n  intellidocs-agent healthcheck --live",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			state, err := config.StatePath(config.Path(c.configFile, config.Environment()))
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), 5*time.Second)
+			defer cancel()
+			client, err := admin.Dial(ctx, state)
+			if err != nil {
+				return err
+			}
+			if live {
+				if err := client.Alive(ctx); err != nil {
+					return err
+				}
+				fmt.Fprintln(c.out, "alive")
+				return nil
+			}
+			var st admin.Status
+			if err := client.Get(ctx, "status", nil, &st); err != nil {
+				return err
+			}
+			if !st.Ready {
+				return errors.New("not ready: " + strings.Join(st.Reasons, "; "))
+			}
+			fmt.Fprintln(c.out, "ready")
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&live, "live", false, "only ask whether the agent answers")
+	return cmd
+}

@@ -1,0 +1,59 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch"
+)
+
+func (a *api) pause(w http.ResponseWriter, r *http.Request) (any, error) {
+	var body struct {
+		Reason string `json:"reason"`
+	}
+	if err := decode(w, r, &body); err != nil {
+		return nil, err
+	}
+	if body.Reason == "" {
+		body.Reason = "paused by hand"
+	}
+	if len(body.Reason) > 500 {
+		return nil, badRequest{errors.New("the reason is longer than 500 bytes")}
+	}
+	return a.webhook(r.PathValue("name"), a.Dispatcher.Pause(r.Context(), r.PathValue("name"), body.Reason))
+}
+
+func (a *api) resume(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return a.webhook(r.PathValue("name"), a.Dispatcher.Resume(r.Context(), r.PathValue("name")))
+}
+
+func (a *api) webhook(name string, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range a.Status().Webhooks {
+		if s.Name == name {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %s", dispatch.ErrUnknownWebhook, name)
+}
+
+func (a *api) test(w http.ResponseWriter, r *http.Request) (any, error) {
+	var body struct {
+		EventType string `json:"event_type"`
+	}
+	if err := decode(w, r, &body); err != nil {
+		return nil, err
+	}
+	if body.EventType == "" {
+		body.EventType = "scan_completed"
+	}
+	if strings.ContainsAny(body.EventType, `/\`) || len(body.EventType) > 200 {
+		return nil, badRequest{fmt.Errorf("%.200q is not an event type", body.EventType)}
+	}
+	lasting(w) // as long as the webhook's time-out
+	return a.Test(r.Context(), r.PathValue("name"), body.EventType)
+}

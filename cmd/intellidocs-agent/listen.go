@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/receiver"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
+	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
+)
+
+func (c *cli) listenCommand() *cobra.Command {
+	var sf secretFlags
+	var o receiver.Options
+	cmd := &cobra.Command{
+		Use: "listen ADDR", Short: "Receive webhooks, verify and print them", Args: cobra.ExactArgs(1),
+		Long: "A receiver for trying things out: prints each request, checks the X-IntelliDocs-Signature\n" +
+			"and the Standard Webhooks signature where a secret is given, and answers 200, or as told.",
+		Example: "  intellidocs-agent listen 127.0.0.1:9000 --secret-file secret.txt\n" +
+			"  intellidocs-agent listen 127.0.0.1:9000 --fail 3\n  intellidocs-agent listen 127.0.0.1:9000 --status 503 --delay 2s",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if o.Secrets, o.PublicKey, err = sf.read(); err != nil {
+				return err
+			}
+			if o.Status != 0 && (o.Status < 200 || o.Status > 599) {
+				return usagef("--status %d: an HTTP status from 200 to 599", o.Status)
+			}
+			if _, _, err := net.SplitHostPort(args[0]); err != nil {
+				return usagef("%q is no address; give one such as 127.0.0.1:9000", args[0])
+			}
+			l, err := net.Listen("tcp", args[0])
+			if err != nil {
+				return fmt.Errorf("%w (give another address, or port 0 for any free one)", err)
+			}
+			fmt.Fprintf(c.out, "Listening on http://%s/ — stop with Ctrl-C.\n", l.Addr())
+			return serve(cmd.Context(), l, receiver.New(o, c.printReceived))
+		},
+	}
+	sf.add(cmd)
+	cmd.Flags().IntVar(&o.Status, "status", 0, "answer with this HTTP status (default 200, or 401 for a wrong signature)")
+	cmd.Flags().Var((*span)(&o.Delay), "delay", "wait before the answer")
+	cmd.Flags().IntVar(&o.Fail, "fail", 0, "answer the first `N` requests with 500")
+	return cmd
+}
+
+// serve answers on l until ctx ends.
+func serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	defer context.AfterFunc(ctx, func() { _ = srv.Close() })()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (c *cli) printReceived(r receiver.Received) {
+	colors := term.Colors(c.out)
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%s %s %s → %d\n", r.At.Format("15:04:05.000"), r.Method, term.Printable(r.Path), r.Answer)
+	for _, name := range []string{
+		"Content-Type", "X-IntelliDocs-Event", "X-IntelliDocs-Delivery", "X-IntelliDocs-Attempt", sign.HeaderIntelliDocs,
+		sign.HeaderID, sign.HeaderTimestamp, sign.HeaderSignature,
+	} {
+		if v := r.Header.Get(name); v != "" {
+			fmt.Fprintf(&b, "  %s: %s\n", name, term.Printable(v))
+		}
+	}
+	if r.Checked {
+		verdict := func(name string, err error) {
+			if err == nil {
+				fmt.Fprintf(&b, "  %s %s\n", term.Paint(colors, term.Good, "verified"), name)
+			} else {
+				fmt.Fprintf(&b, "  %s %s: %s\n", term.Paint(colors, term.Bad, "WRONG"), name, term.Printable(err.Error()))
+			}
+		}
+		verdict("X-IntelliDocs-Signature", r.IntelliDocs)
+		verdict("webhook-signature", r.Standard)
+	}
+	var pretty bytes.Buffer
+	if json.Indent(&pretty, r.Body, "", "  ") != nil {
+		pretty.Reset()
+		pretty.Write(r.Body)
+	}
+	for line := range strings.SplitSeq(pretty.String(), "\n") {
+		fmt.Fprintln(&b, "  "+term.Printable(line))
+	}
+	fmt.Fprint(c.out, b.String())
+}

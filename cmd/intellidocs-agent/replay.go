@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
+)
+
+func (c *cli) replayCommand() *cobra.Command {
+	var f filterFlags
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "replay [ID…]", Short: "Queue deliveries again",
+		Long: "Queues deliveries again under the same webhook-id, so that a receiver can tell a repeat.\n" +
+			"Name deliveries by ID, or an event and so all of its deliveries, or select them with\n" +
+			"filters; with filters it says how many there are and asks first, unless --yes is given.",
+		Example: "  intellidocs-agent replay dlv_0011223300000000000000a100000001\n" +
+			"  intellidocs-agent replay --status failed --webhook slack-ai --since 24h",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 0) == f.empty() {
+				return usagef("name deliveries by ID, or select them with --status, --webhook, --event-type, --since, --until or --search")
+			}
+			for _, id := range args {
+				if !strings.HasPrefix(id, "dlv_") && !strings.HasPrefix(id, "evt_") {
+					return usagef("%q is no ID: a delivery's begins with dlv_, an event's with evt_", id)
+				}
+			}
+			filter, err := f.filter(time.Now())
+			if err != nil {
+				return err
+			}
+			desk, err := c.desk(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer desk.Close()
+			req := admin.ReplayRequest{IDs: args, By: "cli"}
+			if len(args) == 0 {
+				req.Filter = &filter
+				if ok, err := c.confirmReplay(cmd, desk, filter, yes); err != nil || !ok {
+					return err
+				}
+			}
+			bar := term.Bar(c.err, 1, "replaying", false)
+			n, err := desk.Replay(cmd.Context(), req, func(p admin.Progress) {
+				bar.ChangeMax(p.Total)
+				_ = bar.Set(p.Done)
+			})
+			_ = bar.Finish()
+			if err != nil {
+				return lookedFor(err)
+			}
+			fmt.Fprintf(c.out, "%s queued again.%s\n", deliveries(n), desk.hint(n))
+			return nil
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func (c *cli) confirmReplay(cmd *cobra.Command, desk *desk, f admin.Filter, yes bool) (bool, error) {
+	var count struct{ Count int }
+	if err := desk.Get(cmd.Context(), "count", f.Query(), &count); err != nil {
+		return false, err
+	}
+	if count.Count == 0 {
+		fmt.Fprintln(c.out, "No deliveries match; nothing to replay.")
+		return false, nil
+	}
+	if yes || !term.IsTerminal(c.in) {
+		return true, nil
+	}
+	fmt.Fprintf(c.err, "Queue %s again? [y/N] ", deliveries(count.Count))
+	line, err := term.Interruptible(cmd.Context(), func() (string, error) {
+		line, err := bufio.NewReader(c.in).ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		return line, err
+	})
+	if err != nil {
+		fmt.Fprintln(c.err)
+		return false, err
+	}
+	if s := strings.ToLower(strings.TrimSpace(line)); s != "y" && s != "yes" {
+		fmt.Fprintln(c.err, "Nothing replayed.")
+		return false, nil
+	}
+	return true, nil
+}
+
+func deliveries(n int) string { return term.Count(n, "delivery", "deliveries") }

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
+)
+
+func (c *cli) pauseCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use: "pause WEBHOOK", Short: "Hold a webhook's deliveries", Args: cobra.ExactArgs(1),
+		Long:    "Holds a webhook's deliveries until it is resumed; survives a restart. Events go on being queued for it.",
+		Example: "  intellidocs-agent pause slack-ai --reason 'channel moves'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.webhookCall(cmd, args[0], "pause", map[string]string{"reason": reason}, "paused")
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for whoever looks next")
+	return cmd
+}
+
+func (c *cli) resumeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "resume WEBHOOK", Short: "Let a held or paused webhook's deliveries go", Args: cobra.ExactArgs(1),
+		Example: "  intellidocs-agent resume slack-ai",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.webhookCall(cmd, args[0], "resume", nil, "resumed")
+		},
+	}
+}
+
+func (c *cli) webhookCall(cmd *cobra.Command, name, verb string, body any, done string) error {
+	desk, err := c.desk(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer desk.Close()
+	var st admin.WebhookStatus
+	if err := desk.Post(cmd.Context(), "webhooks/"+url.PathEscape(name)+"/"+verb, body, &st); err != nil {
+		return err
+	}
+	waiting, hint := int(st.Counts["pending"]+st.Counts["retrying"]), ""
+	if verb == "resume" {
+		hint = desk.hint(waiting)
+	}
+	fmt.Fprintf(c.out, "%s %s: %s waiting.%s\n", name, done, deliveries(waiting), hint)
+	return nil
+}
+
+func (c *cli) testCommand() *cobra.Command {
+	var eventType string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "test WEBHOOK", Short: "Send one sample event to a webhook now", Args: cobra.ExactArgs(1),
+		Long: "Sends one sample event to a webhook now, by the same path and under the same rules as real\n" +
+			"ones, and prints the request and the response. Nothing is queued.",
+		Example: "  intellidocs-agent test slack-ai\n  intellidocs-agent test slack-ai --event deletion_request_created",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			desk, err := c.desk(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer desk.Close()
+			var res admin.TestResult
+			err = desk.Post(cmd.Context(), "webhooks/"+url.PathEscape(args[0])+"/test", map[string]string{"event_type": eventType}, &res)
+			if err != nil {
+				return err
+			}
+			return c.printTest(res, asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&eventType, "event", "scan_completed", "the event's `TYPE`")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
+	return cmd
+}
+
+func (c *cli) printTest(res admin.TestResult, asJSON bool) error {
+	colors := term.Colors(c.out)
+	if asJSON {
+		if err := term.JSON(c.out, res); err != nil {
+			return err
+		}
+	} else {
+		printBlock(c.out, "> ", res.Request)
+		printBlock(c.out, "< ", res.Response)
+		took := term.Duration(res.Took)
+		if res.Remote != "" {
+			took += " from " + res.Remote
+		}
+		if res.Delivered {
+			fmt.Fprintf(c.out, "%s in %s\n", term.Paint(colors, term.Good, "delivered"), took)
+		} else {
+			fmt.Fprintf(c.out, "%s %s (after %s)\n", term.Paint(colors, term.Bad, "not delivered:"), term.Printable(res.Error), took)
+		}
+	}
+	if !res.Delivered {
+		return errSilent
+	}
+	return nil
+}
+
+// printBlock prints lines under a prefix and an empty one after them; of nothing, nothing.
+func printBlock(w io.Writer, prefix, text string) {
+	if text == "" {
+		return
+	}
+	for line := range strings.SplitSeq(strings.TrimRight(text, "\r\n"), "\n") {
+		fmt.Fprintln(w, prefix+term.Printable(strings.TrimRight(line, "\r")))
+	}
+	fmt.Fprintln(w)
+}
