@@ -124,7 +124,7 @@ func (o *openapi) check(t *testing.T, at string, s *schema, v any) {
 func TestAPI_IsDescribedWhole(t *testing.T) {
 	o := readOpenAPI(t)
 	served := map[string]bool{"get /healthz": true, "get /readyz": true, "get /metrics": true}
-	source, err := os.ReadFile(filepath.Join("internal", "admin", "api.go"))
+	source, err := os.ReadFile(filepath.Join("internal", "admin", "handlers.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
