@@ -1,0 +1,121 @@
+// Command bench measures the agent as a whole, with public means only: the built agent, a
+// bare Go client and, where it is installed, Debian's syslog-ng deliver the same events to
+// the same receiver, one after another in one run. Ratios within a run can be compared
+// between machines; absolute figures cannot.
+//
+//	go run ./examples/bench            # a few minutes
+//	go run ./examples/bench -events 10000 -only rate,latency
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+type bench struct {
+	ctx    context.Context
+	dir    string
+	agent  string // the built binary
+	events int
+	log    string // a log of that many events
+	table  table
+}
+
+func main() {
+	events := flag.Int("events", 50_000, "events to deliver in each run")
+	only := flag.String("only", "rate,tls,fanout,latency,sick,many,idle,queue", "what to measure")
+	agent := flag.String("agent", "", "an agent that is already built; else ./cmd/intellidocs-agent is built")
+	post := flag.String("post", "", "used by the program itself: be the bare client")
+	atOnce := flag.Int("concurrency", 8, "with -post: requests at once")
+	ca := flag.String("ca", "", "with -post: certificates to trust")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	if *post != "" {
+		err = postAll(ctx, *post, *ca, *events, *atOnce)
+	} else {
+		err = measure(ctx, *agent, *events, strings.Split(*only, ","))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func measure(ctx context.Context, agent string, events int, only []string) error {
+	dir, err := os.MkdirTemp("", "intellidocs-bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &bench{ctx: ctx, dir: dir, agent: agent, events: events, log: filepath.Join(dir, "events.log")}
+	if b.agent == "" {
+		b.agent = filepath.Join(dir, "intellidocs-agent")
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.agent, "./cmd/intellidocs-agent")
+		build.Env, build.Stderr = append(os.Environ(), "CGO_ENABLED=0"), os.Stderr
+		if err := build.Run(); err != nil {
+			return fmt.Errorf("build the agent (run this from the top of the repository, or name a built one with -agent): %w", err)
+		}
+	}
+	if err := writeLog(b.log, events); err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		name string
+		run  func() error
+	}{
+		{"rate", b.rate},
+		{"tls", b.tls},
+		{"fanout", b.fanout},
+		{"latency", b.latency},
+		{"sick", b.sick},
+		{"many", b.many},
+		{"idle", b.idle},
+		{"queue", b.queue},
+	} {
+		if !slices.Contains(only, part.name) {
+			continue
+		}
+		if err := part.run(); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	fmt.Printf("\n%s, %s, %d CPUs, %s, %d events of 700 bytes a run\n\n", time.Now().UTC().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), runtime.Version(), events)
+	b.table.print(os.Stdout)
+	return nil
+}
+
+// writeLog writes events as IntelliDocs would, one a line, 700 bytes each.
+func writeLog(path string, n int) error {
+	var text strings.Builder
+	for i := range n {
+		text.Write(eventLine(i, 700))
+	}
+	return os.WriteFile(path, []byte(text.String()), 0o600)
+}
+
+func eventLine(n, size int) []byte {
+	head := fmt.Sprintf(`{"event_type":"scan_completed","source":"bench","timestamp":"%s","document":{"id":%d,"title":"`, time.Now().UTC().Format(time.RFC3339Nano), n)
+	return append([]byte(head+strings.Repeat("x", max(0, size-len(head)-4))), "\"}}\n"...)
+}
+
+func cpuModel() string {
+	data, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(data)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
