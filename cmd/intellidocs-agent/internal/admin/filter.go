@@ -35,10 +35,12 @@ func parseFilter(q url.Values) (Filter, error) {
 			f.Since, err = When(v, time.Now())
 		case "until":
 			f.Until, err = When(v, time.Now())
+		case "subjects":
+			f.Subjects = v == "true"
 		case "limit":
 			f.Limit, err = number(q, key, 50, 1000)
 		default:
-			err = fmt.Errorf("there is no filter %q; there are status, webhook, event_type, q, since, until, before, limit", key)
+			err = fmt.Errorf("there is no filter %q; there are status, webhook, event_type, q, since, until, before, limit, subjects", key)
 		}
 		if err != nil {
 			return f, badRequest{fmt.Errorf("filter %s: %w", key, err)}
@@ -93,6 +95,9 @@ func (f *Filter) Query() url.Values {
 	}
 	if f.Limit != 0 {
 		q.Set("limit", strconv.Itoa(f.Limit))
+	}
+	if f.Subjects {
+		q.Set("subjects", "true")
 	}
 	return q
 }

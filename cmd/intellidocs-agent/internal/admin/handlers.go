@@ -51,6 +51,7 @@ type Body interface {
 type api struct {
 	Agent
 	log      *slog.Logger
+	subjects subjects
 	stopping context.Context // ends when the server is to close
 }
 

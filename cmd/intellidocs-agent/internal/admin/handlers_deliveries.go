@@ -29,7 +29,11 @@ func (a *api) deliveries(_ http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	out, url := Page{Deliveries: make([]Row, 0, len(page.Deliveries)), Next: page.Next}, a.urls()
 	for i := range page.Deliveries {
-		out.Deliveries = append(out.Deliveries, row(&page.Deliveries[i], url))
+		d, about := &page.Deliveries[i], ""
+		if f.Subjects {
+			about = a.subjects.get(d.EventID, func() (queue.Event, error) { return a.Queue.EventOf(d.ID) })
+		}
+		out.Deliveries = append(out.Deliveries, row(d, about, url))
 	}
 	return out, nil
 }
@@ -68,11 +72,11 @@ func (a *api) event(_ http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 func (a *api) story(e queue.Event, ds []queue.Delivery) Story {
-	s, url := Story{Event: EventView{Event: e, Payload: e.Body}, Deliveries: []Detail{}}, a.urls()
+	s, url := Story{Event: EventView{Event: e, Subject: subject(e.Body), Payload: e.Body}, Deliveries: []Detail{}}, a.urls()
 	for i := range ds {
 		d := &ds[i]
 		s.Deliveries = append(s.Deliveries, Detail{
-			Row: row(d, url), Spent: d.Spent,
+			Row: row(d, s.Event.Subject, url), Spent: d.Spent,
 			History: append([]queue.Attempt{}, d.History...), Replays: append([]queue.Replay{}, d.Replays...),
 		})
 	}
@@ -85,8 +89,9 @@ func (a *api) events(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	events, err := a.Queue.Recent(r.Context(), limit)
-	if events == nil {
-		events = []queue.Event{}
+	page := EventPage{Events: make([]EventView, 0, len(events))}
+	for _, e := range events {
+		page.Events = append(page.Events, EventView{Event: e, Subject: a.subjects.get(e.ID, func() (queue.Event, error) { return a.Queue.Event(e.ID) })})
 	}
-	return map[string]any{"events": events}, err
+	return page, err
 }

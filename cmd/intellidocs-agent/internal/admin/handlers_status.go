@@ -30,6 +30,7 @@ func (a *Agent) Status() Status {
 		}
 	}
 	s.Webhooks = a.webhooks(webhooks, counts)
+	s.Health = assess(&s)
 	return s
 }
 

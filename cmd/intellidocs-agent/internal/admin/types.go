@@ -14,6 +14,7 @@ type Row struct {
 	ID                 string       `json:"id"`
 	EventID            string       `json:"event_id"`
 	EventType          string       `json:"event_type"`
+	Subject            string       `json:"subject,omitempty"` // the document's title and id, "" where the event names none
 	Webhook            string       `json:"webhook"`
 	WebhookURL         string       `json:"webhook_url"`
 	Status             queue.Status `json:"status"`
@@ -27,9 +28,9 @@ type Row struct {
 	ErrorMessage       string       `json:"error_message"`
 }
 
-func row(d *queue.Delivery, urlOf func(webhook string) string) Row {
+func row(d *queue.Delivery, subject string, urlOf func(webhook string) string) Row {
 	r := Row{
-		ID: d.ID, EventID: d.EventID, EventType: d.EventType, Webhook: d.Webhook, WebhookURL: d.URL,
+		ID: d.ID, EventID: d.EventID, EventType: d.EventType, Subject: subject, Webhook: d.Webhook, WebhookURL: d.URL,
 		Status: d.Status, Attempts: d.Attempts, CreatedAt: d.CreatedAt.UTC(),
 		LastAttemptAt: moment(d.LastAttemptAt), NextAttemptAt: moment(d.NextAttemptAt), CompletedAt: moment(d.CompletedAt),
 		ResponseBody: d.ResponseBody, ErrorMessage: d.Error,
@@ -75,7 +76,13 @@ type Story struct {
 // EventView is an event with its payload.
 type EventView struct {
 	queue.Event
+	Subject string          `json:"subject,omitempty"`
 	Payload json.RawMessage `json:"payload,omitempty"`
+}
+
+// EventPage is the latest events, newest first, without their payloads.
+type EventPage struct {
+	Events []EventView `json:"events"`
 }
 
 // RejectedPage is a part of the rejected records, newest first.
@@ -109,6 +116,7 @@ type Status struct {
 	Queue     QueueStatus      `json:"queue"`
 	Sources   []SourceStatus   `json:"sources"`
 	Webhooks  []WebhookStatus  `json:"webhooks"`
+	Health    Health           `json:"health"`
 	Rejected  int64            `json:"rejected"`
 	Counts    map[string]int64 `json:"counts"` // deliveries by status, over all webhooks
 }
@@ -189,6 +197,8 @@ type Filter struct {
 	Search    string    `json:"q,omitempty"`
 	Before    string    `json:"before,omitempty"`
 	Limit     int       `json:"limit,omitempty"`
+	// Subjects asks for the rows' subjects, which costs reading each event.
+	Subjects bool `json:"-"`
 }
 
 // TestResult is what a sample event met at a webhook.
