@@ -24,24 +24,22 @@ type feed struct {
 	idle func()
 }
 
-// offer returns nil once the handler has kept b; otherwise ctx's error.
-func (f *feed) offer(ctx context.Context, b *Batch) error {
+// offer returns once the handler has kept b, with what it says of the records;
+// otherwise ctx's error.
+func (f *feed) offer(ctx context.Context, b *Batch) ([]Rejection, error) {
 	b.Source = f.source
 	said := ""
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		for i := range b.Records {
-			b.Records[i].Rejected = ""
-		}
-		err := f.handler(ctx, b)
+		rejected, err := f.handler(ctx, b)
 		if err == nil {
 			if said != "" {
-				f.log.Info("batch kept, reading goes on", "source", f.source)
+				f.log.Info("batch kept, reading continues", "source", f.source)
 				f.failing(nil)
 			}
-			return nil
+			return rejected, nil
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 		if s := err.Error(); s != said {
 			f.log.Error("batch cannot be kept, reading waits", "source", f.source, "records", len(b.Records), "error", err)
@@ -50,7 +48,7 @@ func (f *feed) offer(ctx context.Context, b *Batch) error {
 		f.failing(err)
 		f.idle()
 		if !sleep(ctx, pause) {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
 }
@@ -85,6 +83,8 @@ func (p *pack) reset() {
 	}
 	p.arena = p.arena[:0]
 }
+
+func (p *pack) add(r Record) { p.records = append(p.records, r) }
 
 // keep copies b into the arena. Growth leaves earlier slices valid on the old one.
 func (p *pack) keep(b []byte) []byte {

@@ -28,7 +28,7 @@ func benchmarkFollow(b *testing.B, name, line string) {
 		for b.Loop() {
 			ctx, cancel := context.WithCancel(context.Background())
 			got := 0
-			l, err := NewLog(LogOptions{Path: path, Handler: func(_ context.Context, batch *Batch) error {
+			l, err := NewLog(LogOptions{Path: path, Handler: func(_ context.Context, batch *Batch) ([]Rejection, error) {
 				for _, r := range batch.Records {
 					if bytes.IndexByte(r.Data, 'y') < 0 {
 						got++
@@ -37,7 +37,7 @@ func benchmarkFollow(b *testing.B, name, line string) {
 				if got == n {
 					cancel()
 				}
-				return nil
+				return nil, nil
 			}})
 			if err != nil {
 				b.Fatal(err)
@@ -60,11 +60,11 @@ func BenchmarkLongLine(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		ctx, cancel := context.WithCancel(context.Background())
-		l, err := NewLog(LogOptions{Path: path, Handler: func(_ context.Context, batch *Batch) error {
+		l, err := NewLog(LogOptions{Path: path, Handler: func(_ context.Context, batch *Batch) ([]Rejection, error) {
 			if len(batch.Records) > 0 {
 				cancel()
 			}
-			return nil
+			return nil, nil
 		}})
 		if err != nil {
 			b.Fatal(err)

@@ -1,15 +1,14 @@
 package tailer
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // fileID is an inode: a handle within a run, a mere hint across runs.
@@ -28,10 +27,10 @@ func idOf(info os.FileInfo) fileID {
 const maxOpen = 32
 
 // recent is how close to its last change a file may change again without its
-// modification time telling.
+// modification time showing it.
 const recent = 2 * time.Second
 
-// file is an inode that holds, or may hold, some of the log.
+// file is an inode that holds, or may hold, some of the log. DESIGN.md has its states.
 type file struct {
 	id   fileID
 	path string
@@ -49,8 +48,8 @@ type file struct {
 	copying bool
 	// old: it was read and has been forgotten since.
 	old bool
-	// quiet is since when it has not changed.
-	quiet time.Time
+	// changed is when it was last seen to change.
+	changed time.Time
 	// trouble is why it cannot be read.
 	trouble error
 }
@@ -62,14 +61,14 @@ func (f *file) refresh(info os.FileInfo, now time.Time) {
 	}
 	if info.Size() != f.size || !info.ModTime().Equal(f.mod) {
 		f.size, f.mod = info.Size(), info.ModTime()
-		f.quiet, f.stale, f.old = now, true, false
+		f.changed, f.stale, f.old = now, true, false
 	}
 	if now.Sub(f.mod) < recent {
 		f.stale = true
 	}
 }
 
-// restat looks at f, which is open, again.
+// restat brings f, which is open, up to date.
 func (f *file) restat() {
 	if info, err := f.f.Stat(); err == nil {
 		f.refresh(info, time.Now())
@@ -104,62 +103,65 @@ func (f *file) close() {
 	}
 }
 
-// unread: there is something that has not been looked at.
+// attach makes f a holder of s.
+func (f *file) attach(s *stream) {
+	if s.holder(f) == nil {
+		s.file = f.id
+	}
+	f.s = s
+	s.files = append(s.files, f)
+	s.path, s.missing = f.path, noTime
+}
+
+// detach parts f from its stream, whose content it no longer holds.
+func (f *file) detach() {
+	s := f.s
+	f.release()
+	if s.file != f.id {
+		return
+	}
+	s.file = fileID{}
+	if g := s.holder(nil); g != nil {
+		s.file, s.path = g.id, g.path
+	}
+}
+
+// release takes f from its stream's holders; the stream keeps its last place.
+func (f *file) release() {
+	if f.s == nil {
+		return
+	}
+	for i, g := range f.s.files {
+		if g == f {
+			f.s.files = append(f.s.files[:i:i], f.s.files[i+1:]...)
+			break
+		}
+	}
+	f.s = nil
+}
+
+// unread reports whether there is something that has not been looked at.
 func (f *file) unread() bool {
 	return f.s != nil && f.size > f.s.pos && f.size > f.s.scanned
 }
 
-// sameBytes compares [from, to) of two files, at most the last block of it.
-func sameBytes(a, b io.ReaderAt, from, to int64) bool {
-	if from = max(from, to-4096); from >= to {
-		return true
-	}
-	x, y := make([]byte, to-from), make([]byte, to-from)
-	if n, _ := a.ReadAt(x, from); n < len(x) {
-		return false
-	}
-	if n, _ := b.ReadAt(y, from); n < len(y) {
-		return false
-	}
-	return bytes.Equal(x, y)
+// lost reports whether f, which held s, was cut since it was looked at.
+func (f *file) lost(s *stream) bool {
+	info, err := f.f.Stat()
+	return err != nil || info.Size() < s.size || !s.sameHead(f.f)
 }
 
 // partOf reports whether g begins with what f holds. Both are open.
-func partOf(f, g *file) bool {
+func (f *file) partOf(g *file) bool {
 	return f.size <= g.size && sameBytes(f.f, g.f, 0, min(f.size, headLen)) && sameBytes(f.f, g.f, 0, f.size)
 }
 
-// rotated reports whether name is one that base gets when it is rotated.
-func rotated(base, name string) bool {
-	rest, ok := strings.CutPrefix(name, base)
-	return ok && len(rest) > 1 && (rest[0] == '.' || rest[0] == '-')
+// elsewhere reports whether err means that the file was not under its name any more.
+func elsewhere(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, errChanged)
 }
 
-// compressed and foreign are names beside a log that are not read.
-func compressed(name string) bool {
-	switch filepath.Ext(name) {
-	case ".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z", ".zip":
-		return true
-	}
-	return false
-}
-
-func foreign(name string) bool {
-	switch filepath.Ext(name) {
-	case ".lock", ".pid", ".swp", ".tmp":
-		return true
-	}
-	return false
-}
-
-// sequence is the number at the end of a rotated file's name, 0 where it has none.
-// Of two files of one age the one with the higher number is the older: .2 was .1
-// before. A date or a number with leading zeros is no such number.
-func sequence(path string) int {
-	suffix := path[strings.LastIndexByte(path, '.')+1:]
-	n, err := strconv.Atoi(suffix)
-	if err != nil || len(suffix) > 4 || suffix[0] == '0' {
-		return 0
-	}
-	return n
+// readable returns why path could not be opened now, if it could not.
+func readable(path string) error {
+	return unix.Faccessat(unix.AT_FDCWD, path, unix.R_OK, unix.AT_EACCESS)
 }

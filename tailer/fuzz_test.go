@@ -80,7 +80,7 @@ func FuzzCursor(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		c, err := decodeCursor(b, "/d")
+		c, err := decodeCheckpoint(b, "/d")
 		if err != nil {
 			return
 		}
@@ -91,7 +91,7 @@ func FuzzCursor(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := decodeCursor(out, "/d")
+		d, err := decodeCheckpoint(out, "/d")
 		if err != nil {
 			t.Fatalf("%s: %v", out, err)
 		}

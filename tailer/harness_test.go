@@ -25,19 +25,27 @@ type store struct {
 	batches int
 	// fail, where set, is asked before anything is kept.
 	fail func(b *Batch) error
-	log  logBuffer
+	// reject, where set, says what is wrong with a record.
+	reject func(r *Record) string
+	log    logBuffer
 }
 
-func (s *store) handle(_ context.Context, b *Batch) error {
+func (s *store) handle(_ context.Context, b *Batch) ([]Rejection, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.batches++
 	if s.fail != nil {
 		if err := s.fail(b); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	for _, r := range b.Records {
+	var rejected []Rejection
+	for i, r := range b.Records {
+		if s.reject != nil {
+			if why := s.reject(&r); why != "" {
+				rejected = append(rejected, Rejection{Record: i, Reason: why})
+			}
+		}
 		s.lines = append(s.lines, string(r.Data))
 		r.Data = nil
 		s.records = append(s.records, r)
@@ -46,7 +54,7 @@ func (s *store) handle(_ context.Context, b *Batch) error {
 		s.gaps = append(s.gaps, *b.Gap)
 	}
 	s.cursor = b.Cursor
-	return nil
+	return rejected, nil
 }
 
 func (s *store) count() int {
@@ -316,5 +324,5 @@ func logPath(t *testing.T) string { return filepath.Join(t.TempDir(), "app.log")
 // quiet waits for as long as it takes to think a file finished, counted in sweeps.
 func (r *running) quiet() {
 	r.t.Helper()
-	time.Sleep(2 * settleSweeps * testSweep) // that nothing happens can only be waited for
+	time.Sleep(2 * quietSweeps * testSweep) // that nothing happens can only be waited for
 }

@@ -52,17 +52,17 @@ func child(t *testing.T, path, journal string) {
 	}
 	out, err := os.OpenFile(journal, os.O_APPEND|os.O_WRONLY, 0o644)
 	must(t, err)
-	l, err := NewLog(LogOptions{Path: path, Cursor: cursor, Sweep: testSweep, Handler: func(_ context.Context, b *Batch) error {
+	l, err := NewLog(LogOptions{Path: path, Cursor: cursor, Sweep: testSweep, Handler: func(_ context.Context, b *Batch) ([]Rejection, error) {
 		e := entry{Cursor: b.Cursor, Gap: b.Gap != nil}
 		for _, r := range b.Records {
 			e.Lines = append(e.Lines, string(r.Data))
 		}
 		j, err := json.Marshal(e)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		_, err = out.Write(append(j, '\n'))
-		return err
+		return nil, err
 	}})
 	must(t, err)
 	must(t, l.Run(context.Background()))

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
-	"sync"
 	"time"
 )
 
@@ -39,37 +38,20 @@ type LogOptions struct {
 	Sweep time.Duration
 }
 
-// settleSweeps is after how many sweeps without a change a rotated file is taken
-// to be finished (3 s by default). It is opened again if it grows after that.
-const settleSweeps = 15
-
-const notStarted = "not started"
-
 // Log follows one log through rotation, truncation and restarts.
 //
 // A position belongs to content, not to a name or an inode, so a file that was
-// renamed or copied goes on where it was. Rotated files that were not finished are
+// renamed or copied continues where it was. Rotated files that were not finished are
 // read first, oldest first, then the live one.
 type Log struct {
-	o      LogOptions
-	settle time.Duration
-	feed   feed
-	scan   scanner
-	join   joiner
-	pack   pack
-	watch  *watcher
+	o     LogOptions
+	files *fileset
+	feed  feed
+	scan  scanner
+	join  joiner
+	pack  pack
 
-	cur   *cursor
-	first bool // nothing was ever read
-	dirty bool // cur has changed since the handler last kept it
-	files map[fileID]*file
-	live  *file
-	dir   dirState
-
-	mu     sync.Mutex
-	status Status
-	said   string // the last problem logged
-	stuck  string // the handler's problem
+	reporter
 }
 
 // NewLog checks the options and the cursor. Nothing is opened before Run.
@@ -87,22 +69,22 @@ func NewLog(o LogOptions) (*Log, error) {
 	o.BatchBytes = orDefault(o.BatchBytes, DefaultBatchBytes)
 	o.Sweep = orDefault(o.Sweep, DefaultSweep)
 	o.Logger = orLogger(o.Logger)
+	cur := &checkpoint{}
+	if len(o.Cursor) > 0 {
+		if cur, err = decodeCheckpoint(o.Cursor, filepath.Dir(o.Path)); err != nil {
+			return nil, fmt.Errorf("log %s: %w", o.Path, err)
+		}
+	}
 	l := &Log{
-		o: o, settle: settleSweeps * o.Sweep, cur: &cursor{}, files: map[fileID]*file{},
+		o: o, files: newFileset(&o, cur),
 		scan: scanner{
 			maxLine: o.MaxLine, maxLines: o.BatchLines, maxBytes: int64(o.BatchBytes),
 			block: make([]byte, blockLen),
 		},
-		join:   joiner{partial: o.Partial, maxLine: o.MaxLine},
-		status: Status{Source: o.Source, Reason: notStarted},
-		first:  len(o.Cursor) == 0,
+		join:     joiner{partial: o.Partial, maxLine: o.MaxLine},
+		reporter: reporter{log: o.Logger, path: o.Path, status: Status{Source: o.Source, Reason: notStarted}},
 	}
-	l.feed = feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: l.failing, idle: l.look}
-	if !l.first {
-		if l.cur, err = decodeCursor(o.Cursor, filepath.Dir(o.Path)); err != nil {
-			return nil, fmt.Errorf("log %s: %w", o.Path, err)
-		}
-	}
+	l.feed = feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: l.failing, idle: l.files.scan}
 	return l, nil
 }
 
@@ -122,13 +104,14 @@ func orLogger(l *slog.Logger) *slog.Logger {
 
 // Run follows the log until ctx ends. It may be called once.
 func (l *Log) Run(ctx context.Context) error {
-	defer l.closeAll()
-	l.watch = newWatcher(l.o.Poll, l.o.Logger.With("source", l.o.Source))
-	defer l.watch.close()
+	defer l.files.close()
+	watch := newWatcher(l.o.Poll, l.o.Logger.With("source", l.o.Source))
+	defer watch.close()
+	l.files.dir.watch = watch
 	sweep := time.NewTicker(l.o.Sweep)
 	defer sweep.Stop()
 	for ctx.Err() == nil {
-		more, err := l.round(ctx)
+		more, err := l.pass(ctx)
 		if err != nil {
 			return stopped(ctx, err)
 		}
@@ -138,7 +121,7 @@ func (l *Log) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-sweep.C:
-		case <-l.watch.hints:
+		case <-watch.hints:
 		}
 	}
 	return nil
@@ -152,16 +135,12 @@ func stopped(ctx context.Context, err error) error {
 	return err
 }
 
-// round reads everything there is, files in order. more: it stopped early so that
+// pass reads everything there is, files in order. more: it stopped early so that
 // rotations are seen in time.
-func (l *Log) round(ctx context.Context) (more bool, err error) {
-	l.look()
-	if l.first && l.dir.scanned {
-		l.first = false
-		l.dirty = true // that there was a first run is worth knowing, even of an empty file
-	}
-	for _, f := range l.unread() {
-		m, err := l.drain(ctx, f)
+func (l *Log) pass(ctx context.Context) (more bool, err error) {
+	l.files.scan()
+	for _, f := range l.files.unread() {
+		m, err := l.read(ctx, f)
 		if err != nil {
 			return false, err
 		}
@@ -170,73 +149,58 @@ func (l *Log) round(ctx context.Context) (more bool, err error) {
 			break // what comes after f waits for it
 		}
 	}
-	if err := l.finish(ctx, more); err != nil {
+	if err := l.retire(ctx, more); err != nil {
 		return false, err
 	}
-	l.publish()
-	l.complain()
+	l.publish(l.files)
+	l.complain(l.files.dir.problem)
 	return more, nil
 }
 
-// Status may be called at any time.
-func (l *Log) Status() Status {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.status
-	if l.stuck != "" {
-		s.Ready, s.Reason = false, l.stuck
+// retire reads the last lines of files that have ended, reports what is lost, and keeps
+// the cursor. busy: there is more to read, so nothing can be said to be missing.
+func (l *Log) retire(ctx context.Context, busy bool) error {
+	now := time.Now()
+	for _, f := range l.files.retire(now) {
+		if err := l.endStream(ctx, f); err != nil {
+			return err
+		}
 	}
-	return s
-}
-
-func (l *Log) failing(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stuck = ""
-	if err != nil {
-		l.stuck = "batch cannot be kept: " + err.Error()
-	}
-}
-
-// publish makes the state of the files visible.
-func (l *Log) publish() {
-	ready, reason := l.dir.state()
-	lag := map[*stream]int64{}
-	var loose int64
-	for _, f := range l.files {
-		if f.s == nil {
-			if !f.copying && !f.old {
-				loose += f.size
+	if !busy {
+		for _, s := range l.files.missing(now) {
+			if err := l.reportLost(ctx, s); err != nil {
+				return err
 			}
-			continue
-		}
-		lag[f.s] = max(lag[f.s], f.size-f.s.pos)
-	}
-	open := 0
-	for _, f := range l.files {
-		if f.f != nil {
-			open++
 		}
 	}
-	for _, n := range lag {
-		loose += n
+	l.files.prune()
+	if !l.files.dirty || !l.files.dir.scanned {
+		return nil
 	}
-	l.mu.Lock()
-	l.status.Ready, l.status.Reason = ready, reason
-	l.status.LagBytes, l.status.Files = loose, open
-	l.mu.Unlock()
+	return l.offer(ctx, &Batch{})
 }
 
-// complain says what is wrong, once until it changes.
-func (l *Log) complain() {
-	problem := l.dir.problem
-	if problem == l.said {
-		return
+// reportLost reads what is left of s from an archive, or reports the gap.
+func (l *Log) reportLost(ctx context.Context, s *stream) error {
+	if ok, err := l.readArchived(ctx, s); ok || err != nil {
+		return err
 	}
-	if problem != "" {
-		l.o.Logger.Warn("log cannot be followed", "source", l.o.Source, "path", l.o.Path, "reason", problem)
-	} else {
-		l.o.Logger.Info("log is followed again", "source", l.o.Source, "path", l.o.Path)
+	s.done = true
+	return l.offer(ctx, &Batch{Gap: l.files.gap(s)})
+}
+
+// offer hands over a batch with the cursor behind it.
+func (l *Log) offer(ctx context.Context, b *Batch) error {
+	l.files.prune()
+	var err error
+	if b.Cursor, err = l.files.cur.encode(filepath.Dir(l.o.Path)); err != nil {
+		return err
 	}
-	l.said = problem
+	l.files.dirty = false
+	if _, err := l.feed.offer(ctx, b); err != nil {
+		return err
+	}
+	l.publish(l.files)
+	l.kept(b)
+	return nil
 }

@@ -22,7 +22,7 @@ type ReadOptions struct {
 
 // ReadAll reads an old log once, from r to its end, in the same records and batches
 // as Log does. The stream is named by the log's first bytes, so that reading it again
-// gives the same names; offsets are those of the uncompressed bytes. The batches
+// yields the same names; offsets are those of the uncompressed bytes. The batches
 // have no cursor. A handler's error is not retried but returned: somebody waits.
 func ReadAll(ctx context.Context, r io.Reader, o ReadOptions) error {
 	if o.Handler == nil {
@@ -35,7 +35,7 @@ func ReadAll(ctx context.Context, r io.Reader, o ReadOptions) error {
 		return fmt.Errorf("reading %s: %w", o.Path, err)
 	}
 	a := &allReader{
-		o: o, s: &stream{id: printOf(head).sum}, lines: newLineReader(br, 0, o.MaxLine),
+		o: o, s: &stream{id: fingerprintOf(head).sum}, lines: newLineReader(br, 0, o.MaxLine),
 		join: joiner{partial: o.Partial, maxLine: o.MaxLine},
 	}
 	return a.run(ctx)
@@ -53,7 +53,7 @@ func (a *allReader) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		f, err := a.lines.next()
 		if errors.Is(err, io.EOF) {
-			a.join.give(a.s, a.add)
+			a.join.giveUp(a.s, a.add)
 			return a.flush(ctx)
 		}
 		if err != nil {
@@ -86,7 +86,7 @@ func (a *allReader) flush(ctx context.Context) error {
 	if len(a.pack.records) == 0 {
 		return nil
 	}
-	err := a.o.Handler(ctx, &Batch{Source: a.o.Source, Records: a.pack.records})
+	_, err := a.o.Handler(ctx, &Batch{Source: a.o.Source, Records: a.pack.records})
 	a.pack.reset()
 	return err
 }

@@ -86,7 +86,7 @@ func NewSpool(o SpoolOptions) (*Spool, error) {
 	o.Sweep = orDefault(o.Sweep, DefaultSweep)
 	o.Logger = orLogger(o.Logger)
 	s := &Spool{
-		o: o, settle: settleSweeps * o.Sweep, relist: true, troubles: map[string]string{},
+		o: o, settle: quietSweeps * o.Sweep, relist: true, troubles: map[string]string{},
 		status: Status{Source: o.Source, Reason: notStarted},
 	}
 	s.feed = feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: s.failing, idle: func() {}}

@@ -46,8 +46,8 @@ func markOf(info os.FileInfo) spoolMark {
 }
 
 // streamID names the content of a file, with the same name each time it is read.
-func (m *spoolMark) streamID(head print) string {
-	return printOf(fmt.Appendf(nil, "%s %d %d %d %d", head.sum, m.Dev, m.Ino, m.Size, m.Mod)).sum[:16]
+func (m *spoolMark) streamID(head fingerprint) string {
+	return fingerprintOf(fmt.Appendf(nil, "%s %d %d %d %d", head.sum, m.Dev, m.Ino, m.Size, m.Mod)).sum[:16]
 }
 
 type markKey struct {

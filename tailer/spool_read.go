@@ -184,7 +184,7 @@ func (s *Spool) opened(name string, fd *os.File) (*spoolFile, error) {
 		return nil, nil
 	}
 	n := int(min(info.Size(), headLen))
-	head, ok := printAt(fd, 0, n)
+	head, ok := fingerprintAt(fd, 0, n)
 	if !ok {
 		return nil, errChanged
 	}
@@ -282,10 +282,11 @@ func (s *Spool) flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.feed.offer(ctx, &Batch{Records: s.pack.records, Cursor: cursor}); err != nil {
+	rejected, err := s.feed.offer(ctx, &Batch{Records: s.pack.records, Cursor: cursor})
+	if err != nil {
 		return err
 	}
-	s.noteRejected()
+	s.noteRejected(rejected)
 	s.mu.Lock()
 	if len(s.pack.records) > 0 {
 		s.status.LastRecord = time.Now()
@@ -304,8 +305,8 @@ func (s *Spool) flush(ctx context.Context) error {
 	return nil
 }
 
-// noteRejected keeps what the handler said of the records with their files.
-func (s *Spool) noteRejected() {
+// noteRejected keeps with the files what is wrong with their records.
+func (s *Spool) noteRejected(rejected []Rejection) {
 	files := map[string]*spoolFile{}
 	for _, f := range s.finished {
 		files[f.mark.Stream] = f
@@ -313,13 +314,16 @@ func (s *Spool) noteRejected() {
 	if s.part != nil {
 		files[s.part.mark.Stream] = s.part
 	}
-	for _, r := range s.pack.records {
-		why := r.Rejected
-		if why == "" {
-			why = r.Damage
-		}
-		if f := files[r.Stream]; why != "" && f != nil {
-			f.mark.reject(r.Offset, why)
+	why := map[int]string{}
+	for i, r := range s.pack.records {
+		why[i] = r.Damage
+	}
+	for _, r := range rejected {
+		why[r.Record] = r.Reason
+	}
+	for i, r := range s.pack.records {
+		if f := files[r.Stream]; why[i] != "" && f != nil {
+			f.mark.reject(r.Offset, why[i])
 		}
 	}
 }

@@ -180,13 +180,11 @@ func TestSpool_ATextIsOneRecord(t *testing.T) {
 
 func TestSpool_AFileWithARecordTheHandlerRejectsIsKept(t *testing.T) {
 	s, dir := &store{}, t.TempDir()
-	s.fail = func(b *Batch) error {
-		for i := range b.Records {
-			if strings.Contains(string(b.Records[i].Data), "bad") {
-				b.Records[i].Rejected = "no event_type"
-			}
+	s.reject = func(r *Record) string {
+		if strings.Contains(string(r.Data), "bad") {
+			return "no event_type"
 		}
-		return nil
+		return ""
 	}
 	drop(t, dir, "a.ndjson", "{\"good\":1}\n{\"bad\":1}\n")
 	spool(t, s, dir)
@@ -235,12 +233,12 @@ func TestSpool_ACrashBeforeTheRemovalReadsNothingTwice(t *testing.T) {
 	drop(t, dir, "a.json", `{"n":1}`)
 	// The crash: the batch is kept, and the process ends before it is told so.
 	ctx, cancel := context.WithCancel(context.Background())
-	sp, err := NewSpool(SpoolOptions{Path: dir, Sweep: testSweep, Handler: func(ctx context.Context, b *Batch) error {
-		if err := s.handle(ctx, b); err != nil {
-			return err
+	sp, err := NewSpool(SpoolOptions{Path: dir, Sweep: testSweep, Handler: func(ctx context.Context, b *Batch) ([]Rejection, error) {
+		if _, err := s.handle(ctx, b); err != nil {
+			return nil, err
 		}
 		cancel()
-		return ctx.Err()
+		return nil, ctx.Err()
 	}})
 	must(t, err)
 	must(t, sp.Run(ctx))

@@ -36,10 +36,6 @@ type Record struct {
 	TooLong bool
 	// Damage says why a spool file cannot be split into records; empty otherwise.
 	Damage string
-
-	// Rejected is set by the handler: why the record could not be used. A spool file
-	// with such a record goes to rejected/ and not to archive/.
-	Rejected string
 }
 
 // Batch is what one call of the handler makes durable.
@@ -48,7 +44,7 @@ type Batch struct {
 	Source string
 	// Records may be empty: a cursor can move without any (a rotation, a gap).
 	Records []Record
-	// Cursor is where reading goes on after this batch. Opaque, a few KiB at most.
+	// Cursor is where reading continues after this batch. Opaque, a few KiB at most.
 	Cursor []byte
 	// Gap is set where content that was never read is known to be gone.
 	Gap *Gap
@@ -65,10 +61,18 @@ type Gap struct {
 	Reason string
 }
 
-// Handler makes a batch durable. While it runs nothing more is read, which is the
+// Rejection is the handler's verdict on a record that could not be used.
+type Rejection struct {
+	// Record is its index in the batch.
+	Record int
+	Reason string
+}
+
+// Handler makes a batch durable and returns which records it could not use, in their
+// order; a spool file with such a record goes to rejected/ and not to archive/. While it runs nothing more is read, which is the
 // backpressure; an error means that nothing was kept: the batch is offered again
 // after a pause.
-type Handler func(ctx context.Context, b *Batch) error
+type Handler func(ctx context.Context, b *Batch) ([]Rejection, error)
 
 // Status is what can be said of a source at any time.
 type Status struct {

@@ -116,24 +116,24 @@ func (s *Source) Totals() Totals {
 // batch of a busy log that holds no events is not.
 const cursorEvery = time.Second
 
-// Handle makes a batch durable: nil means that its events, its rejected records and
-// its cursor are on the disk.
-func (s *Source) Handle(ctx context.Context, b *tailer.Batch) error {
+// Handle makes a batch durable: without an error its events, its rejected records and
+// its cursor are on the disk. It returns which records were rejected.
+func (s *Source) Handle(ctx context.Context, b *tailer.Batch) ([]tailer.Rejection, error) {
 	s.committing.Lock()
 	defer s.committing.Unlock()
 	now := time.Now()
-	qb, seen := s.read(b, now)
+	qb, rejections, seen := s.read(b, now)
 	qb.Cursor = b.Cursor
 	if len(qb.Events) == 0 && len(qb.Rejected) == 0 && b.Gap == nil && now.Sub(s.last) < cursorEvery && s.kind == Lines {
 		s.deferred = append(s.deferred[:0], b.Cursor...)
 	} else if err := s.commit(ctx, qb, &seen); err != nil {
-		return err
+		return nil, err
 	}
 	if b.Gap != nil {
 		s.gap(b.Gap)
 	}
 	s.count(seen)
-	return nil
+	return rejections, nil
 }
 
 // Flush commits a cursor that Handle put off. While Handle is at work there is nothing to
@@ -172,9 +172,8 @@ type batch struct {
 	deliveries int
 }
 
-func (s *Source) read(b *tailer.Batch, now time.Time) (queue.Batch, batch) {
-	qb := queue.Batch{Source: s.name}
-	seen := batch{records: len(b.Records)}
+func (s *Source) read(b *tailer.Batch, now time.Time) (qb queue.Batch, rejections []tailer.Rejection, seen batch) {
+	qb.Source, seen.records = s.name, len(b.Records)
 	for i := range b.Records {
 		r := &b.Records[i]
 		res := s.parse(r, now)
@@ -189,8 +188,8 @@ func (s *Source) read(b *tailer.Batch, now time.Time) (queue.Batch, batch) {
 				seen.incomplete++
 			}
 		case parser.Reject:
-			r.Rejected = res.Reason
-			qb.Rejected = append(qb.Rejected, s.reject(r, now))
+			rejections = append(rejections, tailer.Rejection{Record: i, Reason: res.Reason})
+			qb.Rejected = append(qb.Rejected, s.reject(r, res.Reason, now))
 			seen.rejected++
 			s.in.opts.Logger.Warn("record rejected: it was meant as an event and cannot be read as one; see 'intellidocs-agent rejected'",
 				"source", s.name, "file", r.Path, "offset", r.Offset, "reason", res.Reason)
@@ -201,7 +200,7 @@ func (s *Source) read(b *tailer.Batch, now time.Time) (queue.Batch, batch) {
 			seen.skipped[res.Reason]++
 		}
 	}
-	return qb, seen
+	return qb, rejections, seen
 }
 
 // maxBody bounds an event as it would be sent: what the queue cannot keep must not stand
@@ -241,14 +240,14 @@ func (s *Source) event(r *tailer.Record, e *parser.Event, now time.Time) queue.N
 	}
 }
 
-func (s *Source) reject(r *tailer.Record, now time.Time) queue.Rejected {
+func (s *Source) reject(r *tailer.Record, reason string, now time.Time) queue.Rejected {
 	head := r.Data
 	if len(head) > tailer.HeadBytes {
 		head = head[:tailer.HeadBytes]
 	}
 	return queue.Rejected{
 		Source: s.name, Path: r.Path, Stream: r.Stream, Offset: r.Offset, Size: r.Size,
-		At: now, Reason: r.Rejected, Data: append([]byte(nil), head...),
+		At: now, Reason: reason, Data: append([]byte(nil), head...),
 	}
 }
 

@@ -56,7 +56,8 @@ func TestHandle_OneCommitHoldsEventsRejectedAndCursor(t *testing.T) {
 	s := newSource(k, reg, false, Lines)
 	b := lines(`{"event_type":"x","n":1}`, `nothing`, `{"event_type":"x","n":`)
 	b.Records = append(b.Records, tailer.Record{Data: []byte("xx"), TooLong: true, Size: 1 << 30, Offset: 999, Stream: "s"})
-	if err := s.Handle(t.Context(), b); err != nil {
+	rejected, err := s.Handle(t.Context(), b)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if len(k.batches) != 1 {
@@ -66,13 +67,13 @@ func TestHandle_OneCommitHoldsEventsRejectedAndCursor(t *testing.T) {
 	if len(got.Events) != 1 || len(got.Rejected) != 2 || string(got.Cursor) != "c3" || got.Events[0].Webhooks[0] != "a" || len(got.Events[0].TraceID) != 32 {
 		t.Errorf("%+v", got)
 	}
-	if b.Records[2].Rejected == "" || b.Records[3].Rejected == "" || b.Records[0].Rejected != "" {
+	if len(rejected) != 2 || rejected[0].Record != 2 || rejected[1].Record != 3 || rejected[0].Reason == "" {
 		t.Error("the reader is not told which records were rejected")
 	}
 	if tot := s.Totals(); tot.Records != 4 || tot.Queued != 1 || tot.Rejected != 2 || tot.Skipped != 1 {
 		t.Errorf("%+v", tot)
 	}
-	err := testutil.GatherAndCompare(reg, strings.NewReader(`
+	err = testutil.GatherAndCompare(reg, strings.NewReader(`
 # HELP intellidocs_agent_records_rejected_total Records meant as an event that cannot be read as one.
 # TYPE intellidocs_agent_records_rejected_total counter
 intellidocs_agent_records_rejected_total{source="log"} 2
@@ -86,11 +87,11 @@ func TestHandle_AFailedCommitIsCountedOnlyOnceItSucceeds(t *testing.T) {
 	k := &kept{fail: errors.New("disk")}
 	s := newSource(k, nil, false, Lines)
 	b := lines(`{"event_type":"x","n":1}`)
-	if err := s.Handle(t.Context(), b); !errors.Is(err, k.fail) || s.Totals().Queued != 0 {
+	if _, err := s.Handle(t.Context(), b); !errors.Is(err, k.fail) || s.Totals().Queued != 0 {
 		t.Fatal(err, s.Totals())
 	}
 	k.fail = nil
-	if err := s.Handle(t.Context(), b); err != nil || s.Totals().Queued != 1 || s.Totals().Records != 1 {
+	if _, err := s.Handle(t.Context(), b); err != nil || s.Totals().Queued != 1 || s.Totals().Records != 1 {
 		t.Fatal(err, s.Totals())
 	}
 }
@@ -99,7 +100,7 @@ func TestHandle_ACursorBehindSkippedRecordsIsPutOffAndNotForgotten(t *testing.T)
 	k := &kept{}
 	s := newSource(k, nil, false, Lines)
 	for _, b := range []*tailer.Batch{lines("a"), lines("a", "b"), lines("a", "b", "c")} {
-		if err := s.Handle(t.Context(), b); err != nil {
+		if _, err := s.Handle(t.Context(), b); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -121,7 +122,7 @@ func TestIdentity_ByPositionWhereNothingIsToBeMerged(t *testing.T) {
 	same := `{"event_type":"x","n":1}`
 	for positional, want := range map[bool]int{false: 1, true: 2} {
 		k := &kept{}
-		if err := newSource(k, nil, positional, Lines).Handle(t.Context(), lines(same, same)); err != nil {
+		if _, err := newSource(k, nil, positional, Lines).Handle(t.Context(), lines(same, same)); err != nil {
 			t.Fatal(err)
 		}
 		ids := map[string]bool{}
@@ -138,7 +139,7 @@ func TestHandle_AnEventTheQueueCannotKeepIsNotInTheWay(t *testing.T) {
 	k := &kept{}
 	s := newSource(k, nil, false, Objects)
 	big := `{"event_type":"x","t":"` + strings.Repeat("é", 2<<20) + `"}`
-	if err := s.Handle(t.Context(), lines(big, `{"event_type":"x"}`)); err != nil {
+	if _, err := s.Handle(t.Context(), lines(big, `{"event_type":"x"}`)); err != nil {
 		t.Fatal(err)
 	}
 	if got := k.batches[0]; len(got.Events) != 1 || len(got.Rejected) != 1 || len(got.Rejected[0].Data) != tailer.HeadBytes {
@@ -159,7 +160,7 @@ func TestMetrics_EventTypesAreBounded(t *testing.T) {
 	k, reg := &kept{}, prometheus.NewRegistry()
 	s := newSource(k, reg, false, Lines)
 	for i := range 200 {
-		if err := s.Handle(t.Context(), lines(fmt.Sprintf(`{"event_type":"type %d"}`, i))); err != nil {
+		if _, err := s.Handle(t.Context(), lines(fmt.Sprintf(`{"event_type":"type %d"}`, i))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -13,16 +13,16 @@ import (
 // readArchived reads the rest of s from a rotated file that was compressed before it was
 // read to its end. ok is false where there is none, or none that is sound.
 func (l *Log) readArchived(ctx context.Context, s *stream) (ok bool, err error) {
-	for _, path := range l.dir.archives {
+	for _, path := range l.files.dir.archives {
 		if filepath.Ext(path) != ".gz" {
 			continue
 		}
 		a, err := openArchive(path, s)
 		if err != nil {
-			continue // another's, or damaged; the gap will be told
+			continue // another's, or damaged; the gap will be reported
 		}
-		if err = l.tellUntouched(ctx, a); err == nil {
-			ok, err = l.drainArchive(ctx, s, a, path)
+		if err = l.reportUntouched(ctx, a); err == nil {
+			ok, err = l.readArchive(ctx, s, a, path)
 		}
 		a.Close()
 		if ok || err != nil {
@@ -32,14 +32,14 @@ func (l *Log) readArchived(ctx context.Context, s *stream) (ok bool, err error) 
 	return false, nil
 }
 
-// tellUntouched tells of what was rotated after a, and compressed before anything of it was
+// reportUntouched reports what was rotated after a, and compressed before anything of it was
 // read: nothing else is missing of that.
-func (l *Log) tellUntouched(ctx context.Context, a *archive) error {
+func (l *Log) reportUntouched(ctx context.Context, a *archive) error {
 	from, err := a.f.Stat()
 	if err != nil {
 		return nil // it is open: this does not happen
 	}
-	for _, path := range l.dir.archives {
+	for _, path := range l.files.dir.archives {
 		info, err := os.Stat(path)
 		if err != nil || info.ModTime().Before(from.ModTime()) || l.archived(path) {
 			continue
@@ -54,7 +54,7 @@ func (l *Log) tellUntouched(ctx context.Context, a *archive) error {
 
 // archived reports whether the file at path holds a stream that is known.
 func (l *Log) archived(path string) bool {
-	for _, s := range l.cur.streams {
+	for _, s := range l.files.cur.streams {
 		if s.off == 0 {
 			continue
 		}
@@ -66,11 +66,10 @@ func (l *Log) archived(path string) bool {
 	return false
 }
 
-// drainArchive hands over what follows the position of s in a, and ends s.
-func (l *Log) drainArchive(ctx context.Context, s *stream, a *archive, path string) (ok bool, err error) {
+// readArchive hands over what follows the position of s in a, and ends s.
+func (l *Log) readArchive(ctx context.Context, s *stream, a *archive, path string) (ok bool, err error) {
 	l.rewind(s)
 	l.pack.reset()
-	take := func(r Record) { l.pack.records = append(l.pack.records, r) }
 	lines := newLineReader(a, s.off, l.o.MaxLine)
 	for {
 		f, err := lines.next()
@@ -83,9 +82,9 @@ func (l *Log) drainArchive(ctx context.Context, s *stream, a *archive, path stri
 		}
 		data := l.pack.keep(f.data)
 		if f.tooLong {
-			take(Record{Data: data, Path: path, Stream: s.id, Offset: f.off, Size: f.size, TooLong: true})
+			l.pack.add(Record{Data: data, Path: path, Stream: s.id, Offset: f.off, Size: f.size, TooLong: true})
 		} else if r, whole := l.join.add(data, path, place{s, f.off}, f.size); whole {
-			take(r)
+			l.pack.add(r)
 		}
 		if len(l.pack.records) >= l.o.BatchLines || len(l.pack.arena) >= l.o.BatchBytes {
 			if err := l.offer(ctx, &Batch{Records: l.pack.records}); err != nil {
@@ -94,8 +93,8 @@ func (l *Log) drainArchive(ctx context.Context, s *stream, a *archive, path stri
 			l.pack.reset()
 		}
 	}
-	l.join.give(s, take)
-	s.off, s.tail, s.done = lines.off, printOf(a.last), true
+	l.join.giveUp(s, l.pack.add)
+	s.off, s.tail, s.done = lines.off, fingerprintOf(a.last), true
 	s.advance(s.off)
 	return true, l.offer(ctx, &Batch{Records: l.pack.records})
 }
@@ -126,7 +125,7 @@ func (a *archive) seek(s *stream) (err error) {
 		return err
 	}
 	head := make([]byte, s.head.n) // which may reach beyond the position
-	if _, err := io.ReadFull(a.z, head); err != nil || printOf(head) != s.head {
+	if _, err := io.ReadFull(a.z, head); err != nil || fingerprintOf(head) != s.head {
 		return errChanged
 	}
 	if _, err := a.f.Seek(0, io.SeekStart); err != nil {
@@ -135,7 +134,7 @@ func (a *archive) seek(s *stream) (err error) {
 	if err := a.z.Reset(bufio.NewReader(a.f)); err != nil {
 		return err
 	}
-	if _, err := io.CopyN(io.Discard, a, s.off); err != nil || printOf(a.last) != s.tail {
+	if _, err := io.CopyN(io.Discard, a, s.off); err != nil || fingerprintOf(a.last) != s.tail {
 		return errChanged
 	}
 	return nil

@@ -1,107 +1,83 @@
 package tailer
 
-// identify finds the stream that f holds, or makes one. It leaves f without one
-// while it looks like a copy that is being made.
-func (l *Log) identify(f *file) {
+import "io"
+
+// match finds the stream that f holds, or makes one. It leaves f without one while it
+// looks like a copy that is being made.
+func (h *holdings) match(f *file) {
 	f.copying = false
 	f.restat() // after the live file was looked at: if that was cut, this copy is whole
 	if f.size == 0 {
 		return
 	}
 	var best *stream
-	for _, s := range l.cur.streams {
-		if (best == nil || s.off > best.off) && l.holds(f, s) {
+	for _, s := range h.cur.streams {
+		if (best == nil || s.off > best.off) && h.holds(f, s) {
 			best = s
 		}
 	}
 	switch {
 	case best != nil:
-		l.attach(f, best)
-	case f != l.live && l.partOfKnown(f):
+		f.attach(best)
+	case f != h.live && h.partOfKnown(f):
 		f.copying = true
-	case f != l.live && !f.mod.After(l.cur.horizon):
+	case f != h.live && !f.mod.After(h.cur.horizon):
 		f.old = true
 	default:
-		l.attach(f, l.addStream())
-		l.begin(f)
-	}
-}
-
-func (l *Log) addStream() *stream {
-	s := newStream()
-	l.cur.streams = append(l.cur.streams, s)
-	return s
-}
-
-func (l *Log) attach(f *file, s *stream) {
-	if l.holder(s, f) == nil {
-		s.file = f.id
-	}
-	f.s = s
-	s.path, s.missing = f.path, noTime
-}
-
-// detach parts f from its stream, whose content it holds no longer.
-func (l *Log) detach(f *file) {
-	s := f.s
-	f.s = nil
-	if s.file != f.id {
-		return
-	}
-	s.file = fileID{}
-	if g := l.holder(s, nil); g != nil {
-		s.file, s.path = g.id, g.path
+		f.attach(h.cur.add())
+		h.begin(f)
 	}
 }
 
 // begin sets where reading of a new stream starts.
-func (l *Log) begin(f *file) {
-	if !l.first || l.dir.scanned || l.o.Start == FromBeginning {
+func (h *holdings) begin(f *file) {
+	if !h.skipFirst {
 		return
 	}
 	at := f.size // rotated before the first run
-	if f == l.live {
-		at = lineStart(f.f, f.size, int64(l.o.MaxLine))
+	if f == h.live {
+		at = lineStart(f.f, f.size, h.maxLine)
 	}
-	l.skip(f, at)
+	h.skip(f, at)
 }
 
 // skip makes at the position without handing anything over.
-func (l *Log) skip(f *file, at int64) {
+func (h *holdings) skip(f *file, at int64) {
 	f.s.advance(at)
 	if err := f.s.moveTo(at, f.f); err != nil {
 		f.s.advance(0)
 		f.stale = true
 		return
 	}
-	f.s.done = f != l.live
-	l.dirty = true
+	f.s.done = f != h.live
+	h.dirty = true
 }
 
-// holder is a file other than f that holds s.
-func (l *Log) holder(s *stream, f *file) *file {
-	var best *file
-	for _, g := range l.files {
-		if g != f && g.s == s && (best == nil || g.size > best.size) {
-			best = g
-		}
+// continues reports whether f still holds its stream.
+func (h *holdings) continues(f *file) bool {
+	s := f.s
+	if s.off == 0 {
+		return f.size >= max(s.pos, s.scanned) && s.sameHead(f.f)
 	}
-	return best
+	if g := s.holder(f); f.size < s.pos && f != h.live && g != nil && g.open() == nil {
+		return f.partOf(g) // a copy, overtaken by its original
+	}
+	return s.matches(f.f, f.size)
 }
 
 // holds reports whether f is what s was read from, or a copy of it.
-func (l *Log) holds(f *file, s *stream) bool {
+func (h *holdings) holds(f *file, s *stream) bool {
 	if s.off > 0 && !s.matches(f.f, f.size) || s.off == 0 && !s.sameHead(f.f) {
 		return false
 	}
-	g := l.holder(s, f)
+	g := s.holder(f)
 	if g == nil && s.off > 0 && s.file != f.id {
 		// The inode it was read from last may be there, and not looked at yet.
-		if h := l.files[s.file]; h != nil && h != f && h.s == nil && h.open() == nil && s.matches(h.f, h.size) {
-			g = h
+		if o := h.files[s.file]; o != nil && o != f && o.s == nil && o.open() == nil && s.matches(o.f, o.size) {
+			g = o
 		}
 	}
-	if f == l.live && f.id != s.file {
+	if f == h.live && f.id != s.file {
 		// A new file under the live name is not a copy, however it begins, while the
 		// one it resembles is there too. One that was rewritten by an editor is.
 		if g != nil && g.linked {
@@ -123,22 +99,16 @@ func (l *Log) holds(f *file, s *stream) bool {
 	return s.off > 0 || s.head.n > 0 && f.size >= s.size
 }
 
-// lost reports whether f, which held s, was cut since it was looked at.
-func (f *file) lost(s *stream) bool {
-	info, err := f.f.Stat()
-	return err != nil || info.Size() < s.size || !s.sameHead(f.f)
-}
-
 // partOfKnown reports whether all of f was read from another file: logrotate is
 // copying, or somebody made a copy once.
-func (l *Log) partOfKnown(f *file) bool {
-	for _, s := range l.cur.streams {
+func (h *holdings) partOfKnown(f *file) bool {
+	for _, s := range h.cur.streams {
 		if f.size >= s.pos || s.off == 0 {
 			continue
 		}
-		g := l.holder(s, f)
+		g := s.holder(f)
 		if g != nil && g.size >= f.size && g.open() == nil {
-			if partOf(f, g) {
+			if f.partOf(g) {
 				return true
 			}
 			if !g.lost(s) {
@@ -154,10 +124,7 @@ func (l *Log) partOfKnown(f *file) bool {
 }
 
 // lineStart is where the line at the end of r begins, looking back at most limit bytes.
-func lineStart(r interface {
-	ReadAt([]byte, int64) (int, error)
-}, size, limit int64,
-) int64 {
+func lineStart(r io.ReaderAt, size, limit int64) int64 {
 	buf := make([]byte, 4096)
 	for end := size; end > 0 && size-end < limit; {
 		from := max(0, end-int64(len(buf)))

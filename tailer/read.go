@@ -3,7 +3,6 @@ package tailer
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"slices"
 	"time"
 )
@@ -11,25 +10,13 @@ import (
 // liveBatches is after how many batches of a busy live file the others get their turn.
 const liveBatches = 16
 
-// unread lists the files with something to read, in the order to read them.
-func (l *Log) unread() []*file {
-	var list []*file
-	for _, f := range l.files {
-		if f.unread() {
-			list = append(list, f)
-		}
-	}
-	slices.SortFunc(list, l.byAge)
-	return list
-}
-
-// drain hands over all whole lines of f. more: there may be others.
-func (l *Log) drain(ctx context.Context, f *file) (more bool, err error) {
+// read hands over all whole lines of f. more: there may be others.
+func (l *Log) read(ctx context.Context, f *file) (more bool, err error) {
 	for n := 0; ; n++ {
 		if n > 0 {
-			l.look() // a long read must not let new files slip away
+			l.files.scan() // a long read must not let new files slip away
 		}
-		if f == l.live && n == liveBatches {
+		if f == l.files.live && n == liveBatches {
 			return true, nil
 		}
 		if !f.unread() {
@@ -38,7 +25,7 @@ func (l *Log) drain(ctx context.Context, f *file) (more bool, err error) {
 		if err := f.open(); err != nil {
 			f.trouble = err
 			if elsewhere(err) {
-				l.dir.full = noTime
+				l.files.dir.full = noTime
 				return true, nil
 			}
 			return false, nil
@@ -52,7 +39,7 @@ func (l *Log) drain(ctx context.Context, f *file) (more bool, err error) {
 			return false, err
 		case err != nil:
 			f.trouble = err
-			l.dir.problem = err.Error()
+			l.files.dir.problem = err.Error()
 			return false, nil
 		case !kept:
 			return false, nil
@@ -81,21 +68,21 @@ func (l *Log) step(ctx context.Context, f *file) (bool, error) {
 		err = s.confirm(f.f, l.pack.arena, e.start, e.end)
 	}
 	if err == nil {
-		l.join.tire(s, e.end, func(r Record) { l.pack.records = append(l.pack.records, r) })
-		err = l.settleOffsets()
+		l.join.giveUpFarBehind(s, e.end, l.pack.add)
+		err = l.moveOffsets()
 	}
 	if err != nil {
 		s.off, s.head, s.tail = was.off, was.head, was.tail
 		l.rewind(s)
 		return false, err
 	}
-	return true, l.hand(ctx, s)
+	return true, l.offerRecords(ctx, s)
 }
 
 // take adds a line to the batch, or to those whose end is waited for.
 func (l *Log) take(f *file, line []byte, off, size int64) {
 	if r, whole := l.join.add(line, f.path, place{f.s, off}, size); whole {
-		l.pack.records = append(l.pack.records, r)
+		l.pack.add(r)
 	}
 }
 
@@ -105,15 +92,15 @@ func (l *Log) takeLong(f *file, start, end, terminator int64) error {
 	if n, _ := f.f.ReadAt(buf, start); n < len(buf) {
 		return errChanged
 	}
-	l.pack.records = append(l.pack.records, Record{
+	l.pack.add(Record{
 		Data: trim(buf, start), Path: f.path, Stream: f.s.id, Offset: start, Size: end - start, TooLong: true,
 	})
 	return nil
 }
 
-// settleOffsets moves the durable positions to where nothing held back begins.
-func (l *Log) settleOffsets() error {
-	for _, f := range l.files {
+// moveOffsets moves the durable positions to where nothing held back begins.
+func (l *Log) moveOffsets() error {
+	for _, f := range l.files.files {
 		if f.s == nil {
 			continue
 		}
@@ -148,39 +135,49 @@ func (l *Log) rewind(s *stream) {
 	}
 }
 
-// hand offers the collected records with the cursor behind them.
-func (l *Log) hand(ctx context.Context, s *stream) error {
-	now := time.Now()
-	if s != nil {
-		s.read = now
-	}
+// offerRecords offers the collected records of s.
+func (l *Log) offerRecords(ctx context.Context, s *stream) error {
+	s.read = time.Now()
 	return l.offer(ctx, &Batch{Records: l.pack.records})
 }
 
-func (l *Log) offer(ctx context.Context, b *Batch) error {
-	l.prune()
-	var err error
-	if b.Cursor, err = l.cur.encode(filepath.Dir(l.o.Path)); err != nil {
-		return err
+// endStream takes what a writer left without a terminator when it died.
+func (l *Log) endStream(ctx context.Context, f *file) error {
+	s := f.s
+	l.pack.reset()
+	was := *s
+	if start := s.pos + s.lead; start < f.size {
+		err := l.takeRest(f, start)
+		if err == nil {
+			err = s.confirm(f.f, l.pack.arena, start, f.size)
+		}
+		if err != nil {
+			f.stale = true
+			return nil
+		}
 	}
-	l.dirty = false
-	if err := l.feed.offer(ctx, b); err != nil {
-		return err
+	l.join.giveUp(s, l.pack.add)
+	if err := l.moveOffsets(); err != nil {
+		f.stale = true
+		s.off, s.head, s.tail = was.off, was.head, was.tail
+		l.rewind(s)
+		return nil
 	}
-	l.publish()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(b.Records) > 0 {
-		l.status.LastRecord = time.Now()
-	}
-	if b.Gap != nil {
-		l.status.Gaps++
-	}
-	return nil
+	s.done = true
+	return l.offerRecords(ctx, s)
 }
 
-func (l *Log) closeAll() {
-	for _, f := range l.files {
-		f.close()
+func (l *Log) takeRest(f *file, start int64) error {
+	if err := f.open(); err != nil {
+		return err
 	}
+	if f.size-start > int64(l.o.MaxLine) {
+		return l.takeLong(f, start, f.size, 0)
+	}
+	buf := l.pack.room(f.size - start)
+	if n, _ := f.f.ReadAt(buf, start); n < len(buf) {
+		return errChanged
+	}
+	l.take(f, trim(buf, start), start, f.size-start)
+	return nil
 }

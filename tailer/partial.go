@@ -1,7 +1,7 @@
 package tailer
 
 // maxHeld bounds how many cut lines are put together at once. A container has two
-// streams; a line that would be one more is handed on as it is.
+// streams; a line that would be one more is handed over as it is.
 const maxHeld = 16
 
 // farBehind is how many times the longest line may follow a piece before its end is no
@@ -100,8 +100,8 @@ func (j *joiner) floor(s *stream) int64 {
 	return off
 }
 
-// tire ends the lines in s that were left without an end far before off.
-func (j *joiner) tire(s *stream, off int64, take func(Record)) {
+// giveUpFarBehind ends the lines in s that were left without an end far before off.
+func (j *joiner) giveUpFarBehind(s *stream, off int64, take func(Record)) {
 	for key, h := range j.held {
 		if len(h.starts) == 1 && h.last.s == s && off-h.last.off > farBehind*int64(j.maxLine) {
 			delete(j.held, key)
@@ -110,8 +110,8 @@ func (j *joiner) tire(s *stream, off int64, take func(Record)) {
 	}
 }
 
-// give ends the lines that began in s: their ends will not come.
-func (j *joiner) give(s *stream, take func(Record)) {
+// giveUp ends the lines that began in s: their ends will not come.
+func (j *joiner) giveUp(s *stream, take func(Record)) {
 	for key, h := range j.held {
 		if h.starts[0].s == s {
 			delete(j.held, key)

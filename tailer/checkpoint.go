@@ -1,0 +1,129 @@
+package tailer
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxStreams bounds the checkpoint, once what cannot be told from those that were read is
+// read too; maxGone is how many of them may be without a file.
+const (
+	maxStreams = 64
+	maxGone    = 16
+)
+
+// checkpoint is what a log source knows across restarts: the cursor of its batches.
+type checkpoint struct {
+	streams []*stream
+	// horizon: an unknown rotated file not modified after it is one that was read
+	// and then forgotten, because more of them are kept than the checkpoint holds.
+	horizon time.Time
+}
+
+// add begins a new stream.
+func (c *checkpoint) add() *stream {
+	s := newStream()
+	c.streams = append(c.streams, s)
+	return s
+}
+
+// drop forgets s. The files that hold it are known to have been read by their age.
+func (c *checkpoint) drop(s *stream) {
+	c.streams = slices.DeleteFunc(c.streams, func(t *stream) bool { return t == s })
+	for _, f := range slices.Clone(s.files) {
+		if f.mod.After(c.horizon) {
+			c.horizon = f.mod
+		}
+		f.release()
+		f.old = true
+		f.close()
+	}
+}
+
+// cursorVersion is written into every cursor; another is refused.
+const cursorVersion = 1
+
+type cursorJSON struct {
+	Version int          `json:"v"`
+	Horizon int64        `json:"horizon,omitempty"`
+	Streams []streamJSON `json:"streams"`
+}
+
+type streamJSON struct {
+	ID   string `json:"id"`
+	Off  int64  `json:"off"`
+	Head string `json:"head"`
+	Len  int    `json:"len"`
+	Tail string `json:"tail"`
+	Dev  uint64 `json:"dev,omitempty"`
+	Ino  uint64 `json:"ino,omitempty"`
+	Path string `json:"path,omitempty"`
+	Read int64  `json:"read,omitempty"`
+	Done bool   `json:"done,omitempty"`
+}
+
+// encode writes the cursor. Paths in dir are written without it.
+func (c *checkpoint) encode(dir string) ([]byte, error) {
+	out := cursorJSON{Version: cursorVersion, Streams: []streamJSON{}}
+	if !c.horizon.IsZero() {
+		out.Horizon = c.horizon.UnixNano()
+	}
+	for _, s := range c.streams {
+		if s.off == 0 {
+			continue // nothing of it was read, so there is nothing to know it by
+		}
+		j := streamJSON{
+			ID: s.id, Off: s.off, Head: s.head.sum, Len: s.head.n, Tail: s.tail.sum,
+			Dev: s.file.dev, Ino: s.file.ino, Path: strings.TrimPrefix(s.path, dir+"/"), Done: s.done,
+		}
+		if !s.read.IsZero() {
+			j.Read = s.read.Unix()
+		}
+		out.Streams = append(out.Streams, j)
+	}
+	return json.Marshal(out)
+}
+
+func decodeCheckpoint(b []byte, dir string) (*checkpoint, error) {
+	var in cursorJSON
+	if err := json.Unmarshal(b, &in); err != nil {
+		return nil, fmt.Errorf("cursor is damaged: %w", err)
+	}
+	if in.Version != cursorVersion {
+		return nil, fmt.Errorf("cursor has version %d, this program knows %d", in.Version, cursorVersion)
+	}
+	c := &checkpoint{}
+	if in.Horizon != 0 {
+		c.horizon = time.Unix(0, in.Horizon)
+	}
+	for _, j := range in.Streams {
+		s, err := j.stream(dir)
+		if err != nil {
+			return nil, err
+		}
+		c.streams = append(c.streams, s)
+	}
+	return c, nil
+}
+
+func (j *streamJSON) stream(dir string) (*stream, error) {
+	if j.ID == "" || j.Off <= 0 || j.Len <= 0 || j.Len > headLen {
+		return nil, fmt.Errorf("cursor is damaged: stream %q at offset %d", j.ID, j.Off)
+	}
+	s := &stream{
+		id: j.ID, off: j.Off, pos: j.Off,
+		head: fingerprint{j.Len, j.Head}, tail: fingerprint{int(min(j.Off, tailLen)), j.Tail},
+		file: fileID{j.Dev, j.Ino}, path: j.Path, done: j.Done, size: -1,
+	}
+	if s.path != "" && !filepath.IsAbs(s.path) {
+		s.path = filepath.Join(dir, s.path)
+	}
+	if j.Read != 0 {
+		s.read = time.Unix(j.Read, 0)
+	}
+	return s, nil
+}

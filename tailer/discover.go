@@ -1,0 +1,213 @@
+package tailer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// fullSweeps is after how many sweeps the directories are read even if nothing
+// hints at a change.
+const fullSweeps = 25
+
+// directory finds the names that belong to a log: the live one, and those rotated from it.
+type directory struct {
+	// path is the live file's as configured, target its name without links; empty where
+	// there is none.
+	path, target string
+	sweep        time.Duration
+	watch        *watcher
+	// scanned: the directories have been read at least once.
+	scanned bool
+	// full is when they were last read whole.
+	full time.Time
+	// stamps are the directories' modification times then.
+	stamps map[string]time.Time
+	// archives are the compressed rotated files.
+	archives []string
+	// waiting is what is not there yet, problem what is wrong.
+	waiting, problem string
+}
+
+func (d *directory) state() (ready bool, reason string) {
+	if d.problem != "" {
+		return false, d.problem
+	}
+	return true, d.waiting
+}
+
+// roots are the names that those of rotated files begin with.
+func (d *directory) roots() []string {
+	if d.target == "" || d.target == d.path {
+		return []string{d.path}
+	}
+	return []string{d.path, d.target}
+}
+
+// live returns what stands at the path; nil where that is no file to read. gone: there is
+// certainly none.
+func (d *directory) live() (info os.FileInfo, gone bool) {
+	d.problem, d.waiting, d.target = "", "", ""
+	info, err := os.Stat(d.path)
+	if err != nil {
+		d.absent(err)
+		return nil, errors.Is(err, fs.ErrNotExist)
+	}
+	if !info.Mode().IsRegular() {
+		d.problem = d.path + " is not a regular file"
+		return nil, true
+	}
+	if d.target, err = filepath.EvalSymlinks(d.path); err != nil {
+		d.target = d.path
+	}
+	return info, false
+}
+
+func (d *directory) absent(err error) {
+	dir := filepath.Dir(d.path)
+	_, dirErr := os.Stat(dir)
+	switch {
+	case !errors.Is(err, fs.ErrNotExist):
+		d.problem = err.Error()
+	case errors.Is(dirErr, fs.ErrNotExist):
+		d.problem = "directory " + dir + " does not exist"
+	default:
+		d.waiting = "waiting for " + d.path + " to be written"
+	}
+}
+
+// changed reports whether the directories must be read again.
+func (d *directory) changed(now time.Time) bool {
+	changed := now.Sub(d.full) > fullSweeps*d.sweep
+	stamps := map[string]time.Time{}
+	roots := d.roots()
+	for _, root := range roots {
+		dir := filepath.Dir(root)
+		info, err := os.Stat(dir)
+		if err != nil {
+			d.watch.lost(dir)
+			continue
+		}
+		d.watch.dir(dir, info)
+		stamps[dir] = info.ModTime()
+		if !d.stamps[dir].Equal(info.ModTime()) || now.Sub(info.ModTime()) < recent {
+			changed = true
+		}
+	}
+	d.stamps = stamps
+	d.watch.only(func(name string) bool {
+		for _, root := range roots {
+			if strings.HasPrefix(name, root) || filepath.Dir(root) == name {
+				return true
+			}
+		}
+		return false
+	})
+	return changed
+}
+
+// read calls found with every rotated file that is not compressed. It reports whether all
+// directories could be read.
+func (d *directory) read(found func(path string, info os.FileInfo)) (whole bool) {
+	d.archives, whole = nil, true
+	for _, root := range d.roots() {
+		if err := d.readRoot(filepath.Dir(root), filepath.Base(root), found); err != nil {
+			whole = false
+			if !errors.Is(err, fs.ErrNotExist) {
+				d.problem = err.Error()
+			}
+		}
+	}
+	return whole
+}
+
+func (d *directory) readRoot(dir, base string, found func(path string, info os.FileInfo)) error {
+	r, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for {
+		names, err := r.Readdirnames(256)
+		for _, name := range names {
+			if !rotated(base, name) || foreign(name) {
+				continue
+			}
+			path := filepath.Join(dir, name)
+			if compressed(name) {
+				d.archives = append(d.archives, path)
+			} else if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+				found(path, info)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading directory %s: %w", dir, err)
+		}
+	}
+}
+
+// readStrays calls found with the files of these inodes, whatever their names.
+func (d *directory) readStrays(lost map[fileID]*stream, found func(path string, info os.FileInfo)) {
+	for _, root := range d.roots() {
+		if len(lost) == 0 {
+			return
+		}
+		dir := filepath.Dir(root)
+		entries, _ := os.ReadDir(dir) // readRoot has reported what is wrong with it
+		for _, e := range entries {
+			if !e.Type().IsRegular() {
+				continue
+			}
+			info, err := e.Info()
+			if err != nil || lost[idOf(info)] == nil {
+				continue
+			}
+			found(filepath.Join(dir, e.Name()), info)
+			delete(lost, idOf(info))
+		}
+	}
+}
+
+// rotated reports whether name is one that base gets when it is rotated.
+func rotated(base, name string) bool {
+	rest, ok := strings.CutPrefix(name, base)
+	return ok && len(rest) > 1 && (rest[0] == '.' || rest[0] == '-')
+}
+
+// compressed and foreign are names beside a log that are not read.
+func compressed(name string) bool {
+	switch filepath.Ext(name) {
+	case ".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z", ".zip":
+		return true
+	}
+	return false
+}
+
+func foreign(name string) bool {
+	switch filepath.Ext(name) {
+	case ".lock", ".pid", ".swp", ".tmp":
+		return true
+	}
+	return false
+}
+
+// sequence is the number at the end of a rotated file's name, 0 where it has none.
+// Of two files of one age the one with the higher number is the older: .2 was .1
+// before. A date or a number with leading zeros is no such number.
+func sequence(path string) int {
+	suffix := path[strings.LastIndexByte(path, '.')+1:]
+	n, err := strconv.Atoi(suffix)
+	if err != nil || len(suffix) > 4 || suffix[0] == '0' {
+		return 0
+	}
+	return n
+}

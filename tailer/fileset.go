@@ -1,0 +1,194 @@
+package tailer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+)
+
+// fileset is the files of one log and the streams they hold. Three questions follow each
+// other at every scan: which names are there (directory), which inodes stand under them
+// (fileset), and which streams those hold (holdings). retire ends what will not continue.
+type fileset struct {
+	holdings
+	path string
+	dir  directory
+	// quiet is after how long without a change a rotated file is taken to be finished.
+	quiet time.Duration
+}
+
+func newFileset(o *LogOptions, cur *checkpoint) *fileset {
+	h := holdings{
+		files: map[fileID]*file{}, cur: cur, dirty: len(o.Cursor) == 0,
+		skipFirst: len(o.Cursor) == 0 && o.Start == FromEnd, maxLine: int64(o.MaxLine),
+	}
+	return &fileset{
+		holdings: h, path: o.Path, quiet: quietSweeps * o.Sweep,
+		dir: directory{path: o.Path, sweep: o.Sweep},
+	}
+}
+
+// scan brings what is known of the files up to date and opens those that must not
+// slip away: the live file and the unread ones.
+func (set *fileset) scan() {
+	now := time.Now()
+	names := set.dir.watch.changed()
+	set.findLive(now)
+	if set.dir.changed(now) || names {
+		set.discover(now)
+	}
+	for tries := 0; (set.moved() || set.checkAll()) && tries < 3; tries++ {
+		set.findLive(now)
+		set.discover(now)
+	}
+	if set.dir.full.Equal(now) && set.dir.problem == "" {
+		set.dir.scanned, set.skipFirst = true, false
+	}
+}
+
+// moved reports whether the live file was rotated since it was found. Of the files found
+// since then some may be younger, and it would be read behind them.
+func (set *fileset) moved() bool {
+	if set.live == nil {
+		return false
+	}
+	info, err := os.Stat(set.path)
+	return err == nil && idOf(info) != set.live.id || isNotExist(err)
+}
+
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// findLive says which file stands at the path.
+func (set *fileset) findLive(now time.Time) {
+	info, gone := set.dir.live()
+	if info == nil {
+		if gone {
+			set.live = nil
+		}
+		return
+	}
+	f := set.add(set.dir.target, info, now)
+	if set.live != f {
+		set.live = f
+		set.dir.full = time.Time{} // the old one has gone somewhere
+	}
+	// What was rotated away just now is no problem: the next scan finds what took its place.
+	if err := f.open(); err != nil && !elsewhere(err) {
+		set.dir.problem = err.Error()
+	} else if err := readable(set.path); err != nil && !elsewhere(err) {
+		set.dir.problem = fmt.Sprintf("%s cannot be opened any more (%v); what is written to it is still read, until it is rotated or the agent restarts", set.path, err)
+	}
+}
+
+// discover finds the rotated files.
+func (set *fileset) discover(now time.Time) {
+	for _, f := range set.files {
+		f.known = f == set.live
+	}
+	if set.dir.read(func(path string, info os.FileInfo) { set.add(path, info, now) }) {
+		set.dir.full = now
+	}
+	set.followHints(now)
+	set.findStrays(now)
+	for _, f := range set.files {
+		if !f.known && f.f == nil {
+			set.forget(f)
+		}
+	}
+}
+
+// followHints looks where unfinished streams were last seen: what a symbolic link
+// pointed to before is under no name that could be guessed.
+func (set *fileset) followHints(now time.Time) {
+	for _, s := range set.cur.streams {
+		if s.done || s.path == "" || s.off == 0 || s.holder(nil) != nil {
+			continue
+		}
+		info, err := os.Lstat(s.path)
+		if err != nil || !info.Mode().IsRegular() || idOf(info) != s.file {
+			continue
+		}
+		set.add(s.path, info, now)
+	}
+}
+
+// findStrays finds unfinished streams whose file was renamed to something that could not
+// be guessed while nobody looked: by the inode, and then by its content.
+func (set *fileset) findStrays(now time.Time) {
+	lost := map[fileID]*stream{}
+	for _, s := range set.cur.streams {
+		if !s.done && s.off > 0 && s.file != (fileID{}) && set.files[s.file] == nil && s.holder(nil) == nil {
+			lost[s.file] = s
+		}
+	}
+	set.dir.readStrays(lost, func(path string, info os.FileInfo) {
+		s := lost[idOf(info)]
+		f := set.add(path, info, now)
+		if f.known = false; f.open() != nil || !s.matches(f.f, f.size) {
+			set.forget(f) // the inode is another's by now
+		}
+	})
+}
+
+// checkAll compares every file that changed with the stream it belongs to, and finds
+// the streams of new ones. moved: names have changed meanwhile, or a stream has lost
+// its file, perhaps to a copy made just now.
+func (set *fileset) checkAll() (moved bool) {
+	set.restat()
+	stale := make([]*file, 0, len(set.files))
+	for _, f := range set.files {
+		if f.stale {
+			stale = append(stale, f)
+		}
+	}
+	slices.SortFunc(stale, set.byAge)
+	if n := len(stale); n > 0 && stale[n-1] == set.live {
+		// First of all: what the others are depends on it.
+		stale = append([]*file{set.live}, stale[:n-1]...)
+	}
+	for _, f := range stale {
+		moved = set.check(f) || moved
+	}
+	return moved
+}
+
+// check opens f if need be. It stays open if there is something to read.
+func (set *fileset) check(f *file) (moved bool) {
+	if f.size == 0 && f.s == nil {
+		f.stale = false
+		return false
+	}
+	if err := f.open(); err != nil {
+		f.trouble = err
+		moved = elsewhere(err)
+		if !moved && f != set.live {
+			set.dir.problem = err.Error()
+		}
+		return moved
+	}
+	f.trouble, f.stale = nil, false
+	if f.s != nil && !set.continues(f) {
+		f.detach()
+		moved = true
+	}
+	if f.s == nil && !f.old {
+		set.match(f)
+	}
+	if f.s != nil && f.s.pos <= f.size {
+		if !f.s.sight(f.f, f.size) {
+			f.stale = true // it has just been cut
+			return true
+		}
+		f.s.size = max(f.s.size, f.size)
+		if f.size > f.s.pos {
+			f.s.done = false
+		}
+	}
+	if f != set.live && f.known && (f.s == nil || f.s.done || set.open() > maxOpen) {
+		f.close()
+	}
+	return moved
+}

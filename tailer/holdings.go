@@ -1,0 +1,119 @@
+package tailer
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// holdings is which files there are, and which streams they hold.
+type holdings struct {
+	files map[fileID]*file
+	live  *file
+	cur   *checkpoint
+	// dirty: cur has changed since the handler last kept it.
+	dirty bool
+	// skipFirst: what is found is older than the first run, and not wanted.
+	skipFirst bool
+	maxLine   int64
+}
+
+// unread lists the files with something to read, in the order to read them.
+func (h *holdings) unread() []*file {
+	var list []*file
+	for _, f := range h.files {
+		if f.unread() {
+			list = append(list, f)
+		}
+	}
+	slices.SortFunc(list, h.byAge)
+	return list
+}
+
+// add returns the file of an inode, a new one where it was not known.
+func (h *holdings) add(path string, info os.FileInfo, now time.Time) *file {
+	id := idOf(info)
+	f := h.files[id]
+	if f == nil {
+		f = &file{id: id, size: -1}
+		h.files[id] = f
+	}
+	f.path, f.known = path, true
+	f.refresh(info, now)
+	return f
+}
+
+func (h *holdings) forget(f *file) {
+	f.close()
+	f.release()
+	delete(h.files, f.id)
+}
+
+// restat looks at all open files. The live one comes last: where a copy of it has
+// been found, it must be known as it was when it was copied, or later.
+func (h *holdings) restat() {
+	for _, f := range h.files {
+		if f != h.live && f.f != nil {
+			f.restat()
+		}
+	}
+	if h.live != nil && h.live.f != nil {
+		h.live.restat()
+	}
+}
+
+// open counts the open files.
+func (h *holdings) open() (n int) {
+	for _, f := range h.files {
+		if f.f != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// lag is how many bytes on the disk have not been read.
+func (h *holdings) lag() (n int64) {
+	for _, f := range h.files {
+		if f.s == nil && !f.copying && !f.old {
+			n += f.size
+		}
+	}
+	for _, s := range h.cur.streams {
+		if f := s.holder(nil); f != nil {
+			n += max(0, f.size-s.pos)
+		}
+	}
+	return n
+}
+
+// byAge orders files for reading: those begun before the others, then the oldest,
+// and the live one last.
+func (h *holdings) byAge(a, b *file) int {
+	begun := func(f *file) int {
+		switch {
+		case f == h.live:
+			return 2
+		case f.s != nil && f.s.off > 0:
+			return 0
+		}
+		return 1
+	}
+	if c := begun(a) - begun(b); c != 0 {
+		return c
+	}
+	if c := a.mod.Compare(b.mod); c != 0 {
+		return c
+	}
+	if c := sequence(b.path) - sequence(a.path); c != 0 {
+		return c
+	}
+	return strings.Compare(a.path, b.path)
+}
+
+func (h *holdings) close() {
+	for _, f := range h.files {
+		f.close()
+	}
+}

@@ -1,0 +1,185 @@
+package tailer
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+var noTime time.Time
+
+// quietSweeps is after how many sweeps without a change a rotated file is taken to be
+// finished (3 s by default). It is opened again if it grows after that.
+const quietSweeps = 15
+
+// lingerFactor is for how many times that long a file that was moved away is held
+// open: no name leads back to it if it is written to after all.
+const lingerFactor = 20
+
+// retire lets go what has ended: copies, files that are read to their end and quiet. Of
+// the files it returns the last line, which may lack its terminator, is still to be read.
+func (set *fileset) retire(now time.Time) (ending []*file) {
+	for _, f := range set.files {
+		if f == set.live {
+			continue
+		}
+		quiet := now.Sub(f.changed)
+		switch {
+		case f.s == nil:
+			set.retireLoose(f, quiet)
+		case quiet < set.quiet || f.unread() || f.trouble != nil:
+		case !f.s.done && !set.overtaken(f):
+			ending = append(ending, f)
+		default:
+			set.letGo(f, quiet)
+		}
+	}
+	return ending
+}
+
+// overtaken reports whether another file is where f's stream continues.
+func (set *fileset) overtaken(f *file) bool {
+	g := f.s.holder(f)
+	return g != nil && (g == set.live || g.size > f.size)
+}
+
+// retireLoose lets go a file that holds no stream.
+func (set *fileset) retireLoose(f *file, quiet time.Duration) {
+	if f.copying && quiet >= set.quiet {
+		set.retireCopy(f)
+	}
+	switch {
+	case !f.known:
+		set.forget(f)
+	case quiet >= set.quiet:
+		f.close()
+	}
+}
+
+// letGo closes f, which has nothing to read, unless it would be out of sight then.
+func (set *fileset) letGo(f *file, quiet time.Duration) {
+	switch {
+	case f.known:
+		f.close()
+	case set.live == nil:
+		// Nothing has taken its place: who deletes a log does not stop its writer.
+	case !f.linked || quiet >= lingerFactor*set.quiet:
+		set.forget(f)
+	}
+}
+
+// retireCopy records a file that holds only what was read elsewhere as read, so that it
+// is known when its original is gone.
+func (set *fileset) retireCopy(f *file) {
+	if f.open() != nil {
+		return
+	}
+	defer f.close()
+	for _, s := range set.cur.streams {
+		if g := s.holder(f); g != nil && f.size < s.pos && g.open() == nil && f.partOf(g) {
+			return // as long as the original is there it may yet be growing
+		}
+	}
+	f.copying = false
+	f.attach(set.cur.add())
+	set.skip(f, f.size)
+}
+
+// missing lists the streams that were not read to their end and are nowhere to be found.
+func (set *fileset) missing(now time.Time) (lost []*stream) {
+	for _, s := range slices.Clone(set.cur.streams) {
+		if s.done || s.holder(nil) != nil {
+			continue
+		}
+		switch {
+		case s.size >= 0 && s.size <= s.pos:
+			s.done, set.dirty = true, true
+		case !set.conclusive():
+		case s.missing.IsZero():
+			s.missing = now
+			set.dir.full = noTime // read the directories once more
+		case now.Sub(s.missing) >= set.quiet:
+			lost = append(lost, s)
+		}
+	}
+	return lost
+}
+
+// conclusive reports whether all there is was looked at, so that what was not found is not
+// there. An absent log means nothing: its volume may not be mounted yet.
+func (set *fileset) conclusive() bool {
+	if set.live == nil || set.live.f == nil || !set.dir.scanned || set.dir.problem != "" {
+		return false
+	}
+	for _, f := range set.files {
+		if f.copying || f.trouble != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// gap describes the loss of s.
+func (set *fileset) gap(s *stream) *Gap {
+	g := &Gap{Path: s.path, Stream: s.id, Offset: s.pos, Since: s.read}
+	if s.size > s.pos {
+		g.Reason = fmt.Sprintf("the file was truncated or overwritten with %d bytes unread", s.size-s.pos)
+	} else {
+		g.Reason = "the file is gone, and whether it had been written to since is unknown"
+	}
+	if n := len(set.dir.archives); n > 0 {
+		g.Reason += "; they may be in a compressed file such as " + set.dir.archives[n-1] + ", which can be ingested by hand"
+	}
+	return g
+}
+
+// prune bounds the checkpoint.
+func (h *holdings) prune() {
+	gone := 0
+	for i := len(h.cur.streams) - 1; i >= 0; i-- {
+		s := h.cur.streams[i]
+		if len(s.files) > 0 {
+			continue
+		}
+		if s.off == 0 && s.size <= s.pos {
+			h.cur.drop(s)
+		} else if s.done {
+			if gone++; gone > maxGone {
+				h.cur.drop(s)
+			}
+		}
+	}
+	for len(h.cur.streams) > maxStreams {
+		s := h.oldestDone()
+		if s == nil {
+			return
+		}
+		h.cur.drop(s)
+	}
+}
+
+// oldestDone is the stream to be forgotten first; nil where none can be.
+func (h *holdings) oldestDone() *stream {
+	var oldest *stream
+	for _, s := range h.cur.streams {
+		f := s.holder(nil)
+		if f == nil && s.done {
+			return s
+		}
+		if f == nil || f == h.live || s.pos < f.size {
+			continue
+		}
+		if oldest == nil || f.mod.Before(oldest.holder(nil).mod) {
+			oldest = s
+		}
+	}
+	if oldest == nil {
+		return nil
+	}
+	for _, f := range h.files {
+		if f.unread() && f != h.live && !f.mod.After(oldest.holder(nil).mod) {
+			return nil // it would be taken for one that was read
+		}
+	}
+	return oldest
+}
