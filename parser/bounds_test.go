@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/dawnsystem/intellidocs-agent/parser/pyjson"
 )
 
 const mib = 1 << 20
@@ -23,7 +25,7 @@ func hostile() map[string]string {
 		"objects":        fill(event+"[0", ",{}", "]}"),
 		"small objects":  fill(event+"[0", `,{"a":0}`, "]}"),
 		"one key":        fill(event+`{"b":0`, `,"a":0`, "}}"),
-		"unsorted":       strings.Repeat(`{"b":`, MaxDepth-2) + fill(`"`, "x", `"`) + strings.Repeat(`,"a":0}`, MaxDepth-3) + `,"event_type":"x"}`,
+		"unsorted":       strings.Repeat(`{"b":`, pyjson.MaxDepth-2) + fill(`"`, "x", `"`) + strings.Repeat(`,"a":0}`, pyjson.MaxDepth-3) + `,"event_type":"x"}`,
 		"escapes":        fill(event+`"`, "é", `"}`),
 		"braces":         fill(ours+`"event_type"`, "{", ""),
 		"openings":       fill(ours+`"event_type"`, `{"`, ""),
@@ -97,7 +99,7 @@ func FuzzLine(f *testing.F) {
 		for _, res := range []Result{Line(data, Options{}), Object(data, Options{Position: "p"})} {
 			switch res.Verdict {
 			case Accept:
-				again, err := Canonical(res.Event.Body)
+				again, err := pyjson.Canonical(res.Event.Body)
 				if err != nil || string(again) != string(res.Event.Body) {
 					t.Fatalf("not canonical: %s, %v", res.Event.Body, err)
 				}

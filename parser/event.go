@@ -1,45 +1,69 @@
 package parser
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/parser/pyjson"
 )
 
-// mainObject is what an event of a known type is about.
-var mainObject = map[string]string{
-	"deletion_request_created": "deletion_request",
-	"suggestion_auto_applied":  "document",
-	"scan_completed":           "document",
+// knownTypes are the event types that IntelliDocs documents, in the order of its
+// documentation, each with the object it is about.
+var knownTypes = []struct{ name, object string }{
+	{"deletion_request_created", "deletion_request"},
+	{"suggestion_auto_applied", "document"},
+	{"scan_completed", "document"},
 }
 
-// event makes an event of an object that is meant as one; recorded is the record's own
+// KnownTypes returns the event types that IntelliDocs documents, in the order of its
+// documentation.
+func KnownTypes() []string {
+	names := make([]string, len(knownTypes))
+	for i, t := range knownTypes {
+		names[i] = t.name
+	}
+	return names
+}
+
+// mainObject returns the member that an event of a known type is about, "" for others.
+func mainObject(eventType string) string {
+	for _, t := range knownTypes {
+		if t.name == eventType {
+			return t.object
+		}
+	}
+	return ""
+}
+
+// event turns an object that is meant as an event into one; recorded is the record's own
 // time. A null timestamp or source counts as missing.
-func (o *Options) event(obj object, recorded time.Time) Result {
-	raw := obj.get("event_type")
-	typ, isString := obj.str("event_type")
+func (o *Options) event(obj pyjson.Object, recorded time.Time) Result {
+	raw := obj.Get("event_type")
+	typ, isString := obj.Str("event_type")
 	switch {
-	case obj.flaw != nil:
-		return reject("the event is not valid JSON: %v", obj.flaw)
+	case obj.Flaw != nil:
+		return reject("the event is not valid JSON: %v", obj.Flaw)
 	case raw == nil:
 		return reject("the event has no event_type")
 	case !isString:
-		return reject("event_type is not a string but %s", kind(raw))
+		return reject("event_type is not a string but %s", pyjson.Kind(raw))
 	case len(typ) == 0:
 		return reject("event_type is empty")
 	}
 	if recorded.IsZero() {
 		recorded = o.RecordTime
 	}
-	if missing(obj.get("source")) {
-		obj.set("source", `"`+Source+`"`)
+	if missing(obj.Get("source")) {
+		obj.Set("source", `"`+Source+`"`)
 	}
-	unstamped := missing(obj.get("timestamp"))
+	unstamped := missing(obj.Get("timestamp"))
 	switch {
 	case unstamped && !recorded.IsZero():
-		obj.set("timestamp", stamp(recorded))
+		obj.Set("timestamp", stamp(recorded))
 	case unstamped:
-		obj.remove("timestamp")
+		obj.Remove("timestamp")
 	}
 	e := Event{
 		ID: identify(&obj, o.Position),
@@ -49,43 +73,35 @@ func (o *Options) event(obj object, recorded time.Time) Result {
 	}
 	// The time of reading is no part of what identifies the event.
 	if unstamped && recorded.IsZero() && !o.Now.IsZero() {
-		obj.set("timestamp", stamp(o.Now))
+		obj.Set("timestamp", stamp(o.Now))
 	}
-	e.Body = obj.text
-	if main := mainObject[e.Type]; main != "" {
-		e.Incomplete = !isObject(obj.get(main))
+	e.Body = obj.Text
+	if main := mainObject(e.Type); main != "" {
+		e.Incomplete = !pyjson.IsObject(obj.Get(main))
 	}
 	return Result{Verdict: Accept, Event: e}
 }
 
 func missing(value []byte) bool { return value == nil || string(value) == "null" }
 
-func isObject(value []byte) bool { return len(value) > 0 && value[0] == '{' }
-
 func stamp(t time.Time) string { return `"` + t.UTC().Format(time.RFC3339Nano) + `"` }
-
-// kind names what a canonical value is.
-func kind(value []byte) string {
-	if len(value) == 0 {
-		return "nothing"
-	}
-	switch value[0] {
-	case '{':
-		return "an object"
-	case '[':
-		return "an array"
-	case '"':
-		return "a string"
-	case 'n':
-		return "null"
-	case 't', 'f':
-		return "true or false"
-	}
-	return "a number"
-}
 
 func reject(format string, args ...any) Result {
 	return Result{Verdict: Reject, Reason: fmt.Sprintf(format, args...)}
 }
 
 func skip(reason string) Result { return Result{Verdict: Skip, Reason: reason} }
+
+// mentions reports whether a text has event_type as a JSON key, also one in a JSON string.
+func mentions(text []byte) bool {
+	for {
+		i := bytes.Index(text, []byte(`"event_type`))
+		if i < 0 {
+			return false
+		}
+		text = text[i+len(`"event_type`):]
+		if len(text) > 0 && (text[0] == '"' || text[0] == '\\') {
+			return true
+		}
+	}
+}

@@ -3,6 +3,8 @@ package parser
 import (
 	"crypto/sha256"
 	"encoding/hex"
+
+	"github.com/dawnsystem/intellidocs-agent/parser/pyjson"
 )
 
 // id is "evt_" and the first 32 hex digits of a SHA-256 over what identifies an event.
@@ -20,16 +22,16 @@ func id(kind string, parts ...[]byte) string {
 // identify names an event: by where it was read if that is wanted, so that nothing is
 // merged; else by its own event_id (a non-empty string, or a number), else by its canonical
 // payload.
-func identify(obj *object, position string) string {
+func identify(obj *pyjson.Object, position string) string {
 	if position != "" {
-		return id("position", []byte(position), obj.text)
+		return id("position", []byte(position), obj.Text)
 	}
-	own := obj.get("event_id")
-	if text, ok := unquoted(own); ok && len(text) > 0 {
+	own := obj.Get("event_id")
+	if text, ok := pyjson.Unquote(own); ok && len(text) > 0 {
 		return id("event_id", text)
 	}
-	if kind(own) == "a number" {
+	if pyjson.Kind(own) == "a number" {
 		return id("event_id", own)
 	}
-	return id("payload", obj.text)
+	return id("payload", obj.Text)
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/parser/pyjson"
 )
 
 // header is what IntelliDocs' verbose format puts around a message:
@@ -46,23 +48,23 @@ func (o *Options) message(text []byte, at time.Time) Result {
 		return skip(SkipNoEvent)
 	}
 	var first error
-	d := newDecoder(text, start)
+	d := pyjson.NewDecoder(text, start)
 	for from := start; from >= 0; {
 		next := from + 1
 		if opens(text[next:]) {
-			obj, end, err := d.objectAt(from)
-			var broke *syntaxError
+			obj, end, err := d.Object(from)
+			var broke *pyjson.SyntaxError
 			switch {
 			case errors.As(err, &broke):
-				if broke.deep || obj.has("event_type") || from == 0 {
+				if broke.Deep || obj.Has("event_type") || from == 0 {
 					return reject("not valid JSON: %v", err)
 				}
 				if first == nil {
 					first = err
 				}
 				// What was read of it may hold objects; they are not events by themselves.
-				next = max(next, broke.at)
-			case obj.has("event_type"):
+				next = max(next, broke.At)
+			case obj.Has("event_type"):
 				return alone(o.event(obj, at), text[end:])
 			case from == 0 && end == len(text):
 				return reject("the event has no event_type")
@@ -85,7 +87,7 @@ func (o *Options) message(text []byte, at time.Time) Result {
 	return skip(SkipNoEvent)
 }
 
-// opens tells whether what follows a '{' can be the inside of an object.
+// opens reports whether what follows a '{' can be the inside of an object.
 func opens(inside []byte) bool {
 	inside = bytes.TrimLeft(inside, " \t\r\n")
 	return len(inside) == 0 || inside[0] == '"' || inside[0] == '}'

@@ -49,7 +49,7 @@ type Event struct {
 	// Type is the event's event_type.
 	Type string
 	// Body is the canonical bytes: what Python's json.dumps(payload, sort_keys=True)
-	// gives, with "timestamp" and "source" filled in where they were missing.
+	// returns, with "timestamp" and "source" filled in where they were missing.
 	Body []byte
 	// Time is the record's own time, zero where the record has none.
 	Time time.Time

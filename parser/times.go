@@ -5,16 +5,18 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/parser/pyjson"
 )
 
 var timeKeys = []string{"asctime", "timestamp", "time", "@timestamp", "ts", "created"}
 
-// recordTime is the time a JSON log record gives itself, zero where it gives none that
-// can be read.
-func recordTime(obj *object) time.Time {
+// recordTime returns the time a JSON log record has, zero where it has none that can be
+// read.
+func recordTime(obj *pyjson.Object) time.Time {
 	for _, key := range timeKeys {
-		value := obj.get(key)
-		if text, ok := unquoted(value); ok {
+		value := obj.Get(key)
+		if text, ok := pyjson.Unquote(value); ok {
 			if t := parseTime(string(text)); !t.IsZero() {
 				return t
 			}
@@ -36,7 +38,7 @@ func unixTime(number string) time.Time {
 		f /= 1000
 	}
 	sec, frac := math.Modf(f)
-	// A double holds today's seconds to the microsecond, and Python gives no more.
+	// A double holds today's seconds to the microsecond, and Python writes no more.
 	return time.Unix(int64(sec), int64(math.Round(frac*1e6))*1000)
 }
 

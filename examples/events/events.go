@@ -7,15 +7,15 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/parser"
 )
 
 //go:embed *.json
 var samples embed.FS
 
 // Types are the known event types, in the order of their documentation.
-func Types() []string {
-	return []string{"deletion_request_created", "suggestion_auto_applied", "scan_completed"}
-}
+func Types() []string { return parser.KnownTypes() }
 
 // Sample is an event of the type with the given time: one of the kept samples, or,
 // for a custom type, a small object of that type.

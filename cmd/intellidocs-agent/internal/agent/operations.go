@@ -15,6 +15,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
 	"github.com/dawnsystem/intellidocs-agent/examples/events"
 	"github.com/dawnsystem/intellidocs-agent/parser"
+	"github.com/dawnsystem/intellidocs-agent/parser/pyjson"
 	"github.com/dawnsystem/intellidocs-agent/queue"
 	"github.com/dawnsystem/intellidocs-agent/tailer"
 )
@@ -41,7 +42,7 @@ func (a *Agent) test(ctx context.Context, webhook, eventType string) (admin.Test
 	if err != nil {
 		return admin.TestResult{}, err
 	}
-	body, err := parser.Canonical(text)
+	body, err := pyjson.Canonical(text)
 	if err != nil {
 		return admin.TestResult{}, err
 	}

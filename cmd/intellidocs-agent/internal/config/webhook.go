@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
+	"github.com/dawnsystem/intellidocs-agent/parser"
 )
 
 // defaults are what a webhook gets that does not say otherwise.
@@ -65,8 +66,6 @@ var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 // Formats are the bodies a webhook can be sent.
 var Formats = []string{"json", "slack", "discord", "teams", "cloudevents", "template"}
 
-var knownTypes = []string{"deletion_request_created", "suggestion_auto_applied", "scan_completed"}
-
 func (b *binder) webhook(t *table, c *Config, d defaults) {
 	w := Webhook{Name: t.text("name", "")}
 	switch {
@@ -86,7 +85,7 @@ func (b *binder) webhook(t *table, c *Config, d defaults) {
 	for _, pattern := range w.Events {
 		if pattern == "" {
 			t.errorf("events", "an event type cannot be empty; leave the list empty for all")
-		} else if near := nearest(pattern, knownTypes); near != "" && !slices.Contains(knownTypes, pattern) {
+		} else if near := nearest(pattern, parser.KnownTypes()); near != "" && !slices.Contains(parser.KnownTypes(), pattern) {
 			t.warnf("events", "%q is no event type that IntelliDocs has; did you mean %q?", pattern, near)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
-	"github.com/dawnsystem/intellidocs-agent/parser"
+	"github.com/dawnsystem/intellidocs-agent/parser/pyjson"
 )
 
 // MaxBody bounds what is read of a request.
@@ -112,7 +112,7 @@ func (r *Received) isEvent() bool {
 // write it again with json.dumps(payload, sort_keys=True), and compare the HMAC-SHA256
 // of that. It also checks the bytes as they came; both must agree.
 func Documented(secrets []sign.Secret, body []byte, header string) error {
-	again, err := parser.Canonical(body)
+	again, err := pyjson.Canonical(body)
 	if err != nil {
 		again = body
 	}

@@ -2,20 +2,20 @@ package parser
 
 import "bytes"
 
-// promising tells whether a line may be an event or a record of our logger. Most of a log is
+// mayHoldEvent reports whether a line may be an event or a record of our logger. Most of a log is
 // neither, and this is all that is spent on it: three passes for bytes that are rare there.
-func promising(line []byte) bool {
+func mayHoldEvent(line []byte) bool {
 	// A name with a letter escaped, as in "\u0065vent_type", is odd and still a name.
-	if escaped := indexAll(line, `\u00`, func(i int) bool {
+	if escaped := anyIndex(line, `\u00`, func(i int) bool {
 		return i+4 < len(line) && line[i+4] >= '5' && line[i+4] <= '7'
 	}); escaped {
 		return true
 	}
-	if indexAll(line, "_type", func(i int) bool { return bytes.HasSuffix(line[:i], []byte("event")) }) {
+	if anyIndex(line, "_type", func(i int) bool { return bytes.HasSuffix(line[:i], []byte("event")) }) {
 		return true
 	}
 	// Without a '{' our logger's record holds no event.
-	if indexAll(line, "_webhooks", func(i int) bool { return bytes.HasSuffix(line[:i], []byte("paperless.ai")) }) &&
+	if anyIndex(line, "_webhooks", func(i int) bool { return bytes.HasSuffix(line[:i], []byte("paperless.ai")) }) &&
 		bytes.IndexByte(line, '{') >= 0 {
 		return true
 	}
@@ -23,8 +23,8 @@ func promising(line []byte) bool {
 	return bytes.IndexByte(line, '\n') >= 0
 }
 
-// indexAll tells whether what was looked for is anywhere in text such that ok says yes.
-func indexAll(text []byte, what string, ok func(int) bool) bool {
+// anyIndex reports whether text has what anywhere that ok accepts.
+func anyIndex(text []byte, what string, ok func(int) bool) bool {
 	for from := 0; ; {
 		i := bytes.Index(text[from:], []byte(what))
 		if i < 0 {
@@ -37,9 +37,9 @@ func indexAll(text []byte, what string, ok func(int) bool) bool {
 	}
 }
 
-// skim classifies a line that holds no event without reading it whole. Within a container
-// runtime's envelope it looks at the text as it stands there, escapes and all.
-func skim(line []byte) Result {
+// classify returns why a line is skipped that holds no event, without reading it whole. Within a container
+// runtime's wrapping it looks at the text as it stands there, escapes and all.
+func classify(line []byte) Result {
 	text := line
 	if inside, _, _, ok := dockerParts(line); ok {
 		text = bytes.TrimSuffix(inside, []byte(`\n`))
@@ -60,11 +60,11 @@ func skim(line []byte) Result {
 	return skip(SkipNoEvent)
 }
 
-// namesLogger tells whether a JSON object has a key that log records name their logger
+// namesLogger reports whether a JSON object has a key that log records name their logger
 // under. Good enough for a count: a nested key is taken for one too.
 func namesLogger(text []byte) bool {
 	for _, key := range []string{`"name`, `"logger`} {
-		if indexAll(text, key, func(i int) bool {
+		if anyIndex(text, key, func(i int) bool {
 			rest := bytes.TrimPrefix(text[i+len(key):], []byte("_name"))
 			rest = bytes.TrimLeft(bytes.TrimPrefix(rest, []byte{'\\'}), "")
 			return len(rest) > 1 && rest[0] == '"' && bytes.HasPrefix(bytes.TrimLeft(rest[1:], " "), []byte{':'})

@@ -1,4 +1,4 @@
-package parser
+package pyjson
 
 import (
 	"bytes"
@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-func (d *decoder) digits() bool {
+func (d *Decoder) digits() bool {
 	from := d.pos
 	for d.pos < len(d.in) && d.in[d.pos] >= '0' && d.in[d.pos] <= '9' {
 		d.pos++
@@ -16,10 +16,10 @@ func (d *decoder) digits() bool {
 
 // number reads a number and writes it as Python prints it: an integer as it stands, of
 // any size, anything else as the double it is read as.
-func (d *decoder) number() error {
+func (d *Decoder) number() error {
 	from := d.pos
 	if d.accept('-') && d.word("Infinity") {
-		d.blemish(from, "NaN and Infinity are not JSON")
+		d.flawed(from, "NaN and Infinity are not JSON")
 		d.out = append(d.out, d.in[from:d.pos]...)
 		return nil
 	}
@@ -55,7 +55,7 @@ func (d *decoder) number() error {
 	}
 	f, _ := strconv.ParseFloat(string(text), 64) // the grammar is checked; out of range is ±Inf
 	if math.IsInf(f, 0) {
-		d.blemish(from, "the number %.40s is too large; Python would make it Infinity", text)
+		d.flawed(from, "the number %.40s is too large; Python would make it Infinity", text)
 		d.out = append(d.out, text...)
 		return nil
 	}

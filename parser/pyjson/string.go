@@ -1,4 +1,4 @@
-package parser
+package pyjson
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 // Python keeps, is written like any other code point. Its byte order is code point order,
 // which is the order Python sorts keys in.
 
-// plainText are the bytes that stand for themselves in a string, read or written.
+// plainText has the bytes that are written as they are in a string, read or written.
 var plainText = func() (t [256]bool) {
 	for c := ' '; c < 0x7F; c++ {
 		t[c] = c != '"' && c != '\\'
@@ -18,8 +18,8 @@ var plainText = func() (t [256]bool) {
 }()
 
 // unquote reads the string whose opening quote is at the position. The text is part of
-// the input where it is plain, otherwise good until the next call.
-func (d *decoder) unquote() (text []byte, plain bool, err error) {
+// the input where it is plain, otherwise valid until the next call.
+func (d *Decoder) unquote() (text []byte, plain bool, err error) {
 	d.pos++
 	from := d.pos
 	for d.pos < len(d.in) && plainText[d.in[d.pos]] {
@@ -40,7 +40,7 @@ func (d *decoder) unquote() (text []byte, plain bool, err error) {
 				return nil, false, err
 			}
 		case c < ' ':
-			return nil, false, d.fail("a control character (%#02x) stands unescaped in a string", c)
+			return nil, false, d.fail("an unescaped control character (%#02x) in a string", c)
 		default:
 			n := runeLen(d.in[d.pos:])
 			if n == 0 {
@@ -57,7 +57,7 @@ func (d *decoder) unquote() (text []byte, plain bool, err error) {
 	return nil, false, d.fail("a string has no end (is the record cut off?)")
 }
 
-// runeLen is the length of the code point that s begins with, 0 where it is none.
+// runeLen returns the length of the code point that s begins with, 0 where it is none.
 func runeLen(s []byte) int {
 	if r, n := utf8.DecodeRune(s); r != utf8.RuneError || n != 1 {
 		return n
@@ -68,7 +68,7 @@ func runeLen(s []byte) int {
 var escapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
 // escape reads the escape at the position into d.text.
-func (d *decoder) escape() error {
+func (d *Decoder) escape() error {
 	if d.pos+1 >= len(d.in) {
 		d.pos = len(d.in)
 		return d.fail("a string has no end (is the record cut off?)")
@@ -141,7 +141,7 @@ const hexDigits = "0123456789abcdef"
 var shortEscapes = [256]byte{'"': '"', '\\': '\\', '\b': 'b', '\f': 'f', '\n': 'n', '\r': 'r', '\t': 't'}
 
 // appendQuoted writes a string as Python's ensure_ascii does. A byte that is not part of
-// a code point is written as it is: who reads the output again finds the same flaw.
+// a code point is written as it is: reading the output again finds the same flaw.
 func appendQuoted(out, s []byte) []byte {
 	out = append(out, '"')
 	for i := 0; i < len(s); {

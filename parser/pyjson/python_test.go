@@ -1,4 +1,4 @@
-package parser
+package pyjson
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 )
 
 // pythonScript answers each line (base64) with what json.dumps(json.loads(x), sort_keys=True)
-// gives, or ERR. What is not JSON in the answer is an error here.
+// returns, or ERR. What is not JSON in the answer is an error here.
 const pythonScript = `
 import base64, json, sys
 if hasattr(sys, "set_int_max_str_digits"): sys.set_int_max_str_digits(0)
@@ -28,7 +28,7 @@ for line in sys.stdin:
 func python(t *testing.T, texts []string) []string {
 	bin, err := exec.LookPath("python3")
 	if err != nil {
-		t.Skip("needs python3, to compare with what it gives")
+		t.Skip("needs python3, to compare with what it returns")
 	}
 	var in bytes.Buffer
 	for _, text := range texts {
@@ -48,7 +48,7 @@ func python(t *testing.T, texts []string) []string {
 	return answers
 }
 
-func TestCanonical_IsWhatPythonGives(t *testing.T) {
+func TestCanonical_IsWhatPythonReturns(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	texts := append(oddJSON(), floats(r, 60_000)...)
 	for range 20_000 {

@@ -3,6 +3,8 @@ package parser
 import (
 	"bytes"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/parser/pyjson"
 )
 
 // Container runtimes wrap what a program writes to its standard output: Docker's
@@ -16,7 +18,7 @@ import (
 // container wrote, unless something else than Docker cut the line.
 const dockerPiece = 16 << 10
 
-// Fragment tells whether a line is a piece of a longer one that goes on in a later line
+// Fragment reports whether a line is a piece of a longer one that continues in a later line
 // under the same key (the stream it was written to). The key is empty for a line that no
 // container runtime wrote.
 func Fragment(line []byte) (key string, more bool) {
@@ -26,7 +28,7 @@ func Fragment(line []byte) (key string, more bool) {
 	if _, _, stream, tag, ok := criParts(line); ok {
 		return streamName(stream), tag == 'P'
 	}
-	if text, stream, _, ok := relaid(line); ok {
+	if text, stream, _, ok := rewritten(line); ok {
 		return streamName(stream), !bytes.HasSuffix(text, []byte{'\n'}) && !complete(line)
 	}
 	return "", false
@@ -35,7 +37,7 @@ func Fragment(line []byte) (key string, more bool) {
 // complete: the line is an event by itself, whatever may follow.
 func complete(line []byte) bool { return Line(line, Options{}).Verdict == Accept }
 
-// streamName makes no garbage of the two names there are.
+// streamName allocates nothing for the two usual names.
 func streamName(s []byte) string {
 	switch string(s) {
 	case "stdout":
@@ -46,7 +48,7 @@ func streamName(s []byte) string {
 	return string(s)
 }
 
-// endsInNewline tells whether the inside of a JSON string ends in \n: an n after an odd
+// endsInNewline reports whether the inside of a JSON string ends in \n: an n after an odd
 // number of backslashes.
 func endsInNewline(inside []byte) bool {
 	if len(inside) == 0 || inside[len(inside)-1] != 'n' {
@@ -100,12 +102,12 @@ func criParts(line []byte) (text, stamp, stream []byte, tag byte, ok bool) {
 	return text, stamp, stream, first[0], true
 }
 
-// unwrap takes the container runtime's envelopes off a record and joins its pieces. Its
+// unwrap takes the container runtime's wrapping off a record and joins its pieces. Its
 // time is that of the first piece. after is where in data the last piece ends that need
 // not belong to what follows it, 0 where there is none.
 func unwrap(data []byte) (text []byte, at time.Time, after int) {
 	if bytes.IndexByte(data, '\n') < 0 {
-		if text, at, ok := peel(data); ok {
+		if text, at, ok := unwrapLine(data); ok {
 			return trim(text), at, 0
 		}
 		return data, time.Time{}, 0
@@ -114,7 +116,7 @@ func unwrap(data []byte) (text []byte, at time.Time, after int) {
 	for from := 0; from < len(data); {
 		line, _, _ := bytes.Cut(data[from:], []byte{'\n'})
 		from += len(line) + 1
-		piece, stamp, ok := peel(bytes.TrimSuffix(line, []byte{'\r'}))
+		piece, stamp, ok := unwrapLine(bytes.TrimSuffix(line, []byte{'\r'}))
 		if !ok {
 			return data, time.Time{}, 0
 		}
@@ -129,12 +131,10 @@ func unwrap(data []byte) (text []byte, at time.Time, after int) {
 	return trim(joined), at, after
 }
 
-// peel takes the envelope off a line.
-func peel(line []byte) (text []byte, at time.Time, ok bool) {
+// unwrapLine takes the wrapping off a line.
+func unwrapLine(line []byte) (text []byte, at time.Time, ok bool) {
 	if inside, _, tail, ok := dockerParts(line); ok && !bytes.Contains(tail, []byte(`"event_type"`)) {
-		quoted := line[len(`{"log":`) : len(`{"log":"`)+len(inside)+1]
-		d := decoder{in: quoted}
-		if text, _, err := d.unquote(); err == nil && d.pos == len(quoted) {
+		if text, ok := pyjson.Unquote(line[len(`{"log":`) : len(`{"log":"`)+len(inside)+1]); ok {
 			return text, dockerTime(tail), true
 		}
 		return nil, at, false
@@ -143,38 +143,38 @@ func peel(line []byte) (text []byte, at time.Time, ok bool) {
 		at, err := time.Parse(time.RFC3339Nano, string(stamp))
 		return text, at, err == nil
 	}
-	text, _, at, ok = relaid(line)
+	text, _, at, ok = rewritten(line)
 	return text, at, ok
 }
 
 // dockerTime reads the time from what follows the stream; attributes may stand before it.
 func dockerTime(tail []byte) time.Time {
 	rest, _ := bytes.CutPrefix(tail, []byte{','})
-	obj, _, err := readObject(append([]byte{'{'}, rest...), 0)
+	obj, _, err := pyjson.ReadObject(append([]byte{'{'}, rest...), 0)
 	if err != nil {
 		return time.Time{}
 	}
 	return rfc3339(&obj)
 }
 
-func rfc3339(obj *object) time.Time {
-	stamp, _ := obj.str("time")
+func rfc3339(obj *pyjson.Object) time.Time {
+	stamp, _ := obj.Str("time")
 	at, _ := time.Parse(time.RFC3339Nano, string(stamp)) // without one that can be read the record has no time
 	return at
 }
 
-// relaid reads Docker's envelope where something else has written it anew, with spaces
+// rewritten reads Docker's wrapping where something else has written it again, with spaces
 // or its keys in another order.
-func relaid(line []byte) (text, stream []byte, at time.Time, ok bool) {
+func rewritten(line []byte) (text, stream []byte, at time.Time, ok bool) {
 	if len(line) == 0 || line[0] != '{' || !bytes.Contains(line, []byte(`"log"`)) {
 		return nil, nil, at, false
 	}
-	obj, _, err := readObject(line, 0)
-	if err != nil || obj.has("event_type") || !obj.has("stream") && !obj.has("time") {
+	obj, _, err := pyjson.ReadObject(line, 0)
+	if err != nil || obj.Has("event_type") || !obj.Has("stream") && !obj.Has("time") {
 		return nil, nil, at, false
 	}
-	stream, _ = obj.str("stream")
-	text, ok = obj.str("log")
+	stream, _ = obj.Str("stream")
+	text, ok = obj.Str("log")
 	return text, stream, rfc3339(&obj), ok
 }
 

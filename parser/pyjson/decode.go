@@ -1,4 +1,4 @@
-package parser
+package pyjson
 
 import (
 	"bytes"
@@ -12,15 +12,15 @@ import (
 // empty stack, and receivers parse from within their frameworks.
 const MaxDepth = 900
 
-// decoder reads JSON with the grammar of Python's json.loads and writes it as
+// Decoder reads JSON with the grammar of Python's json.loads and writes it as
 // json.dumps(…, sort_keys=True) does, in one pass and without a tree: an object's members
-// are put in order in the output once its end is reached. So memory stays within a few
-// times the input, whatever it holds.
+// are sorted in the output once its end is reached. So memory stays within a few times
+// the input, whatever it holds.
 //
-// What is well-formed and yet has no place in an event (NaN, Infinity, a number that
-// overflows, text that is not UTF-8) is a flaw: the first one is remembered, written as
-// it came, and reading goes on, as what the rest says decides whether it matters.
-type decoder struct {
+// What is well-formed and yet not JSON by the standard (NaN, Infinity, a number that
+// overflows, text that is not UTF-8) is a flaw: the first one is remembered and written
+// as it came, and reading continues, as the rest decides whether it matters.
+type Decoder struct {
 	in    []byte
 	pos   int
 	out   []byte
@@ -37,38 +37,46 @@ type decoder struct {
 	text, order []byte
 }
 
-// member is one member of an object: its key as WTF-8, and where "key", value and end
-// of both stand in the output. end is 0 for one whose value could not be read.
+// NewDecoder returns a decoder of the values in in that begin at or after at.
+func NewDecoder(in []byte, at int) *Decoder {
+	n := len(in) - at
+	return &Decoder{in: in, pos: at, out: make([]byte, 0, n+n/8+64)}
+}
+
+// member is one member of an object: its key as WTF-8, and where the key, the value and
+// the end of both are in the output. end is 0 for one whose value could not be read.
 type member struct {
 	key          []byte
 	at, val, end int
 }
 
-// syntaxError says why the input is not JSON, and where reading stopped.
-type syntaxError struct {
-	at   int
-	what string
-	// deep: it may well be JSON, nested deeper than is read here.
-	deep bool
+// SyntaxError is why the input is not JSON.
+type SyntaxError struct {
+	// At is the offset at which reading stopped.
+	At   int
+	What string
+	// Deep: it may well be JSON, nested deeper than MaxDepth.
+	Deep bool
 }
 
-func (e *syntaxError) Error() string { return fmt.Sprintf("at byte %d: %s", e.at+1, e.what) }
+// Error counts bytes from one.
+func (e *SyntaxError) Error() string { return fmt.Sprintf("at byte %d: %s", e.At+1, e.What) }
 
-func (d *decoder) fail(format string, args ...any) error {
-	return &syntaxError{at: d.pos, what: fmt.Sprintf(format, args...)}
+func (d *Decoder) fail(format string, args ...any) error {
+	return &SyntaxError{At: d.pos, What: fmt.Sprintf(format, args...)}
 }
 
-func (d *decoder) blemish(at int, format string, args ...any) {
+func (d *Decoder) flawed(at int, format string, args ...any) {
 	if d.flaw == nil {
-		d.flaw = &syntaxError{at: at, what: fmt.Sprintf(format, args...)}
+		d.flaw = &SyntaxError{At: at, What: fmt.Sprintf(format, args...)}
 	}
 }
 
-// verdict is the flaw that is left once all is read. What was written as it came is
-// found again in the output, unless it was in a member that was replaced.
-func (d *decoder) verdict() error {
+// remainingFlaw returns the flaw that is left once all is read. What was written as it
+// came is found again in the output, unless it was in a member that was replaced.
+func (d *Decoder) remainingFlaw() error {
 	if d.flaw != nil && d.replaced {
-		again := newDecoder(d.out, 0)
+		again := NewDecoder(d.out, 0)
 		if err := again.value(); err == nil && again.flaw == nil {
 			d.flaw = nil
 		}
@@ -76,8 +84,8 @@ func (d *decoder) verdict() error {
 	return cmp.Or(d.flaw, d.garbled)
 }
 
-// found names what stands at the position, for an error.
-func (d *decoder) found() string {
+// found names what is at the position, for an error.
+func (d *Decoder) found() string {
 	if d.pos >= len(d.in) {
 		return "the end (is the record cut off?)"
 	}
@@ -88,7 +96,7 @@ func (d *decoder) found() string {
 	return strconv.QuoteRune(r)
 }
 
-func (d *decoder) space() {
+func (d *Decoder) space() {
 	for d.pos < len(d.in) {
 		switch d.in[d.pos] {
 		case ' ', '\t', '\n', '\r':
@@ -99,7 +107,7 @@ func (d *decoder) space() {
 	}
 }
 
-func (d *decoder) accept(c byte) bool {
+func (d *Decoder) accept(c byte) bool {
 	if d.pos < len(d.in) && d.in[d.pos] == c {
 		d.pos++
 		return true
@@ -107,7 +115,7 @@ func (d *decoder) accept(c byte) bool {
 	return false
 }
 
-func (d *decoder) word(w string) bool {
+func (d *Decoder) word(w string) bool {
 	if !bytes.HasPrefix(d.in[d.pos:], []byte(w)) {
 		return false
 	}
@@ -115,7 +123,7 @@ func (d *decoder) word(w string) bool {
 	return true
 }
 
-func (d *decoder) value() error {
+func (d *Decoder) value() error {
 	d.space()
 	if d.pos >= len(d.in) {
 		return d.fail("a value is missing: %s", d.found())
@@ -123,7 +131,7 @@ func (d *decoder) value() error {
 	switch c := d.in[d.pos]; {
 	case c == '{' || c == '[':
 		if d.depth >= MaxDepth {
-			return &syntaxError{at: d.pos, what: fmt.Sprintf("nested deeper than %d", MaxDepth), deep: true}
+			return &SyntaxError{At: d.pos, What: fmt.Sprintf("nested deeper than %d", MaxDepth), Deep: true}
 		}
 		d.depth++
 		var err error
@@ -144,7 +152,7 @@ func (d *decoder) value() error {
 	switch {
 	case d.word("true"), d.word("false"), d.word("null"):
 	case d.word("NaN"), d.word("Infinity"):
-		d.blemish(from, "NaN and Infinity are not JSON")
+		d.flawed(from, "NaN and Infinity are not JSON")
 	default:
 		return d.fail("a value is expected, not %s", d.found())
 	}
@@ -152,7 +160,7 @@ func (d *decoder) value() error {
 	return nil
 }
 
-func (d *decoder) array() error {
+func (d *Decoder) array() error {
 	d.pos++
 	d.out = append(d.out, '[')
 	d.space()
@@ -178,7 +186,7 @@ func (d *decoder) array() error {
 
 // object leaves the members of the outermost object on the stack, also those it had
 // before an error.
-func (d *decoder) object() error {
+func (d *Decoder) object() error {
 	base, begin := len(d.stack), len(d.out)
 	d.pos++
 	d.out = append(d.out, '{')
@@ -195,7 +203,7 @@ func (d *decoder) object() error {
 	return err
 }
 
-func (d *decoder) members(base int) (sorted bool, err error) {
+func (d *Decoder) members(base int) (sorted bool, err error) {
 	sorted = true
 	d.space()
 	if d.accept('}') {
@@ -241,14 +249,14 @@ func (d *decoder) members(base int) (sorted bool, err error) {
 }
 
 // str reads a string and writes it.
-func (d *decoder) str() ([]byte, error) {
+func (d *Decoder) str() ([]byte, error) {
 	s, _, err := d.quoted()
 	return s, err
 }
 
-// quoted is str that also says whether the text is part of the input; otherwise it is
-// good until the next string.
-func (d *decoder) quoted() (text []byte, plain bool, err error) {
+// quoted is str that also reports whether the text is part of the input; otherwise it is
+// valid until the next string.
+func (d *Decoder) quoted() (text []byte, plain bool, err error) {
 	from := d.pos
 	text, plain, err = d.unquote()
 	switch {

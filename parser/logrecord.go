@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/parser/pyjson"
 )
 
 // Line reads one record of a log: an event, a JSON log record, IntelliDocs' verbose
@@ -29,8 +31,8 @@ func Line(data []byte, o Options) Result {
 	if len(data) == 0 {
 		return skip(SkipBlank)
 	}
-	if !promising(data) {
-		return skim(data)
+	if !mayHoldEvent(data) {
+		return classify(data)
 	}
 	text, at, after := unwrap(data)
 	res := o.line(text, at)
@@ -73,12 +75,12 @@ func Object(data []byte, o Options) Result {
 	case len(text) == 0:
 		return reject("it is empty")
 	case text[0] != '{':
-		if _, err := Canonical(text); err != nil {
+		if _, err := pyjson.Canonical(text); err != nil {
 			return reject("it is not valid JSON: %v", err)
 		}
-		return reject("it is not a JSON object but %s", kind(text))
+		return reject("it is not a JSON object but %s", pyjson.Kind(text))
 	}
-	obj, end, err := readObject(text, 0)
+	obj, end, err := pyjson.ReadObject(text, 0)
 	if err != nil {
 		return reject("it is not valid JSON: %v", err)
 	}
@@ -92,9 +94,9 @@ func Object(data []byte, o Options) Result {
 			return res
 		}
 		return reject("it is a log record that holds no event")
-	case isRecord && !obj.has("event_type"):
+	case isRecord && !obj.Has("event_type"):
 		return reject("it is no event: it has no event_type, and is a log record of another logger")
-	case !obj.has("event_type"):
+	case !obj.Has("event_type"):
 		return reject("it is no event: it has no event_type")
 	}
 	return o.event(obj, time.Time{})
@@ -102,7 +104,7 @@ func Object(data []byte, o Options) Result {
 
 // json reads a record that begins with '{'.
 func (o *Options) json(text []byte, at time.Time) Result {
-	obj, end, err := readObject(text, 0)
+	obj, end, err := pyjson.ReadObject(text, 0)
 	name, isRecord := loggerOf(&obj)
 	switch {
 	case isRecord && name != Logger:
@@ -114,7 +116,7 @@ func (o *Options) json(text []byte, at time.Time) Result {
 	switch {
 	case isRecord:
 		res = o.record(obj, at)
-	case obj.has("event_type"):
+	case obj.Has("event_type"):
 		res = o.event(obj, at)
 	default:
 		return skip(SkipNoEvent)
@@ -123,11 +125,11 @@ func (o *Options) json(text []byte, at time.Time) Result {
 }
 
 // broken judges a record that begins with '{' and is not JSON, by what came before the error.
-func broken(obj *object, ours bool, text []byte, err error) Result {
-	meant := obj.has("event_type") || mentions(text)
+func broken(obj *pyjson.Object, ours bool, text []byte, err error) Result {
+	meant := obj.Has("event_type") || mentions(text)
 	if ours {
 		for _, key := range eventKeys {
-			if value := obj.get(key); value != nil && (len(value) == 0 || isObject(value)) {
+			if value := obj.Get(key); value != nil && (len(value) == 0 || pyjson.IsObject(value)) {
 				meant = true
 			}
 		}
@@ -157,10 +159,10 @@ var (
 	eventKeys   = []string{"event", "payload", "ai_event"}
 )
 
-// loggerOf gives the name of the logger where the object is a log record; see Line.
-func loggerOf(obj *object) (name string, isRecord bool) {
+// loggerOf returns the name of the logger where the object is a log record; see Line.
+func loggerOf(obj *pyjson.Object) (name string, isRecord bool) {
 	for _, key := range loggerKeys {
-		switch s, ok := obj.str(key); {
+		switch s, ok := obj.Str(key); {
 		case !ok || len(s) == 0:
 		case string(s) == Logger:
 			return Logger, true
@@ -171,12 +173,12 @@ func loggerOf(obj *object) (name string, isRecord bool) {
 	if name == "" {
 		return "", false
 	}
-	return name, !obj.has("event_type") || hasAny(obj, levelKeys) && hasAny(obj, messageKeys)
+	return name, !obj.Has("event_type") || hasAny(obj, levelKeys) && hasAny(obj, messageKeys)
 }
 
-func hasAny(obj *object, keys []string) bool {
+func hasAny(obj *pyjson.Object, keys []string) bool {
 	for _, key := range keys {
-		if obj.has(key) {
+		if obj.Has(key) {
 			return true
 		}
 	}
@@ -184,7 +186,7 @@ func hasAny(obj *object, keys []string) bool {
 }
 
 // record reads a JSON log record of our logger.
-func (o *Options) record(obj object, at time.Time) Result {
+func (o *Options) record(obj pyjson.Object, at time.Time) Result {
 	if t := recordTime(&obj); !t.IsZero() {
 		at = t
 	}
@@ -199,30 +201,30 @@ func (o *Options) record(obj object, at time.Time) Result {
 			first = res
 		}
 	}
-	if first.Verdict == Skip && obj.has("event_type") {
+	if first.Verdict == Skip && obj.Has("event_type") {
 		return o.event(obj, at)
 	}
 	return first
 }
 
 // under reads what a record has under a key.
-func (o *Options) under(rec *object, key string, at time.Time) Result {
+func (o *Options) under(rec *pyjson.Object, key string, at time.Time) Result {
 	forEvents := key == "event" || key == "payload" || key == "ai_event"
-	value := rec.get(key)
+	value := rec.Get(key)
 	switch {
-	case isObject(value):
-		obj, _, _ := readObject(value, 0) // canonical already: it can be read
-		if !forEvents && !obj.has("event_type") {
+	case pyjson.IsObject(value):
+		obj, _, _ := pyjson.ReadObject(value, 0) // canonical already: it can be read
+		if !forEvents && !obj.Has("event_type") {
 			return skip(SkipNoEvent)
 		}
-		if obj.flaw != nil {
-			obj.flaw = cmp.Or(rec.flaw, obj.flaw) // the same one, with its place in the record
+		if obj.Flaw != nil {
+			obj.Flaw = cmp.Or(rec.Flaw, obj.Flaw) // the same one, with its place in the record
 		}
 		return o.event(obj, at)
 	case forEvents && mentions(value) && value[0] == '[':
 		return reject("it is an array; a record holds one event")
 	}
-	text, ok := unquoted(value)
+	text, ok := pyjson.Unquote(value)
 	if !ok {
 		return skip(SkipNoEvent)
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/parser/pyjson"
 )
 
 const sampleEvent = `{"event_type":"custom","n":1,"timestamp":"2025-11-14T15:00:00Z","source":"s"}`
@@ -50,7 +52,7 @@ func TestLine_EveryFormInEveryWrapping(t *testing.T) {
 			return "2025-11-14T15:00:00.1Z stdout P " + s[:20] + "\n2025-11-14T15:00:00.1Z stdout P " + s[20:40] + "\n2025-11-14T15:00:00.2+01:00 stdout F " + s[40:]
 		},
 	}
-	want, err := Canonical([]byte(sampleEvent))
+	want, err := pyjson.Canonical([]byte(sampleEvent))
 	if err != nil {
 		t.Fatal(err)
 	}
