@@ -38,7 +38,7 @@ type Webhook struct {
 	Parked bool
 
 	Events  []string // exact names, or with * for any run of characters; empty: all
-	Filter  string   // an expr expression over the payload; empty: all
+	Filter  *Filter  // over the payload; nil: all
 	Ordered bool     // strictly one after another, in the order the events were read
 
 	RateLimit   float64 // attempts a second; 0: no limit
@@ -126,8 +126,7 @@ func (d *Dispatcher) Apply(webhooks []Webhook) error {
 		}
 		seen[w.Name] = true
 	}
-	routes, err := newRoutes(webhooks, *d.routes.Load(), d.metrics.filterErrors)
-	if err := errors.Join(append(errs, err)...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	added, err := d.newWorkers(webhooks)
@@ -135,6 +134,7 @@ func (d *Dispatcher) Apply(webhooks []Webhook) error {
 		return err
 	}
 	d.install(webhooks, added)
+	routes := newRoutes(webhooks, d.metrics.filterErrors)
 	d.routes.Store(&routes)
 	return nil
 }

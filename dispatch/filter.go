@@ -32,9 +32,8 @@ var filterBuiltins = []string{
 	"now", "duration", "date",
 }
 
-// filter is a compiled filter expression. Safe for concurrent use.
-type filter struct {
-	source  string
+// Filter is a compiled filter expression. It is safe for concurrent use.
+type Filter struct {
 	program *vm.Program
 
 	mu       sync.Mutex // one run at a time: the bounds are those of the run
@@ -46,8 +45,13 @@ const stepName = "__step"
 
 var errFilterTooLong = errors.New("it took too long on this payload")
 
-func compileFilter(source string) (*filter, error) {
-	f := &filter{source: source}
+// NewFilter compiles an expr expression over the payload. An error says what is wrong
+// with the expression; of an empty one there is no filter, which is nil.
+func NewFilter(source string) (*Filter, error) {
+	if source == "" {
+		return nil, nil
+	}
+	f := &Filter{}
 	patch := &lenient{}
 	options := []expr.Option{
 		expr.Env(map[string]any{}),
@@ -73,7 +77,7 @@ func compileFilter(source string) (*filter, error) {
 }
 
 // match runs the filter over a payload. An error means that it has no answer.
-func (f *filter) match(payload map[string]any) (bool, error) {
+func (f *Filter) match(payload map[string]any) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.steps, f.deadline = 0, time.Now().Add(filterMaxTime)
@@ -90,7 +94,7 @@ func (f *filter) match(payload map[string]any) (bool, error) {
 }
 
 // step is called before each run of a loop's body.
-func (f *filter) step(...any) (any, error) {
+func (f *Filter) step(...any) (any, error) {
 	if f.steps++; f.steps > filterMaxSteps || time.Now().After(f.deadline) {
 		return nil, errFilterTooLong
 	}

@@ -3,7 +3,6 @@ package dispatch
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -14,35 +13,18 @@ import (
 type route struct {
 	webhook string
 	events  []string
-	filter  *filter // nil: none
+	filter  *Filter // nil: none
 	failed  prometheus.Counter
 }
 
-// newRoutes compiles the webhooks' filters, taking over those of before that are the same.
-func newRoutes(webhooks []Webhook, before []route, failed *prometheus.CounterVec) ([]route, error) {
-	compiled := map[string]*filter{}
-	for _, r := range before {
-		if r.filter != nil {
-			compiled[r.filter.source] = r.filter
-		}
-	}
+func newRoutes(webhooks []Webhook, failed *prometheus.CounterVec) []route {
 	var routes []route
-	var errs []error
 	for _, w := range webhooks {
-		f := compiled[w.Filter]
-		if w.Filter != "" && f == nil {
-			var err error
-			if f, err = compileFilter(w.Filter); err != nil {
-				errs = append(errs, fmt.Errorf("webhook %q: filter: %w", w.Name, err))
-				continue
-			}
-			compiled[w.Filter] = f
-		}
 		if w.Enabled {
-			routes = append(routes, route{webhook: w.Name, events: w.Events, filter: f, failed: failed.WithLabelValues(w.Name)})
+			routes = append(routes, route{webhook: w.Name, events: w.Events, filter: w.Filter, failed: failed.WithLabelValues(w.Name)})
 		}
 	}
-	return routes, errors.Join(errs...)
+	return routes
 }
 
 // Route names the enabled webhooks that want an event, in configuration order. A filter

@@ -20,18 +20,19 @@ func (c *cli) checkCommand() *cobra.Command {
 			"line. --connect also resolves each webhook's name, connects and shakes hands, and sends nothing.",
 		Example: "  intellidocs-agent check -c agent.toml\n  intellidocs-agent check --connect",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			path := config.Path(c.configFile, config.Environment())
-			cfg, err := agent.LoadConfig(path)
+			path := c.configPath()
+			plan, err := agent.Load(path, nil)
 			if err != nil {
 				fmt.Fprintln(c.err, err)
 				fmt.Fprintf(c.err, "%s has errors; nothing else was tried.\n", path)
 				return errSilent
 			}
+			cfg := plan.Config
 			for _, w := range append(cfg.Warnings, sourceWarnings(cfg)...) {
 				fmt.Fprintln(c.err, "warning:", w)
 			}
 			fmt.Fprintf(c.out, "%s is in order: %s.\n", path, agent.Summary(cfg))
-			if connect && !c.connectAll(cmd.Context(), cfg) {
+			if connect && !c.connectAll(cmd.Context(), plan) {
 				return errSilent
 			}
 			return nil
@@ -80,9 +81,9 @@ func sourceWarnings(cfg *config.Config) []config.Problem {
 	return out
 }
 
-func (c *cli) connectAll(ctx context.Context, cfg *config.Config) bool {
+func (c *cli) connectAll(ctx context.Context, plan *agent.Plan) bool {
 	good := true
-	agent.Probe(ctx, cfg, func(webhook, url, remote string, err error) {
+	plan.Probe(ctx, func(webhook, url, remote string, err error) {
 		if err != nil {
 			good = false
 			fmt.Fprintf(c.out, "%-20s NOT reached: %v\n", webhook, err)

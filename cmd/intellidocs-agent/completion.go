@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
 	"github.com/dawnsystem/intellidocs-agent/examples/events"
 )
 
@@ -34,8 +35,8 @@ func (c *cli) completes(root *cobra.Command) {
 }
 
 func (c *cli) webhookNames(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	cfg, err := c.loadConfig()
-	if err != nil || len(args) > 0 {
+	cfg, _ := config.Load(c.configPath(), config.Environment()) // also of a file with mistakes
+	if cfg == nil || len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var names []cobra.Completion

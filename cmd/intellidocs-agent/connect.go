@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
@@ -12,78 +13,87 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-// desk is where commands see and mend things: the running agent, reached by its
-// socket, or the state itself, opened here where no agent runs. Both speak the same API.
-type desk struct {
+// connection is what commands call: the running agent, reached by its socket, or the
+// state itself, opened here where no agent runs. Both speak the same API.
+type connection struct {
 	*admin.Client
 	running bool
 	close   func() error
 }
 
-func (c *cli) desk(ctx context.Context) (*desk, error) {
-	cfg, err := c.loadConfig()
-	if err != nil {
-		// The agent may well run, on the last good configuration, and be what somebody is
-		// looking into.
-		if client, ok := c.dialBroken(ctx); ok {
-			return &desk{Client: client, running: true, close: func() error { return nil }}, nil
-		}
+// connect finds the state directory in the configuration and calls the agent that runs
+// there. Only where none does is the configuration loaded, to open the state here: a
+// mistake in it hides a running agent from nobody.
+func (c *cli) connect(ctx context.Context) (*connection, error) {
+	client, err := c.dial(ctx)
+	switch {
+	case err == nil:
+		return toAgent(client), nil
+	case !errors.Is(err, admin.ErrNotRunning):
 		return nil, err
 	}
-	deadline := time.Now().Add(agent.LockPatience)
+	plan, err := c.load(nil)
+	if err != nil {
+		return nil, err
+	}
+	return openState(ctx, plan)
+}
+
+// dial calls the running agent.
+func (c *cli) dial(ctx context.Context) (*admin.Client, error) {
+	dir, err := config.StatePath(c.configPath())
+	if err != nil {
+		return nil, err
+	}
+	return admin.Dial(ctx, dir)
+}
+
+func toAgent(client *admin.Client) *connection {
+	return &connection{Client: client, running: true, close: func() error { return nil }}
+}
+
+func openState(ctx context.Context, plan *agent.Plan) (*connection, error) {
+	dir, deadline := plan.Config.State.Path, time.Now().Add(agent.LockPatience)
 	for {
-		client, err := admin.Dial(ctx, cfg.State.Path)
-		if err == nil {
-			return &desk{Client: client, running: true, close: func() error { return nil }}, nil
-		}
-		if errors.Is(err, admin.ErrNotYours) {
-			return nil, err
-		}
-		a, err := agent.Open(ctx, cfg, agent.Options{Version: buildVersion()})
+		a, err := agent.Open(ctx, plan, agent.Options{Version: buildVersion()})
 		switch {
 		case err == nil:
-			return &desk{Client: a.Client(), close: func() error {
-				return errors.Join(a.Close(), agent.KeepOwner(cfg.State.Path))
-			}}, nil
+			return &connection{Client: a.Client(), close: func() error { return errors.Join(a.Close(), agent.KeepOwner(dir)) }}, nil
 		case !errors.Is(err, queue.ErrLocked):
 			return nil, err
 		case time.Now().After(deadline) || ctx.Err() != nil:
 			return nil, fmt.Errorf("an agent has the state directory %s open but does not answer on its socket: "+
-				"if you are another user than the agent's, run this as the agent's user or as root (%w)", cfg.State.Path, err)
+				"if you are another user than the agent's, run this as the agent's user or as root (%w)", dir, err)
 		}
-		// The agent is just starting, or another command is looking.
+		// The agent is just starting, or another command has the state open.
 		select {
 		case <-ctx.Done():
 		case <-time.After(50 * time.Millisecond):
 		}
+		if client, err := admin.Dial(ctx, dir); err == nil {
+			return toAgent(client), nil
+		}
 	}
 }
 
-// Close lets the state go.
-func (d *desk) Close() error { return d.close() }
+// Close releases the state.
+func (c *connection) Close() error { return c.close() }
 
-// hint says what is to become of n waiting deliveries where no agent runs.
-func (d *desk) hint(n int) string {
-	if d.running || n == 0 {
+// hint says what will become of n waiting deliveries where no agent runs.
+func (c *connection) hint(n int) string {
+	if c.running || n == 0 {
 		return ""
 	}
 	return " No agent is running: they go out once it is."
 }
 
-// dialBroken reaches a running agent whose configuration file has errors by now.
-func (c *cli) dialBroken(ctx context.Context) (*admin.Client, bool) {
-	state, err := config.StatePath(config.Path(c.configFile, config.Environment()))
-	if err != nil {
-		return nil, false
-	}
-	client, err := admin.Dial(ctx, state)
-	return client, err == nil
-}
+func (c *cli) configPath() string { return config.Path(c.configFile, config.Environment()) }
 
-func (c *cli) loadConfig() (*config.Config, error) {
-	cfg, err := agent.LoadConfig(config.Path(c.configFile, config.Environment()))
+// load reads the configuration and builds what it names.
+func (c *cli) load(logTo io.Writer) (*agent.Plan, error) {
+	plan, err := agent.Load(c.configPath(), logTo)
 	if err != nil {
 		return nil, fmt.Errorf("configuration:\n%w", err)
 	}
-	return cfg, nil
+	return plan, nil
 }

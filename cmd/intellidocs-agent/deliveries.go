@@ -28,12 +28,12 @@ func (c *cli) deliveriesCommand() *cobra.Command {
 			if limit < 0 {
 				return usagef("--limit %d: a number of deliveries, or 0 for all", limit)
 			}
-			desk, err := c.desk(cmd.Context())
+			conn, err := c.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
-			defer desk.Close()
-			return c.listDeliveries(cmd, desk, filter, limit, asJSON)
+			defer conn.Close()
+			return c.listDeliveries(cmd, conn, filter, limit, asJSON)
 		},
 	}
 	f.add(cmd)
@@ -42,13 +42,13 @@ func (c *cli) deliveriesCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) listDeliveries(cmd *cobra.Command, desk *desk, f admin.Filter, limit int, asJSON bool) error {
+func (c *cli) listDeliveries(cmd *cobra.Command, conn *connection, f admin.Filter, limit int, asJSON bool) error {
 	// A narrow terminal shows the first columns only.
 	t := term.NewTable(c.out, "CREATED", "ID", "STATUS", "WEBHOOK", "EVENT", "TRIES", "NEXT / DONE", "RESPONSE")
 	var waits map[string]string
 	if !asJSON {
 		var err error
-		if waits, err = whatWaits(cmd.Context(), desk); err != nil {
+		if waits, err = whatWaits(cmd.Context(), conn); err != nil {
 			return err
 		}
 	}
@@ -59,7 +59,7 @@ func (c *cli) listDeliveries(cmd *cobra.Command, desk *desk, f admin.Filter, lim
 			f.Limit = min(limit-shown, 1000)
 		}
 		var page admin.Page
-		if err := desk.Get(cmd.Context(), "deliveries", f.Query(), &page); err != nil {
+		if err := conn.Get(cmd.Context(), "deliveries", f.Query(), &page); err != nil {
 			return err
 		}
 		for i := range page.Deliveries {
@@ -92,9 +92,9 @@ func (c *cli) listDeliveries(cmd *cobra.Command, desk *desk, f admin.Filter, lim
 }
 
 // whatWaits says of the webhooks whose deliveries do not go out when they are due, why.
-func whatWaits(ctx context.Context, desk *desk) (map[string]string, error) {
+func whatWaits(ctx context.Context, conn *connection) (map[string]string, error) {
 	var st admin.Status
-	if err := desk.Get(ctx, "status", nil, &st); err != nil {
+	if err := conn.Get(ctx, "status", nil, &st); err != nil {
 		return nil, err
 	}
 	waits := map[string]string{}

@@ -158,11 +158,11 @@ retry_delay = 1
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	cfg, err := agent.LoadConfig(path)
+	plan, err := agent.Load(path, d.c.err)
 	if err != nil {
 		return nil, err
 	}
-	return agent.Open(ctx, cfg, agent.Options{Version: buildVersion(), LogTo: d.c.err, Running: true, Grace: 3 * time.Second})
+	return agent.Open(ctx, plan, agent.Options{Version: buildVersion(), Running: true, Grace: 3 * time.Second})
 }
 
 // receive opens a receiver and gives its address.

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
-	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
 )
 
 func (c *cli) healthcheckCommand() *cobra.Command {
@@ -23,13 +22,9 @@ func (c *cli) healthcheckCommand() *cobra.Command {
 			"yet is not mended by a restart.",
 		Example: "  intellidocs-agent healthcheck -c /etc/intellidocs-agent/agent.toml\n  intellidocs-agent healthcheck --live",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			state, err := config.StatePath(config.Path(c.configFile, config.Environment()))
-			if err != nil {
-				return err
-			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), 5*time.Second)
 			defer cancel()
-			client, err := admin.Dial(ctx, state)
+			client, err := c.dial(ctx)
 			if err != nil {
 				return err
 			}

@@ -31,14 +31,14 @@ func (c *cli) ingestCommand() *cobra.Command {
 			"A file that cannot be read is reported, and the others are read all the same.",
 		Example: "  intellidocs-agent ingest --dry-run paperless.log.3.gz\n  intellidocs-agent ingest /backup/paperless.log.*",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			desk, err := c.desk(cmd.Context())
+			conn, err := c.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
-			defer desk.Close()
+			defer conn.Close()
 			queued, failed := 0, false
 			for _, path := range args {
-				t, err := c.ingestFile(cmd.Context(), desk, path, dry)
+				t, err := c.ingestFile(cmd.Context(), conn, path, dry)
 				queued += t.Deliveries
 				if err != nil {
 					fmt.Fprintf(c.err, "intellidocs-agent: %s: %s\n", path, term.PrintableLines(err.Error()))
@@ -48,7 +48,7 @@ func (c *cli) ingestCommand() *cobra.Command {
 					break
 				}
 			}
-			if hint := desk.hint(queued); hint != "" && !dry {
+			if hint := conn.hint(queued); hint != "" && !dry {
 				fmt.Fprintln(c.out, strings.TrimSpace(hint))
 			}
 			if failed {
@@ -61,7 +61,7 @@ func (c *cli) ingestCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) ingestFile(ctx context.Context, desk *desk, path string, dry bool) (t ingest.Totals, err error) {
+func (c *cli) ingestFile(ctx context.Context, conn *connection, path string, dry bool) (t ingest.Totals, err error) {
 	// A pipe, which is refused below, is not waited for.
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -86,7 +86,7 @@ func (c *cli) ingestFile(ctx context.Context, desk *desk, path string, dry bool)
 		return t, err
 	}
 	in := &toDamage{r: text}
-	t, err = desk.Ingest(ctx, abs, in, dry)
+	t, err = conn.Ingest(ctx, abs, in, dry)
 	_ = bar.Finish()
 	if err != nil {
 		if ctx.Err() != nil {

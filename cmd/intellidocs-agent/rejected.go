@@ -31,15 +31,15 @@ func (c *cli) rejectedCommand() *cobra.Command {
 			if limit < 0 {
 				return usagef("--limit %d: a number of records, or 0 for all", limit)
 			}
-			desk, err := c.desk(cmd.Context())
+			conn, err := c.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
-			defer desk.Close()
+			defer conn.Close()
 			if retry {
-				return c.retryRejected(cmd, desk)
+				return c.retryRejected(cmd, conn)
 			}
-			return c.listRejected(cmd, desk, source, from, limit, asJSON)
+			return c.listRejected(cmd, conn, source, from, limit, asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&source, "source", "", "only of this source, by `PATH`")
@@ -50,7 +50,7 @@ func (c *cli) rejectedCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) listRejected(cmd *cobra.Command, desk *desk, source string, since time.Time, limit int, asJSON bool) error {
+func (c *cli) listRejected(cmd *cobra.Command, conn *connection, source string, since time.Time, limit int, asJSON bool) error {
 	t := term.NewTable(c.out, "READ", "ID", "REASON", "FILE", "OFFSET", "SIZE", "TEXT")
 	q := url.Values{}
 	if source != "" {
@@ -72,7 +72,7 @@ func (c *cli) listRejected(cmd *cobra.Command, desk *desk, source string, since 
 		}
 		q.Set("limit", fmt.Sprint(n))
 		var page admin.RejectedPage
-		if err := desk.Get(cmd.Context(), "rejected", q, &page); err != nil {
+		if err := conn.Get(cmd.Context(), "rejected", q, &page); err != nil {
 			return err
 		}
 		for i := range page.Rejected {
@@ -105,9 +105,9 @@ func (c *cli) listRejected(cmd *cobra.Command, desk *desk, source string, since 
 	return nil
 }
 
-func (c *cli) retryRejected(cmd *cobra.Command, desk *desk) error {
+func (c *cli) retryRejected(cmd *cobra.Command, conn *connection) error {
 	var out struct{ Tried, Queued int }
-	if err := desk.Post(cmd.Context(), "rejected/retry", map[string]any{}, &out); err != nil {
+	if err := conn.Post(cmd.Context(), "rejected/retry", map[string]any{}, &out); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.out, "%d of %d rejected records are events now and were queued.\n", out.Queued, out.Tried)

@@ -37,20 +37,20 @@ func (c *cli) replayCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			desk, err := c.desk(cmd.Context())
+			conn, err := c.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
-			defer desk.Close()
+			defer conn.Close()
 			req := admin.ReplayRequest{IDs: args, By: "cli"}
 			if len(args) == 0 {
 				req.Filter = &filter
-				if ok, err := c.confirmReplay(cmd, desk, filter, yes); err != nil || !ok {
+				if ok, err := c.confirmReplay(cmd, conn, filter, yes); err != nil || !ok {
 					return err
 				}
 			}
 			bar := term.Bar(c.err, 1, "replaying", false)
-			n, err := desk.Replay(cmd.Context(), req, func(p admin.Progress) {
+			n, err := conn.Replay(cmd.Context(), req, func(p admin.Progress) {
 				bar.ChangeMax(p.Total)
 				_ = bar.Set(p.Done)
 			})
@@ -58,7 +58,7 @@ func (c *cli) replayCommand() *cobra.Command {
 			if err != nil {
 				return lookedFor(err)
 			}
-			fmt.Fprintf(c.out, "%s queued again.%s\n", deliveries(n), desk.hint(n))
+			fmt.Fprintf(c.out, "%s queued again.%s\n", deliveries(n), conn.hint(n))
 			return nil
 		},
 	}
@@ -67,9 +67,9 @@ func (c *cli) replayCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) confirmReplay(cmd *cobra.Command, desk *desk, f admin.Filter, yes bool) (bool, error) {
+func (c *cli) confirmReplay(cmd *cobra.Command, conn *connection, f admin.Filter, yes bool) (bool, error) {
 	var count struct{ Count int }
-	if err := desk.Get(cmd.Context(), "count", f.Query(), &count); err != nil {
+	if err := conn.Get(cmd.Context(), "count", f.Query(), &count); err != nil {
 		return false, err
 	}
 	if count.Count == 0 {

@@ -25,13 +25,13 @@ func (c *cli) runCommand() *cobra.Command {
 			hangup := make(chan os.Signal, 1)
 			signal.Notify(hangup, syscall.SIGHUP)
 			defer signal.Stop(hangup)
-			cfg, err := c.loadConfig()
+			plan, err := c.load(c.err)
 			if err != nil {
 				return err
 			}
 			limitMemory()
-			a, err := agent.Open(cmd.Context(), cfg, agent.Options{
-				Version: buildVersion(), LogTo: c.err, Running: true, Grace: time.Duration(grace), Hangup: hangup,
+			a, err := agent.Open(cmd.Context(), plan, agent.Options{
+				Version: buildVersion(), Running: true, Grace: time.Duration(grace), Hangup: hangup,
 			})
 			if err != nil {
 				return err

@@ -32,13 +32,13 @@ func (c *cli) showCommand() *cobra.Command {
 			if path == "" {
 				return usagef("%q is no ID: an event's begins with evt_, a delivery's with dlv_, a rejected record's with rej_", id)
 			}
-			desk, err := c.desk(cmd.Context())
+			conn, err := c.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
-			defer desk.Close()
+			defer conn.Close()
 			var raw json.RawMessage
-			if err := desk.Get(cmd.Context(), path+url.PathEscape(id), nil, &raw); err != nil {
+			if err := conn.Get(cmd.Context(), path+url.PathEscape(id), nil, &raw); err != nil {
 				return lookedFor(err)
 			}
 			if asJSON {

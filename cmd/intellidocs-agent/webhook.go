@@ -37,18 +37,18 @@ func (c *cli) resumeCommand() *cobra.Command {
 }
 
 func (c *cli) webhookCall(cmd *cobra.Command, name, verb string, body any, done string) error {
-	desk, err := c.desk(cmd.Context())
+	conn, err := c.connect(cmd.Context())
 	if err != nil {
 		return err
 	}
-	defer desk.Close()
+	defer conn.Close()
 	var st admin.WebhookStatus
-	if err := desk.Post(cmd.Context(), "webhooks/"+url.PathEscape(name)+"/"+verb, body, &st); err != nil {
+	if err := conn.Post(cmd.Context(), "webhooks/"+url.PathEscape(name)+"/"+verb, body, &st); err != nil {
 		return err
 	}
 	waiting, hint := int(st.Counts["pending"]+st.Counts["retrying"]), ""
 	if verb == "resume" {
-		hint = desk.hint(waiting)
+		hint = conn.hint(waiting)
 	}
 	fmt.Fprintf(c.out, "%s %s: %s waiting.%s\n", name, done, deliveries(waiting), hint)
 	return nil
@@ -63,13 +63,13 @@ func (c *cli) testCommand() *cobra.Command {
 			"ones, and prints the request and the response. Nothing is queued.",
 		Example: "  intellidocs-agent test slack-ai\n  intellidocs-agent test slack-ai --event deletion_request_created",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			desk, err := c.desk(cmd.Context())
+			conn, err := c.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
-			defer desk.Close()
+			defer conn.Close()
 			var res admin.TestResult
-			err = desk.Post(cmd.Context(), "webhooks/"+url.PathEscape(args[0])+"/test", map[string]string{"event_type": eventType}, &res)
+			err = conn.Post(cmd.Context(), "webhooks/"+url.PathEscape(args[0])+"/test", map[string]string{"event_type": eventType}, &res)
 			if err != nil {
 				return err
 			}

@@ -74,7 +74,7 @@ func newClient(cfg *Config, u *url.URL, policy *target.Policy, log *slog.Logger)
 	if policy.Proxy {
 		if c.proxy, err = http.ProxyFromEnvironment(&http.Request{URL: u}); err != nil {
 			// The error may hold the proxy's password.
-			return nil, errors.New("the proxy that the environment names cannot be used; check HTTP_PROXY and HTTPS_PROXY")
+			return nil, Mistakes{{"url", errors.New("the proxy that the environment names cannot be used; check HTTP_PROXY and HTTPS_PROXY")}}
 		}
 	}
 	c.stamp = c.stampFiles()
@@ -123,12 +123,16 @@ func (c *client) build() (*http.Transport, error) {
 		// A receiver that closes its connections is met again without a whole handshake.
 		ClientSessionCache: tls.NewLRUClientSessionCache(max(c.conns, 2)),
 	}
+	var wrong Mistakes
 	var err error
 	if conf.RootCAs, err = c.cfg.Authorities(); err != nil {
-		return nil, fmt.Errorf("tls.ca_file: %w", err)
+		wrong = append(wrong, Mistake{"tls.ca_file", err})
 	}
 	if conf.Certificates, err = c.cfg.Certificates(); err != nil {
-		return nil, fmt.Errorf("tls.cert_file: %w", err)
+		wrong = append(wrong, Mistake{"tls.cert_file", err})
+	}
+	if len(wrong) > 0 {
+		return nil, wrong
 	}
 	// The transport goes on connecting when the attempt that asked for it has ended, and
 	// counts that as one of MaxConnsPerHost. Without bounds of its own, a receiver that

@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -54,36 +56,98 @@ type Endpoint struct {
 	scrub  *strings.Replacer // takes out of a response what a receiver echoes of our secrets
 }
 
-// New makes an endpoint. An error names what is wrong in the configuration; a target
-// that the policy forbids is no error here, since an attempt tells.
+// Mistake is what is wrong with a part of a Config.
+type Mistake struct {
+	Key string // as agent.toml has it: url, timeout, headers.NAME, tls.ca_file
+	Err error
+}
+
+// Mistakes are everything that is wrong with a Config.
+type Mistakes []Mistake
+
+func (m Mistakes) Error() string {
+	texts := make([]string, len(m))
+	for i, one := range m {
+		texts[i] = one.Key + ": " + one.Err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (m *Mistakes) add(key, text string) { *m = append(*m, Mistake{key, errors.New(text)}) }
+
+// New makes an endpoint. Its error is Mistakes; a target that the policy forbids is none,
+// since an attempt says so.
 func New(cfg Config, policy target.Policy, log *slog.Logger) (*Endpoint, error) {
-	u, err := url.Parse(cfg.URL)
-	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("webhook %q: url is not a URL such as https://example.org/hook", cfg.Webhook)
-	}
+	var wrong Mistakes
+	e := &Endpoint{cfg: cfg, url: parseURL(cfg.URL, &wrong), header: headerOf(cfg.Headers, &wrong), policy: policy, safe: RedactURL(cfg.URL)}
 	if cfg.Timeout <= 0 {
-		return nil, fmt.Errorf("webhook %q: timeout must be more than nothing", cfg.Webhook)
+		wrong.add("timeout", "it must be more than nothing")
 	}
-	e := &Endpoint{cfg: cfg, url: u, header: http.Header{}, policy: policy, safe: RedactURL(cfg.URL)}
-	for name, value := range cfg.Headers {
-		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) || Reserved(name) {
-			return nil, fmt.Errorf("webhook %q: the header %q cannot be set: it is the agent's own, or has characters that a header cannot have", cfg.Webhook, name)
-		}
-		if e.header.Get(name) != "" {
-			return nil, fmt.Errorf("webhook %q: the header %q is set twice", cfg.Webhook, name)
-		}
-		e.header.Set(name, value)
-	}
-	if u.User != nil && e.header.Get("Authorization") == "" {
-		password, _ := u.User.Password()
-		credentials := base64.StdEncoding.EncodeToString([]byte(u.User.Username() + ":" + password))
+	if user := e.url.User; user != nil && e.header.Get("Authorization") == "" {
+		password, _ := user.Password()
+		credentials := base64.StdEncoding.EncodeToString([]byte(user.Username() + ":" + password))
 		e.header.Set("Authorization", "Basic "+credentials)
 	}
-	if e.client, err = newClient(&cfg, u, &e.policy, log); err != nil {
-		return nil, fmt.Errorf("webhook %q: %w", cfg.Webhook, err)
+	var err error
+	if e.client, err = newClient(&cfg, e.url, &e.policy, log); err != nil {
+		var more Mistakes
+		if !errors.As(err, &more) {
+			return nil, err
+		}
+		wrong = append(wrong, more...)
 	}
-	e.scrub = scrubber(u, e.header)
+	if len(wrong) > 0 {
+		return nil, wrong
+	}
+	e.scrub = scrubber(e.url, e.header)
 	return e, nil
+}
+
+// parseURL reads a target. A URL that is none is empty, so that the rest can be judged.
+func parseURL(text string, wrong *Mistakes) *url.URL {
+	u, err := url.Parse(text)
+	switch {
+	// The parser's own error would print the URL, which may hold a secret.
+	case err != nil:
+		wrong.add("url", "it is not a URL such as https://example.org/hook")
+		return &url.URL{}
+	case u.Scheme != "http" && u.Scheme != "https":
+		wrong.add("url", "it must begin with https:// or http://")
+	case u.Hostname() == "":
+		wrong.add("url", "it names no host")
+	case !validPort(u.Port()):
+		wrong.add("url", "its port must be from 1 to 65535")
+	case u.Fragment != "":
+		wrong.add("url", "a part after # is never sent; leave it out")
+	}
+	return u
+}
+
+func validPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
+}
+
+func headerOf(headers map[string]string, wrong *Mistakes) http.Header {
+	h, seen := http.Header{}, map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		key, lower := "headers."+name, strings.ToLower(name)
+		switch {
+		case seen[lower] != "":
+			wrong.add(key, "this is the same header as "+seen[lower])
+		case !httpguts.ValidHeaderFieldName(name):
+			// A whole header, with a secret, may have come to stand here.
+			wrong.add("headers", "there is a name that no header can have; write Name = \"value\"")
+		case !httpguts.ValidHeaderFieldValue(headers[name]):
+			wrong.add(key, "the value has characters that a header cannot have, such as a line break")
+		case Reserved(name):
+			wrong.add(key, "this header is the agent's own and cannot be replaced")
+		default:
+			seen[lower] = name
+			h.Set(name, headers[name])
+		}
+	}
+	return h
 }
 
 // Reserved tells whether a header is the agent's own: what signatures, identity and the

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,7 +28,6 @@ type Agent struct {
 	started   time.Time
 	running   bool
 	version   string
-	token     atomic.Pointer[string] // of the admin listener, as the configuration in force has it
 	adminAddr string
 	ready     chan struct{} // closed once the listeners are open
 	level     *slog.LevelVar
@@ -40,7 +36,7 @@ type Agent struct {
 	config     *liveConfig
 	queue      *queue.Queue
 	dispatcher *dispatch.Dispatcher
-	endpoints  *endpoints
+	endpoints  endpoints
 	ingest     *ingest.Ingest
 	sources    *sources
 	notifier   *notifier
@@ -50,8 +46,6 @@ type Agent struct {
 // Options say how an agent is opened.
 type Options struct {
 	Version string
-	// LogTo is where the agent logs, in the format of its configuration; nil: nowhere.
-	LogTo io.Writer
 	// Running: the agent is to run. Else the state is opened only to look into and to
 	// change, and another process that has it open is not waited for.
 	Running bool
@@ -62,10 +56,8 @@ type Options struct {
 }
 
 // Open puts the parts together over the state directory of a configuration.
-func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Agent, err error) {
-	level := new(slog.LevelVar)
-	level.Set(levelOf(cfg.Log.Level))
-	log := newLogger(o.LogTo, cfg.Log.Format, level)
+func Open(ctx context.Context, p *Plan, o Options) (_ *Agent, err error) {
+	cfg, log := p.Config, p.log
 	foreign, err := checkState(cfg.State.Path)
 	if err != nil {
 		return nil, err
@@ -74,7 +66,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Agent, err err
 		log.Warn("the agent runs as root, and its state directory is another user's, who can change what it keeps; let one own both", "dir", cfg.State.Path)
 	}
 	a := &Agent{
-		log: log, level: level, version: o.Version, hangup: o.Hangup, running: o.Running, state: cfg.State.Path, started: time.Now(),
+		log: log, level: p.level, version: o.Version, hangup: o.Hangup, running: o.Running, state: cfg.State.Path, started: time.Now(),
 		registry: prometheus.NewRegistry(), ready: make(chan struct{}),
 	}
 	a.config = newLiveConfig(cfg, a.registry)
@@ -102,7 +94,6 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Agent, err err
 		}
 	}()
 	a.dispatcher = dispatch.New(dispatch.Options{Store: a.queue, Grace: o.Grace, Logger: log, Registerer: a.registry})
-	a.endpoints = newEndpoints(log)
 	a.ingest = ingest.New(ingest.Options{
 		Queue: a.queue, Route: a.dispatcher.Route, Logger: log, Registerer: a.registry,
 		Positional: func() bool { return a.config.current().State.DedupWindow == 0 },
@@ -110,7 +101,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Agent, err err
 	a.sources = newSources(a.queue, a.ingest, log)
 	a.registry.MustRegister(sourceCollector{a.sources})
 	a.notifier = &notifier{log: log, alive: a.alive}
-	if err := a.apply(cfg); err != nil {
+	if err := a.apply(p); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -135,21 +126,13 @@ func openQueue(ctx context.Context, patience time.Duration, o queue.Options) (*q
 	}
 }
 
-// apply puts a configuration in force, whole or not at all.
-func (a *Agent) apply(cfg *config.Config) error {
-	token, err := adminToken(cfg)
-	if err != nil {
+// apply puts a plan in force, whole or not at all.
+func (a *Agent) apply(p *Plan) error {
+	if err := a.dispatcher.Apply(p.webhooks); err != nil {
 		return err
 	}
-	webhooks, next, err := a.endpoints.build(cfg)
-	if err != nil {
-		return err
-	}
-	if err := a.dispatcher.Apply(webhooks); err != nil {
-		return err
-	}
-	a.token.Store(&token)
-	a.endpoints.use(next)
+	cfg := p.Config
+	a.endpoints.use(p.endpoints)
 	a.level.Set(levelOf(cfg.Log.Level))
 	a.queue.SetLimits(cfg.State.MaxSize, cfg.State.Retention, cfg.State.DedupWindow)
 	if cfg.Enabled {
@@ -190,21 +173,6 @@ func (a *Agent) server() *admin.Server {
 		},
 		Sources: a.sources.status, Test: a.test, Backfill: a.backfill, Retry: a.retry,
 	}, a.registry, a.log)
-}
-
-func adminToken(cfg *config.Config) (string, error) {
-	if cfg.Admin.TokenFile == "" {
-		return "", nil
-	}
-	data, err := os.ReadFile(cfg.Admin.TokenFile)
-	if err != nil {
-		return "", fmt.Errorf("[admin] token_file: %w", err)
-	}
-	token := strings.TrimSpace(string(data))
-	if len(token) < 16 {
-		return "", errors.New("[admin] token_file: the token must have at least 16 characters; 'openssl rand -hex 32' makes a good one")
-	}
-	return token, nil
 }
 
 func buildInfo(version string) prometheus.Collector {

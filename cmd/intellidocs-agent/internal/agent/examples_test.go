@@ -2,7 +2,6 @@ package agent
 
 import (
 	"encoding/json"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,14 +10,13 @@ import (
 	"time"
 	"unicode/utf16"
 
-	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
-	"github.com/dawnsystem/intellidocs-agent/dispatch/format"
+	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
 	"github.com/dawnsystem/intellidocs-agent/examples/events"
 )
 
 // formatExamples are the webhooks of examples/formats/README.md, each loaded as a
 // configuration of its own.
-func formatExamples(t *testing.T) map[string]*config.Config {
+func formatExamples(t *testing.T) map[string]*Plan {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("../../../../examples/formats")); err != nil {
@@ -28,21 +26,21 @@ func formatExamples(t *testing.T) map[string]*config.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := map[string]*config.Config{}
+	out := map[string]*Plan{}
 	for _, m := range regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
 		file := filepath.Join(dir, "agent.toml")
 		text := "[state]\npath = \"state\"\n\n[[source]]\ntype = \"log\"\npath = \"paperless.log\"\n\n" + m[1]
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cfg, err := LoadConfig(file)
+		plan, err := Load(file, nil)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, m[1])
 		}
-		if len(cfg.Webhooks) != 1 {
-			t.Fatalf("%d webhooks in\n%s", len(cfg.Webhooks), m[1])
+		if len(plan.webhooks) != 1 {
+			t.Fatalf("%d webhooks in\n%s", len(plan.webhooks), m[1])
 		}
-		out[cfg.Webhooks[0].Name] = cfg
+		out[plan.webhooks[0].Name] = plan
 	}
 	return out
 }
@@ -66,19 +64,11 @@ func TestExamples_EveryFormatLoadsAndRendersEverySample(t *testing.T) {
 	if len(examples) != len(wanted) {
 		t.Errorf("%d examples, want %d", len(examples), len(wanted))
 	}
-	for name, cfg := range examples {
-		w := &cfg.Webhooks[0]
-		ep, err := newEndpoint(w, policyOf(cfg), slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		ep.Close()
-		r, err := rendererOf(w)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+	for name, plan := range examples {
+		b := builder{w: &plan.Config.Webhooks[0], wrong: func(key string, err error) { t.Fatalf("%s: %s: %v", name, key, err) }}
+		render := b.render()
 		for what, in := range exampleInputs(t) {
-			out, _, err := r.Render(in)
+			out, _, err := render(in)
 			if err != nil {
 				t.Errorf("%s, %s: %v", name, what, err)
 				continue
@@ -108,15 +98,15 @@ func checkMessage(t *testing.T, what string, out []byte, members map[string]int)
 
 // exampleInputs are the samples, a custom event, and events with everything missing or
 // much too long.
-func exampleInputs(t *testing.T) map[string]format.Input {
+func exampleInputs(t *testing.T) map[string]send.Message {
 	t.Helper()
-	out := map[string]format.Input{}
+	out := map[string]send.Message{}
 	add := func(what, eventType string, event map[string]any) {
 		body, err := json.Marshal(event)
 		if err != nil {
 			t.Fatal(err)
 		}
-		out[what] = format.Input{EventID: "evt_0123456789abcdef0123456789abcdef", EventType: eventType, DeliveryID: "dlv_1", Body: body}
+		out[what] = send.Message{EventID: "evt_0123456789abcdef0123456789abcdef", EventType: eventType, DeliveryID: "dlv_1", Body: body}
 	}
 	long := strings.Repeat("long \"text\"\n\\ ", 4000)
 	for _, eventType := range append(events.Types(), "invoice_overdue") {

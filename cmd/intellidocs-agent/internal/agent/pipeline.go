@@ -69,7 +69,7 @@ func (a *Agent) listen() (*admin.Server, error) {
 	}
 	a.adminAddr = tcp.Addr().String()
 	server.Serve(tcp, admin.Access{
-		Loopback: admin.IsLoopback(cfg.Admin.Listen), Host: cfg.Admin.Listen, Token: func() string { return *a.token.Load() },
+		Loopback: admin.IsLoopback(cfg.Admin.Listen), Host: cfg.Admin.Listen, Token: func() string { return a.config.current().Admin.Token.Reveal() },
 	})
 	a.log.Info("dashboard", "url", admin.PageURL(tcp.Addr()))
 	return server, nil

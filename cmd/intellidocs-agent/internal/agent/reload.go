@@ -83,13 +83,17 @@ func (a *Agent) reload(why string) {
 	a.notifier.reloading()
 	defer func() { a.notifier.ready(a.summary()) }()
 	l := a.config
-	cfg, err := LoadConfig(l.path)
+	cfg, err := config.Load(l.path, config.Environment())
+	var plan *Plan
+	if cfg != nil {
+		plan, err = compile(cfg, err, a.log, a.level, a.endpoints.all())
+	}
 	if err == nil && cfg.Idle() && !l.current().Idle() {
 		// A file that is written in place is empty for a moment, and valid.
 		err = errors.New("there is no [[source]] and no [[webhook]] in it; is it still being written? To stop everything, write enabled = false")
 	}
 	if err == nil {
-		err = a.apply(cfg)
+		err = a.apply(plan)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -126,10 +130,4 @@ func needRestart(old, now *config.Config) []string {
 		}
 	}
 	return keys
-}
-
-// LoadConfig reads a configuration and checks what only the parts know: filters,
-// templates, keys, headers. All errors come at once.
-func LoadConfig(path string) (*config.Config, error) {
-	return config.Load(path, config.Environment(), checkWebhooks)
 }

@@ -65,7 +65,8 @@ type Security struct {
 // Admin is [admin].
 type Admin struct {
 	Listen    string
-	TokenFile string // absolute, or empty
+	TokenFile string // as it is written, or empty
+	Token     Secret // what is in it
 }
 
 // Log is [log].

@@ -22,13 +22,10 @@ import (
 // maxConfig bounds agent.toml; a ConfigMap has the same limit.
 const maxConfig = 1 << 20
 
-// Check finds what only other packages can tell: of filters, templates, keys. sound says
-// that nothing else is wrong, so that all of the configuration can be relied on.
-type Check func(c *Config, sound bool) Errors
-
-// Load reads a configuration. What is wrong with it comes as Errors, all at once; check
-// may be nil.
-func Load(path string, env func(string) (string, bool), check Check) (*Config, error) {
+// Load reads a configuration. What is wrong with its values comes as Errors, all at once,
+// and the Config beside them holds what could be read: whoever builds things of it finds
+// the rest of what is wrong. Of a file that cannot be read there is no Config.
+func Load(path string, env func(string) (string, bool)) (*Config, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -44,11 +41,8 @@ func Load(path string, env func(string) (string, bool), check Check) (*Config, e
 	b := newBinder(abs, text, env)
 	c := b.config(&table{b: b, m: root})
 	c.Path, c.Warnings, c.Files, c.where = abs, b.warnings, fingerprints(b.files), b.where
-	if check != nil {
-		b.errors = append(b.errors, check(c, len(b.errors) == 0)...)
-	}
 	if len(b.errors) > 0 {
-		return nil, b.errors.sorted()
+		return c, b.errors.Sorted()
 	}
 	return c, nil
 }
@@ -128,23 +122,24 @@ func unquoted(message string) string {
 	return outOfRange.ReplaceAllString(echoed.ReplaceAllString(message, "…"), "a number is out of range")
 }
 
-// StatePath reads [state] path alone, also from a file that has errors elsewhere: who
+// StatePath reads [state] path alone, also from a file that has errors elsewhere: whoever
 // looks into a running agent must find it.
 func StatePath(path string) (string, error) {
 	text, err := readConfig(path)
 	if err != nil {
 		return "", err
 	}
-	root, err := decode(path, text)
-	if err != nil {
-		// A slip elsewhere, while somebody is editing, does not hide the section.
-		if root, err = decode(path, stateSection.FindString(text)); err != nil {
-			return "", err
-		}
-	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
+	}
+	root, err := decode(path, text)
+	if err != nil {
+		// A slip elsewhere, while somebody is editing, does not hide the key.
+		if root, err = decode(path, stateLine(text)); err != nil {
+			return "", err
+		}
+		root = map[string]any{"state": root}
 	}
 	b := &binder{file: abs, dir: filepath.Dir(abs)}
 	state, _ := root["state"].(map[string]any)
@@ -154,8 +149,20 @@ func StatePath(path string) (string, error) {
 	return defaultState, nil
 }
 
-// stateSection is [state] with the lines up to the next section.
-var stateSection = regexp.MustCompile(`(?m)^[ \t]*\[[ \t]*state[ \t]*\].*(\n[ \t]*([^\[ \t\n].*)?)*`)
+// stateLine is the line of [state] path in a text that is no TOML as a whole.
+func stateLine(text string) string {
+	section := ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if name, ok := strings.CutPrefix(line, "["); ok {
+			name, _, _ = strings.Cut(name, "]")
+			section = cleanKey(name)
+		} else if key, _, ok := strings.Cut(line, "="); ok && section == "state" && cleanKey(key) == "path" {
+			return line
+		}
+	}
+	return ""
+}
 
 const defaultState = "/var/lib/intellidocs-agent"
 
@@ -303,14 +310,15 @@ func (b *binder) admin(t *table, a *Admin) {
 	a.Listen = t.text("listen", "127.0.0.1:9723")
 	a.TokenFile = t.text("token_file", "")
 	if a.TokenFile != "" {
-		// Found like every secret; the agent reads it.
-		before := len(b.files)
-		if s, err := b.readSecret(a.TokenFile); err != nil {
+		// Found like every secret. Blanks around it are no part of it: a request could not
+		// send them.
+		s, err := b.readSecret(a.TokenFile)
+		a.Token = NewSecret(strings.TrimSpace(s.Reveal()))
+		if err != nil {
 			t.errorf("token_file", "%v", err)
-		} else if len(s.Reveal()) < 16 {
+		} else if len(a.Token.Reveal()) < 16 {
 			t.errorf("token_file", "the token must have at least 16 characters; 'openssl rand -hex 32' makes a good one")
 		}
-		a.TokenFile = b.files[max(before, len(b.files)-1)]
 	}
 	if a.Listen != "" {
 		host, port, err := net.SplitHostPort(a.Listen)

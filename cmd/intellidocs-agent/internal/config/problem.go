@@ -41,17 +41,22 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (e Errors) sorted() Errors {
+// Sorted sorts them by line.
+func (e Errors) Sorted() Errors {
 	slices.SortStableFunc(e, func(a, b Problem) int { return a.Line - b.Line })
 	return e
 }
 
-// Problem makes a problem of the i-th webhook's key, for checks that other packages do.
+// Problem makes a problem of the i-th webhook's key, for what is found when it is built.
 func (c *Config) Problem(i int, key, text string) Problem {
 	path := fmt.Sprintf("webhook.%d.%s", i, strings.NewReplacer("[", ".", "]", "").Replace(key))
 	suffix := c.where.written(path)
 	path, key = path+suffix, key+suffix
-	return Problem{File: c.Path, Line: c.where.line(path), Key: fmt.Sprintf("webhook %q.%s", c.Webhooks[i].Name, key), Text: text}
+	name := fmt.Sprintf("webhook[%d]", i)
+	if c.Webhooks[i].Name != "" {
+		name = fmt.Sprintf("webhook %q", c.Webhooks[i].Name)
+	}
+	return Problem{File: c.Path, Line: c.where.line(path), Key: name + "." + key, Text: text}
 }
 
 // nearest is the word that was probably meant, "" where none is near.

@@ -3,16 +3,12 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/net/http/httpguts"
-
-	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
 	"github.com/dawnsystem/intellidocs-agent/parser"
 )
 
@@ -119,49 +115,14 @@ func (b *binder) target(t *table, w *Webhook) {
 	if !w.URL.Set() {
 		return // said already
 	}
-	u, err := url.Parse(strings.TrimSpace(w.URL.Reveal()))
-	switch {
-	// The parser's own error would print the URL, which may hold a secret.
-	case err != nil:
-		t.errorf("url", "it is not a URL such as https://example.org/hook")
-	case u.Scheme != "http" && u.Scheme != "https":
-		t.errorf("url", "it must begin with https:// or http://")
-	case u.Hostname() == "":
-		t.errorf("url", "it names no host")
-	case !validPort(u.Port()):
-		t.errorf("url", "its port must be from 1 to 65535")
-	case u.Fragment != "":
-		t.errorf("url", "a part after # is never sent; leave it out")
-	}
 	w.URL = NewSecret(strings.TrimSpace(w.URL.Reveal()))
-}
-
-func validPort(port string) bool {
-	n, err := strconv.ParseUint(port, 10, 16)
-	return port == "" || err == nil && n > 0
 }
 
 func (b *binder) headers(t *table, w *Webhook) {
 	h := t.sub("headers")
 	w.Headers = map[string]Secret{}
-	seen := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(h.m)) {
-		value, lower := h.text(name, ""), strings.ToLower(name)
-		switch {
-		case seen[lower] != "":
-			h.errorf(name, "this is the same header as %s", seen[lower])
-		case !httpguts.ValidHeaderFieldName(name):
-			// A whole header, with a secret, may have come to stand here.
-			wrong := t.problem("headers", "there is a name that no header can have; write Name = \"value\"")
-			wrong.Line = h.problem(name, "").Line
-			b.errors = append(b.errors, wrong)
-		case !httpguts.ValidHeaderFieldValue(value):
-			h.errorf(name, "the value has characters that a header cannot have, such as a line break")
-		case send.Reserved(name):
-			h.errorf(name, "this header is the agent's own and cannot be replaced")
-		default:
-			w.Headers[name], seen[lower] = NewSecret(value), name
-		}
+		w.Headers[name] = NewSecret(h.text(name, ""))
 	}
 }
 
@@ -210,8 +171,6 @@ func (b *binder) format(t *table, w *Webhook) {
 		t.errorf("template", "it means something for format = \"template\" only")
 	case w.Format != "template" && w.ContentType != "":
 		t.errorf("content_type", "it means something for format = \"template\" only")
-	case !httpguts.ValidHeaderFieldValue(w.ContentType):
-		t.errorf("content_type", "it has characters that a header cannot have")
 	}
 	if name, ok := strings.CutPrefix(w.Template, "@"); ok {
 		path := b.abs(name)
