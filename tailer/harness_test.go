@@ -53,7 +53,7 @@ func (s *store) handle(_ context.Context, b *Batch) ([]Rejection, error) {
 	if b.Gap != nil {
 		s.gaps = append(s.gaps, *b.Gap)
 	}
-	s.cursor = b.Cursor
+	s.cursor = b.Position(rejected)
 	return rejected, nil
 }
 
@@ -225,6 +225,13 @@ func (s *store) wantSet(t *testing.T, want []string) {
 	if lost > 0 || twice > 0 || len(seen) > 0 {
 		t.Fatalf("of %d lines %d lost, %d twice, %d that were never written", len(want), lost, twice, len(seen))
 	}
+}
+
+// wantSetOf waits for n lines first.
+func (s *store) wantSetOf(t *testing.T, n int, want []string) {
+	t.Helper()
+	s.wait(t, n)
+	s.wantSet(t, want)
 }
 
 // writer appends numbered lines to a file that it holds open.

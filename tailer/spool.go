@@ -26,7 +26,7 @@ type SpoolOptions struct {
 	Cursor  []byte
 	Handler Handler
 	Logger  *slog.Logger
-	// Sweep is how often the directory is looked at without a hint from inotify.
+	// Sweep is how often the directory is read without a hint from inotify.
 	Sweep time.Duration
 }
 
@@ -35,8 +35,8 @@ const (
 	rejectedDir = "rejected"
 	// maxFinished is how many files one batch may finish.
 	maxFinished = 32
-	// maxStuck is how many files that cannot be removed are remembered. Past it
-	// reading stops, or they would be read again after a restart.
+	// maxStuck is how many files that cannot be removed, or are still being written, are
+	// remembered. Past it reading stops, or they would be read again after a restart.
 	maxStuck = 1024
 	// maxListed is how many names are sorted at once.
 	maxListed = 20_000
@@ -44,6 +44,10 @@ const (
 
 // Spool empties a directory: files are read in name order and go away once all their
 // records are kept.
+//
+// Everything in the directory may be somebody else's doing, and the agent may be root. So
+// no path is built: what lies in the directory is reached through its open descriptor, a
+// name at a time, and no link is followed.
 type Spool struct {
 	o      SpoolOptions
 	settle time.Duration
@@ -51,19 +55,24 @@ type Spool struct {
 	pack   pack
 	watch  *watcher
 
-	cur spoolCursor
+	// root is the directory during a round, owner whose it is.
+	root  *spoolDir
+	known checkpoints
 	// part is the file that is being read, finished those read to their end in this batch.
 	part     *spoolFile
 	finished []*spoolFile
+	// late are removed files that somebody may still write to.
+	late []*spoolFile
 	// gone are the removed files that the cursor may forget once the directory is synced.
-	gone []spoolMark
+	gone []*spoolCheckpoint
 	// handled counts the files that were finished.
 	handled int
-	// relist: names may have changed since the directory was read.
-	relist   bool
-	listed   time.Time
-	stamp    time.Time
-	troubles map[string]string
+	// relist: there is something to do although no name has changed.
+	relist    bool
+	listed    time.Time
+	stamp     time.Time
+	troubles  map[string]string
+	remaining remaining
 
 	mu      sync.Mutex
 	status  Status
@@ -86,12 +95,12 @@ func NewSpool(o SpoolOptions) (*Spool, error) {
 	o.Sweep = orDefault(o.Sweep, DefaultSweep)
 	o.Logger = orLogger(o.Logger)
 	s := &Spool{
-		o: o, settle: quietSweeps * o.Sweep, relist: true, troubles: map[string]string{},
+		o: o, settle: quietSweeps * o.Sweep, relist: true, troubles: map[string]string{}, known: checkpoints{},
 		status: Status{Source: o.Source, Reason: notStarted},
 	}
 	s.feed = feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: s.failing, idle: func() {}}
 	if len(o.Cursor) > 0 {
-		if s.cur, err = decodeSpoolCursor(o.Cursor); err != nil {
+		if s.known, err = decodeSpoolCursor(o.Cursor); err != nil {
 			return nil, fmt.Errorf("spool %s: %w", o.Path, err)
 		}
 	}
@@ -102,11 +111,7 @@ func NewSpool(o SpoolOptions) (*Spool, error) {
 func (s *Spool) Run(ctx context.Context) error {
 	s.watch = newWatcher(s.o.Poll, s.o.Logger.With("source", s.o.Source))
 	defer s.watch.close()
-	defer func() {
-		if s.part != nil {
-			s.part.close()
-		}
-	}()
+	defer s.closeFiles()
 	sweep := time.NewTicker(s.o.Sweep)
 	defer sweep.Stop()
 	for ctx.Err() == nil {
@@ -127,31 +132,46 @@ func (s *Spool) Run(ctx context.Context) error {
 	return nil
 }
 
+func (s *Spool) closeFiles() {
+	if s.part != nil {
+		s.part.close()
+	}
+	for _, f := range append(s.finished, s.late...) {
+		f.close()
+	}
+}
+
 // round reads all files that are listed. more: there are others.
 func (s *Spool) round(ctx context.Context) (more bool, err error) {
 	s.setProblem("")
 	if !s.changed() {
-		return false, nil
+		return false, s.readLate(ctx)
 	}
-	handled := s.handled
-	names, more, err := s.list()
+	root, err := openSpoolDir(s.o.Path)
 	if err != nil {
 		s.setProblem(err.Error())
 		return false, nil
 	}
-	s.mu.Lock()
-	if s.status.Reason == notStarted {
-		s.status.Ready, s.status.Reason = true, ""
+	s.root = root
+	defer func() {
+		err = errors.Join(err, root.close())
+		s.root = nil
+	}()
+	if err := s.readLate(ctx); err != nil {
+		return false, err
 	}
-	s.mu.Unlock()
-	for _, name := range names {
-		if len(s.cur.Done) >= maxStuck {
-			s.setProblem(fmt.Sprintf("%d files are read but cannot be removed from %s; reading waits until they can", len(s.cur.Done), s.o.Path))
-			return false, s.flush(ctx)
-		}
-		if err := s.read(ctx, name); err != nil {
+	handled := s.handled
+	names, more, err := s.list(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
 			return false, err
 		}
+		s.setProblem(err.Error())
+		return false, nil
+	}
+	s.begun()
+	if err := s.readAll(ctx, names); err != nil {
+		return false, err
 	}
 	if err := s.flush(ctx); err != nil {
 		return false, err
@@ -161,7 +181,28 @@ func (s *Spool) round(ctx context.Context) (more bool, err error) {
 	return more && s.handled > handled, nil
 }
 
-// changed reports whether the directory is to be read again.
+func (s *Spool) begun() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.status.Reason == notStarted {
+		s.status.Ready, s.status.Reason = true, ""
+	}
+}
+
+func (s *Spool) readAll(ctx context.Context, names []string) error {
+	for _, name := range names {
+		if len(s.known) >= maxStuck {
+			s.setProblem(fmt.Sprintf("%d files of %s are read but cannot be removed, or are still being written; reading waits until they can", len(s.known), s.o.Path))
+			return nil
+		}
+		if err := s.read(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changed reports whether the directory must be read again.
 func (s *Spool) changed() bool {
 	hint := s.watch.changed()
 	info, err := os.Stat(s.o.Path)
@@ -192,6 +233,7 @@ func (s *Spool) setProblem(p string) { s.problem = p }
 
 // complain makes the problem visible, and logs it once until it changes.
 func (s *Spool) complain() {
+	s.complainRemaining()
 	s.mu.Lock()
 	s.status.Ready, s.status.Reason = s.problem == "", s.problem
 	s.mu.Unlock()
@@ -217,7 +259,7 @@ func (s *Spool) trouble(name string, err error) {
 	if len(s.troubles) < maxStuck {
 		s.troubles[name] = err.Error()
 	}
-	s.o.Logger.Warn("spool file is left where it is", "source", s.o.Source, "file", name, "error", err)
+	s.o.Logger.Warn("spool file stays where it is", "source", s.o.Source, "file", name, "error", err)
 }
 
 // Status may be called at any time.

@@ -4,26 +4,28 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 )
 
-// spoolFile is one file of the spool.
+// spoolFile is one open file of the spool.
 type spoolFile struct {
 	name string
-	mark spoolMark
+	c    *spoolCheckpoint
 	f    *os.File
+	r    *spoolReader
 	next func() (frame, error)
-	pos  func() int64
-	// damaged: it cannot be read further.
-	damaged bool
+	// array: the values are elements of an array.
+	array bool
+	// late: it was removed, and may still be written to.
+	late bool
+	// quiet is since when a late file has not changed.
+	quiet time.Time
 }
 
 func (f *spoolFile) close() {
@@ -33,228 +35,213 @@ func (f *spoolFile) close() {
 	}
 }
 
-// list returns the names to be read, in order, at most maxListed of them.
-func (s *Spool) list() (names []string, more bool, err error) {
-	d, err := os.Open(s.o.Path)
-	if err != nil {
-		return nil, false, err
-	}
-	defer d.Close()
-	for {
-		part, err := d.Readdirnames(1024)
-		for _, name := range part {
-			if spooled(name) {
-				names = append(names, name)
-			}
-		}
-		if len(names) > 2*maxListed {
-			slices.Sort(names)
-			names, more = names[:maxListed:maxListed], true
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, false, fmt.Errorf("reading directory %s: %w", s.o.Path, err)
-		}
-	}
-	slices.Sort(names)
-	s.relist = more
-	return s.begunFirst(s.purge(names)), more, nil
-}
-
-// begunFirst puts the file first that was read in part before a restart: the cursor knows
-// one such, and forgets it with the next.
-func (s *Spool) begunFirst(names []string) []string {
-	if s.cur.Part == nil {
-		return names
-	}
-	name := string(s.cur.Part.Name)
-	names = slices.DeleteFunc(names, func(n string) bool { return n == name })
-	return slices.Insert(names, 0, name)
-}
-
-// spooled reports whether a file of this name is read.
-func spooled(name string) bool {
-	if strings.HasPrefix(name, ".") {
-		return false
-	}
-	switch filepath.Ext(name) {
-	case ".json", ".ndjson", ".jsonl":
-		return true
-	}
-	return false
-}
-
-// purge drops what is no regular file, adds up the lag, and forgets the finished
-// files that are gone: another of the same name is another file.
-func (s *Spool) purge(names []string) []string {
-	var lag int64
-	seen := map[markKey]bool{}
-	kept := names[:0]
-	for _, name := range names {
-		info, err := os.Lstat(filepath.Join(s.o.Path, name))
-		if err != nil || !info.Mode().IsRegular() {
-			continue
-		}
-		kept = append(kept, name)
-		if m := markOf(info); s.cur.isDone(&m) {
-			seen[m.file()] = true
-		} else {
-			lag += info.Size()
-		}
-	}
-	s.cur.Done = slices.DeleteFunc(s.cur.Done, func(m spoolMark) bool { return !seen[m.file()] })
-	s.mu.Lock()
-	s.status.LagBytes, s.status.Files = lag, len(kept)
-	s.mu.Unlock()
-	return kept
-}
-
 // read takes the records of one file into the batch.
 func (s *Spool) read(ctx context.Context, name string) error {
 	f, err := s.open(name)
-	if err != nil {
-		s.trouble(name, err)
+	if err == nil && f != nil && f.c.Done {
+		s.remove(f)
+		return nil
 	}
+	s.trouble(name, plain(err))
 	if err != nil || f == nil {
 		return nil
 	}
+	s.known[f.c.id()] = f.c
+	return s.readFrom(ctx, f)
+}
+
+// plain takes off what is said of a file elsewhere: its name.
+func plain(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) && err == error(pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// open returns nil where there is nothing to read.
+func (s *Spool) open(name string) (*spoolFile, error) {
+	fd, info, err := s.root.open(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case errors.Is(err, errChanged) || errors.Is(err, errOther):
+		s.relist = true
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	f := &spoolFile{name: name, f: fd, c: s.known.find(name, info, fd)}
+	if f.c == nil {
+		head, ok := fingerprintAt(fd, 0, int(min(info.Size(), headLen)))
+		if !ok {
+			fd.Close()
+			s.relist = true
+			return nil, nil
+		}
+		f.c = newSpoolCheckpoint(name, info, head)
+	} else if err := s.again(f, info); err != nil || f.f == nil {
+		return nil, err
+	}
+	if f.c.Done {
+		return f, nil
+	}
+	f.frames(newSpoolReader(fd, info), s.o.MaxRecord)
+	return f, nil
+}
+
+// again takes a file up that was read before. It closes f where there is nothing new.
+func (s *Spool) again(f *spoolFile, info os.FileInfo) error {
+	c := f.c
+	if c.unchanged(info) && c.Done {
+		return nil
+	}
+	if c.Done {
+		c.Done, c.grown = false, true
+	}
+	waits := c.scanned > 0 && s.unfinished(f, info)
+	if waits && (info.Size() == c.scanned || c.scanned-c.Off > DefaultMaxLine && info.Size()-c.Off < 2*(c.scanned-c.Off)) {
+		s.relist = true
+		f.close()
+		return nil
+	}
+	delete(s.known, c.id()) // a copy of it may have another inode
+	c.see(info)
+	s.known[c.id()] = c
+	return nil
+}
+
+// unfinished reports whether somebody may still write to the file.
+func (s *Spool) unfinished(f *spoolFile, info os.FileInfo) bool {
+	age := time.Since(info.ModTime())
+	return writersOf(f.f) == someWriter || age >= 0 && age < s.settle
+}
+
+// frames makes f ready to be read from its offset on.
+func (f *spoolFile) frames(r *spoolReader, maxRecord int) {
+	f.r = r
+	r.off = f.c.Off
+	if filepath.Ext(f.name) != ".json" {
+		f.next = newLineReader(r, r.off, maxRecord).next
+		return
+	}
+	sp := newSplitter(r, maxRecord)
+	if sp.off = r.off; r.off > 0 {
+		if sp.state = atEnd; f.c.Array {
+			sp.array, sp.state = true, atSep
+		}
+	}
+	f.next = func() (frame, error) {
+		fr, err := sp.next()
+		f.array = sp.array
+		return fr, err
+	}
+}
+
+// readFrom takes records into the batch until the file ends.
+func (s *Spool) readFrom(ctx context.Context, f *spoolFile) error {
 	s.part = f
-	defer f.close()
-	first, start := len(s.pack.records), f.mark.Off
+	f.r.ctx = ctx
 	for {
 		fr, err := f.next()
+		var d *damage
 		switch {
 		case errors.Is(err, io.EOF):
 			return s.end(ctx, f)
+		case err == nil && s.torn(f, &fr):
+			return s.wait(f)
 		case err == nil:
 			s.add(f, fr)
-		default:
-			var d *damage
-			if !errors.As(err, &d) {
-				s.trouble(name, err)
-				s.part = nil
-				return nil
-			}
-			age := time.Since(f.mark.modTime())
-			if d.short && age >= 0 && age < s.settle && first >= 0 && start == 0 {
-				// Somebody may write it in place, against the rules.
-				s.pack.records = s.pack.records[:first]
-				s.part, s.relist = nil, true
-				return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &d):
+			if d.short && s.mayGrow(f) {
+				return s.wait(f)
 			}
 			s.addDamage(f, d)
 			return s.end(ctx, f)
+		default:
+			s.trouble(f.name, plain(err))
+			s.part = nil
+			f.close()
+			return nil
 		}
 		if len(s.pack.records) >= DefaultBatchLines || len(s.pack.arena) >= DefaultBatchBytes {
 			if err := s.flush(ctx); err != nil {
 				return err
 			}
-			first = -1
 		}
 	}
 }
 
-// open returns nil where there is nothing to read.
-func (s *Spool) open(name string) (*spoolFile, error) {
-	fd, err := os.OpenFile(filepath.Join(s.o.Path, name), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		s.trouble(name, nil)
-		return nil, nil
+// torn reports whether fr is the last line of a file, not a whole event, and may yet become
+// one.
+func (s *Spool) torn(f *spoolFile, fr *frame) bool {
+	if filepath.Ext(f.name) == ".json" || len(fr.data) == 0 {
+		return false
 	}
-	if err != nil {
-		return nil, err
+	var last [1]byte
+	end := f.r.real(fr.off + fr.size)
+	if n, _ := f.f.ReadAt(last[:], end-1); n == 1 && last[0] == '\n' {
+		return false
 	}
-	f, err := s.opened(name, fd)
-	if err != nil || f == nil {
-		fd.Close()
+	if !fr.tooLong && json.Valid(fr.data) && fr.data[0] == '{' {
+		return false
 	}
-	return f, err
+	return s.mayGrow(f)
 }
 
-func (s *Spool) opened(name string, fd *os.File) (*spoolFile, error) {
-	info, err := fd.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return nil, err
+// mayGrow: in place, against the rules, somebody is still writing the file.
+func (s *Spool) mayGrow(f *spoolFile) bool {
+	info, err := f.f.Stat()
+	if err != nil || !s.unfinished(f, info) {
+		return false
 	}
-	f := &spoolFile{name: name, f: fd, mark: markOf(info)}
-	if s.cur.isDone(&f.mark) {
-		s.remove(f) // once more
-		return nil, nil
-	}
-	n := int(min(info.Size(), headLen))
-	head, ok := fingerprintAt(fd, 0, n)
-	if !ok {
-		return nil, errChanged
-	}
-	f.mark.Head, f.mark.Len, f.mark.Stream = head.sum, n, f.mark.streamID(head)
-	if p := s.cur.Part; p != nil && p.Size == f.mark.Size && p.Head == head.sum && (p.Ino == f.mark.Ino || p.Mod == f.mark.Mod) {
-		f.mark.Stream, f.mark.Off, f.mark.Count, f.mark.Reasons = p.Stream, p.Off, p.Count, p.Reasons
-	}
-	return f, s.frames(f)
+	f.c.scanned = info.Size()
+	return true
 }
 
-// frames makes f ready to be read from its offset on.
-func (s *Spool) frames(f *spoolFile) error {
-	if filepath.Ext(f.name) != ".json" {
-		if _, err := f.f.Seek(f.mark.Off, io.SeekStart); err != nil {
-			return err
-		}
-		l := newLineReader(f.f, f.mark.Off, s.o.MaxRecord)
-		f.next, f.pos = l.next, func() int64 { return l.off }
-		return nil
+// wait leaves f for a later round.
+func (s *Spool) wait(f *spoolFile) error {
+	f.c.at(f.f)
+	s.part, s.relist = nil, true
+	if !f.late {
+		f.close()
 	}
-	sp := newSplitter(f.f, s.o.MaxRecord)
-	if f.mark.Off > 0 {
-		// Between two elements, or behind the one value.
-		var c [1]byte
-		for i := int64(0); ; i++ {
-			if _, err := f.f.ReadAt(c[:], i); err != nil {
-				return err
-			}
-			if !space(c[0]) && c[0] < 0x80 {
-				break
-			}
-		}
-		sp.array, sp.state, sp.off = c[0] == '[', atEnd, f.mark.Off
-		if sp.array {
-			sp.state = atSep
-		}
-		if _, err := f.f.Seek(f.mark.Off, io.SeekStart); err != nil {
-			return err
-		}
-	}
-	f.next, f.pos = sp.next, func() int64 { return sp.off }
 	return nil
 }
 
 func (s *Spool) add(f *spoolFile, fr frame) {
-	f.mark.Off = f.pos()
+	off := f.r.real(fr.off)
+	end := f.r.real(fr.off + fr.size)
+	f.c.Off, f.c.Array = end, f.array
 	if len(fr.data) == 0 {
 		return // a blank line
 	}
 	s.pack.records = append(s.pack.records, Record{
-		Data: s.pack.keep(fr.data), Path: filepath.Join(s.o.Path, f.name), Stream: f.mark.Stream,
-		Offset: fr.off, Size: fr.size, Time: f.mark.modTime(), TooLong: fr.tooLong,
+		Data: s.pack.keep(fr.data), Path: filepath.Join(s.o.Path, f.name), Stream: f.c.Stream,
+		Offset: off, Size: end - off, Time: f.c.modTime(), TooLong: fr.tooLong,
 	})
 }
 
-// addDamage makes a record of what is left of f.
+// addDamage makes a record of the rest of f.
 func (s *Spool) addDamage(f *spoolFile, d *damage) {
-	size := max(0, f.mark.Size-d.from)
+	real := *d
+	real.off, real.from = f.r.real(d.off), f.r.real(d.from)
+	size := max(0, f.c.Size-real.from)
 	data := s.pack.room(min(HeadBytes, size))
-	n, _ := f.f.ReadAt(data, d.from)
+	n, _ := f.f.ReadAt(data, real.from)
 	s.pack.records = append(s.pack.records, Record{
-		Data: data[:n], Path: filepath.Join(s.o.Path, f.name), Stream: f.mark.Stream,
-		Offset: d.from, Size: size, Time: f.mark.modTime(), Damage: d.Error(),
+		Data: data[:n], Path: filepath.Join(s.o.Path, f.name), Stream: f.c.Stream,
+		Offset: real.from, Size: size, Time: f.c.modTime(), Damage: real.Error(),
 	})
-	f.damaged = true
+	f.c.Off = max(f.c.Off, real.from)
 }
 
 // end: all of f is in the batch.
 func (s *Spool) end(ctx context.Context, f *spoolFile) error {
-	f.close()
+	f.c.Done, f.c.scanned = true, 0
+	f.c.at(f.f)
 	s.part = nil
 	s.finished = append(s.finished, f)
 	if len(s.finished) >= maxFinished {
@@ -268,62 +255,55 @@ func (s *Spool) flush(ctx context.Context) error {
 	if len(s.pack.records) == 0 && len(s.finished) == 0 {
 		return nil
 	}
-	s.cur.Version, s.cur.Part = cursorVersion, nil
 	if s.part != nil {
-		p := s.part.mark
-		p.Name = []byte(s.part.name)
-		s.cur.Part = &p
+		s.part.c.at(s.part.f)
 	}
+	b := &Batch{Records: s.pack.records, seal: func(r []Rejection) []byte { return s.known.encode(s.reasons(r)) }}
+	verdicts, err := s.feed.offer(ctx, b)
+	if err != nil {
+		return err
+	}
+	rejected := s.reasons(verdicts)
 	for _, f := range s.finished {
-		m := f.mark
-		s.cur.Done = append(s.cur.Done, spoolMark{Dev: m.Dev, Ino: m.Ino, Size: m.Size, Mod: m.Mod, Count: m.Count, Reasons: m.Reasons})
+		f.c.reject(rejected[f.c.Stream])
+		delete(rejected, f.c.Stream)
 	}
-	cursor, err := json.Marshal(s.cur)
-	if err != nil {
-		return err
+	for _, c := range s.known {
+		c.reject(rejected[c.Stream])
 	}
-	rejected, err := s.feed.offer(ctx, &Batch{Records: s.pack.records, Cursor: cursor})
-	if err != nil {
-		return err
-	}
-	s.noteRejected(rejected)
 	s.mu.Lock()
 	if len(s.pack.records) > 0 {
 		s.status.LastRecord = time.Now()
 	}
 	for _, f := range s.finished {
-		s.status.LagBytes = max(0, s.status.LagBytes-f.mark.Size)
+		s.status.LagBytes = max(0, s.status.LagBytes-f.c.Size)
 		s.status.Files = max(0, s.status.Files-1)
 	}
 	s.mu.Unlock()
 	s.handled += len(s.finished)
+	s.pack.reset()
 	for _, f := range s.finished {
 		s.remove(f)
 	}
 	s.finished = s.finished[:0]
-	s.pack.reset()
 	return nil
 }
 
-// noteRejected keeps with the files what is wrong with their records.
-func (s *Spool) noteRejected(rejected []Rejection) {
-	files := map[string]*spoolFile{}
-	for _, f := range s.finished {
-		files[f.mark.Stream] = f
-	}
-	if s.part != nil {
-		files[s.part.mark.Stream] = s.part
-	}
+// reasons collects why records of the batch could not be used, by stream.
+func (s *Spool) reasons(verdicts []Rejection) map[string][]reason {
 	why := map[int]string{}
 	for i, r := range s.pack.records {
-		why[i] = r.Damage
-	}
-	for _, r := range rejected {
-		why[r.Record] = r.Reason
-	}
-	for i, r := range s.pack.records {
-		if f := files[r.Stream]; why[i] != "" && f != nil {
-			f.mark.reject(r.Offset, why[i])
+		if r.Damage != "" {
+			why[i] = r.Damage
 		}
 	}
+	for _, v := range verdicts {
+		why[v.Record] = v.Reason
+	}
+	all := map[string][]reason{}
+	for _, i := range slices.Sorted(maps.Keys(why)) {
+		r, text := s.pack.records[i], why[i]
+		all[r.Stream] = append(all[r.Stream], reason{r.Offset, text[:min(len(text), maxReason)]})
+	}
+	return all
 }

@@ -45,9 +45,22 @@ type Batch struct {
 	// Records may be empty: a cursor can move without any (a rotation, a gap).
 	Records []Record
 	// Cursor is where reading continues after this batch. Opaque, a few KiB at most.
+	// Handlers take it from Position.
 	Cursor []byte
+	// seal returns the cursor for what the handler rejects.
+	seal func(rejected []Rejection) []byte
 	// Gap is set where content that was never read is known to be gone.
 	Gap *Gap
+}
+
+// Position returns the cursor to commit together with the batch. A spool's also holds which
+// files have rejected records: were that known only after the commit, a crash between the
+// two would leave a broken file that looks like one that was read.
+func (b *Batch) Position(rejected []Rejection) []byte {
+	if b.seal != nil {
+		return b.seal(rejected)
+	}
+	return b.Cursor
 }
 
 // Gap is what is known of records that were on the disk and can no longer be read.
@@ -68,10 +81,10 @@ type Rejection struct {
 	Reason string
 }
 
-// Handler makes a batch durable and returns which records it could not use, in their
-// order; a spool file with such a record goes to rejected/ and not to archive/. While it runs nothing more is read, which is the
-// backpressure; an error means that nothing was kept: the batch is offered again
-// after a pause.
+// Handler makes a batch and its Position durable and returns which records it could not use,
+// in their order; a spool file with such a record goes to rejected/ and not to archive/.
+// While it runs nothing more is read, which is the backpressure; an error means that nothing
+// was kept: the batch is offered again after a pause.
 type Handler func(ctx context.Context, b *Batch) ([]Rejection, error)
 
 // Status is what can be said of a source at any time.
@@ -85,6 +98,10 @@ type Status struct {
 	LagBytes int64
 	// Files is how many files are open or waiting.
 	Files int
+	// Remaining is how many files stay in a spool, because they are not read or cannot be
+	// removed, and RemainingWhy names them and the reasons.
+	Remaining    int
+	RemainingWhy string
 	// LastRecord is when the last record was handed over.
 	LastRecord time.Time
 	// Gaps counts the gaps since the start.

@@ -123,9 +123,9 @@ func (s *Source) Handle(ctx context.Context, b *tailer.Batch) ([]tailer.Rejectio
 	defer s.committing.Unlock()
 	now := time.Now()
 	qb, rejections, seen := s.read(b, now)
-	qb.Cursor = b.Cursor
+	qb.Cursor = b.Position(rejections)
 	if len(qb.Events) == 0 && len(qb.Rejected) == 0 && b.Gap == nil && now.Sub(s.last) < cursorEvery && s.kind == Lines {
-		s.deferred = append(s.deferred[:0], b.Cursor...)
+		s.deferred = append(s.deferred[:0], qb.Cursor...)
 	} else if err := s.commit(ctx, qb, &seen); err != nil {
 		return nil, err
 	}

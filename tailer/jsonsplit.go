@@ -16,14 +16,14 @@ type damage struct {
 	off    int64
 	// from is where the value begins that off is in, or off.
 	from int64
-	// short: more of the file might mend it.
+	// short: more of the file might complete it.
 	short bool
 }
 
 func (d *damage) Error() string { return fmt.Sprintf("%s at offset %d", d.reason, d.off) }
 
 // splitter takes a JSON file apart into the elements of its outermost array, or
-// into its one value, without holding more than one element, and of one over
+// into its one value, or into several one after another, without holding more than one element, and of one over
 // the limit only its beginning. It knows brackets and strings; whether what is in
 // them is good JSON is for the reader of the record to say.
 type splitter struct {
@@ -43,7 +43,7 @@ const (
 	atFirst            // after '[': an element or ']'
 	atNext             // after ',': an element
 	atSep              // after an element: ',' or ']'
-	atEnd              // after the value: white space only
+	atEnd              // after the value: another one, or the end
 )
 
 func newSplitter(r io.Reader, maxRecord int) *splitter {
@@ -67,13 +67,13 @@ func (s *splitter) next() (frame, error) {
 			continue
 		}
 		switch {
-		case s.state == atStart && c == '[':
+		case c == '[' && (s.state == atStart || s.state == atEnd):
 			s.array, s.state = true, atFirst
 		case c == ']' && (s.state == atFirst || s.state == atSep):
-			s.state = atEnd
+			s.array, s.state = false, atEnd
 		case c == ',' && s.state == atSep:
 			s.state = atNext
-		case s.state == atEnd:
+		case s.state == atEnd && c != '{':
 			return frame{}, s.bad("something follows the value", s.off-1)
 		case s.state == atSep:
 			return frame{}, s.bad("a comma or ] is missing", s.off-1)

@@ -1,0 +1,207 @@
+package tailer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// spoolDir is an open directory. Names in it are single components, so nothing outside of
+// it can be reached; links in it are not followed.
+type spoolDir struct {
+	root *os.Root
+	fd   *os.File // the same, for what os.Root cannot do
+	info os.FileInfo
+}
+
+func openSpoolDir(path string) (*spoolDir, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	return newSpoolDir(root)
+}
+
+func newSpoolDir(root *os.Root) (*spoolDir, error) {
+	fd, err := root.Open(".")
+	if err == nil {
+		var info os.FileInfo
+		if info, err = fd.Stat(); err == nil {
+			return &spoolDir{root, fd, info}, nil
+		}
+		err = errors.Join(err, fd.Close())
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("directory %s cannot be listed; it needs the right to read it beside the one to enter it: %w", root.Name(), err)
+	}
+	return nil, errors.Join(err, root.Close())
+}
+
+func (d *spoolDir) close() error { return errors.Join(d.fd.Close(), d.root.Close()) }
+
+func (d *spoolDir) path() string { return d.root.Name() }
+
+// sync makes what was renamed and removed in the directory durable.
+func (d *spoolDir) sync() error {
+	if err := d.fd.Sync(); err != nil {
+		return fmt.Errorf("syncing directory %s: %w", d.path(), err)
+	}
+	return nil
+}
+
+// sub opens a directory of this one and makes it where it is missing.
+func (d *spoolDir) sub(name string) (*spoolDir, error) {
+	if err := d.root.Mkdir(name, d.info.Mode().Perm()); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	info, err := d.root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(d.path(), name)
+	if info.Mode()&fs.ModeSymlink != 0 {
+		return nil, fmt.Errorf("%s is a link; files are not moved to where it leads: make it a directory", path)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is in the way of a directory of that name", path)
+	}
+	if uid := ownerOf(info); uid != 0 && uid != os.Geteuid() && uid != ownerOf(d.info) {
+		return nil, fmt.Errorf("%s is user %d's, who is neither the agent's user nor the owner of %s; files are not moved there", path, uid, d.path())
+	}
+	root, err := d.root.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	sub, err := newSpoolDir(root)
+	if err != nil {
+		return nil, err
+	}
+	if !os.SameFile(info, sub.info) {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, errChanged), sub.close())
+	}
+	return sub, nil
+}
+
+// open opens a regular file that has no other name than this one.
+func (d *spoolDir) open(name string) (*os.File, os.FileInfo, error) {
+	before, err := d.root.Lstat(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !before.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%w: %s", errOther, kindOf(before.Mode()))
+	}
+	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !os.SameFile(before, info):
+		err = errChanged
+	case linksOf(info) > 1:
+		err = errLinked
+	default:
+		err = d.vouchesFor(info)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+var (
+	errOther  = errors.New("no regular file")
+	errLinked = errors.New("a hard link: the file has another name, and may be one that its producer could not read")
+)
+
+// vouchesFor refuses a file that the directory's owner could not have read: it was moved
+// here unread, for the agent to publish it.
+func (d *spoolDir) vouchesFor(info os.FileInfo) error {
+	owner := ownerOf(d.info)
+	if owner == 0 || owner == os.Geteuid() || ownerOf(info) == owner || info.Mode()&0o004 != 0 ||
+		info.Mode()&0o040 != 0 && groupOf(info) == groupOf(d.info) {
+		return nil
+	}
+	return fmt.Errorf("user %d, whose directory it is in, could not read it: chown or chmod the file", owner)
+}
+
+// place moves a file from d to another directory under a name that is free there, and
+// returns that name. What is moved must still be the file that info is of; anything else
+// that has taken its name meanwhile goes back.
+func (d *spoolDir) place(name string, info os.FileInfo, to *spoolDir) (string, error) {
+	for n := 0; ; n++ {
+		target := numbered(name, n)
+		err := renameNew(d.fd, name, to.fd, target)
+		if errors.Is(err, fs.ErrExist) && n < 1_000_000 {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		return target, d.verify(name, info, to, target)
+	}
+}
+
+// verify reports whether the file that was just moved is the one that info is of.
+func (d *spoolDir) verify(name string, info os.FileInfo, to *spoolDir, target string) error {
+	now, err := to.root.Lstat(target)
+	if err == nil && os.SameFile(now, info) {
+		return nil
+	}
+	for n := 0; err == nil; n++ {
+		err = renameNew(to.fd, target, d.fd, numbered(name, n))
+		if errors.Is(err, fs.ErrExist) {
+			err = nil
+			continue
+		}
+		break
+	}
+	return errors.Join(errChanged, err)
+}
+
+// numbered puts n before the extension of a name, and keeps it short enough for a file system.
+func numbered(name string, n int) string {
+	ext := filepath.Ext(name)
+	base := strings.TrimSuffix(name, ext)
+	if len(ext) > 16 {
+		base, ext = name, ""
+	}
+	if n > 0 {
+		ext = fmt.Sprintf(".%d%s", n, ext)
+	}
+	return base[:min(len(base), 220)] + ext
+}
+
+func kindOf(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "a directory"
+	case m&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	case m&fs.ModeNamedPipe != 0:
+		return "a FIFO"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	}
+	return "a device"
+}
+
+func stat(info os.FileInfo) *syscall.Stat_t {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return &syscall.Stat_t{}
+	}
+	return st
+}
+
+func ownerOf(info os.FileInfo) int    { return int(stat(info).Uid) }
+func blocksOf(info os.FileInfo) int64 { return stat(info).Blocks }
+func groupOf(info os.FileInfo) int    { return int(stat(info).Gid) }
+func linksOf(info os.FileInfo) int    { return int(stat(info).Nlink) }
