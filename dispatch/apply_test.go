@@ -251,7 +251,7 @@ func TestMetrics_TellStatesAndForgetRemovedWebhooks(t *testing.T) {
 		}
 		w, _ := d.worker("a")
 		v := w.settle(trial{}, queue.Delivery{}, delivered, 0)
-		w.observe(queue.Delivery{}, queue.Event{ReadAt: time.Now()}, v)
+		w.observe(time.Now(), v)
 		if err := testutil.GatherAndCompare(reg, strings.NewReader(`
 # HELP intellidocs_agent_delivery_attempts_total Attempts made, by what came of them.
 # TYPE intellidocs_agent_delivery_attempts_total counter
@@ -283,7 +283,7 @@ intellidocs_agent_webhook_state{state="retrying",webhook="b"} 0
 		if err := d.Apply(nil); err != nil {
 			t.Fatal(err)
 		}
-		w.observe(queue.Delivery{}, queue.Event{}, v) // of an attempt that ends after it
+		w.observe(time.Now(), v) // of an attempt that ends after it
 		families, err := reg.Gather()
 		if err != nil {
 			t.Fatal(err)

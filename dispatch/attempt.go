@@ -40,14 +40,16 @@ type verdict struct {
 	failingFrom time.Time
 }
 
-// deliver makes one attempt and records what came of it.
-func (w *worker) deliver(l lives, sender Sender, t trial, d queue.Delivery) {
+// deliver makes one attempt and hands over what came of it.
+func (w *worker) deliver(l lives, a attempt) {
+	d := a.d
 	event, err := w.d.store.EventOf(d.ID)
 	if err != nil {
+		w.d.budget.give(w, a.share)
 		w.unreadable(l, d, err)
 		return
 	}
-	r := sender.Send(l.send, send.Message{
+	r := a.sender.Send(l.send, send.Message{
 		DeliveryID: d.ID,
 		EventID:    event.ID,
 		EventType:  event.Type,
@@ -55,16 +57,20 @@ func (w *worker) deliver(l lives, sender Sender, t trial, d queue.Delivery) {
 		TraceID:    event.TraceID,
 		Body:       event.Body,
 	})
+	event.Body = nil
+	w.d.budget.give(w, a.share)
 	if r.Class == send.Stopped {
 		w.d.log.Debug("attempt stopped; it will be made again", w.attrs(d)...)
+		w.finish(d.ID)
 		return
 	}
-	v := w.settle(t, d, r, rand.Float64())
-	if !v.silent && !w.record(l.record, v.Outcome) {
+	v := w.settle(a.trial, d, r, rand.Float64())
+	if v.silent {
+		w.report(d, v)
+		w.finish(d.ID)
 		return
 	}
-	w.observe(d, event, v)
-	w.report(d, v)
+	w.d.recorder.in <- settled{w: w, d: d, readAt: event.ReadAt, v: v}
 }
 
 // unreadable fails a delivery whose event is damaged or no longer there; any other error
@@ -80,14 +86,11 @@ func (w *worker) unreadable(l lives, d queue.Delivery, err error) {
 		}
 		// Kept claimed meanwhile, so that it is not tried in a loop.
 		sleep(l.claim, wait)
+		w.finish(d.ID)
 		return
 	}
 	r := send.Result{Class: send.Dead, At: time.Now(), Error: fmt.Sprintf("the event cannot be read from the queue: %v", err)}
-	v := w.settle(trial{}, d, r, 0)
-	if w.record(l.record, v.Outcome) {
-		w.observe(d, queue.Event{}, v)
-		w.report(d, v)
-	}
+	w.d.recorder.in <- settled{w: w, d: d, v: w.settle(trial{}, d, r, 0)}
 }
 
 // settle decides what a result means. jitter is random, 0 to 1.
@@ -164,29 +167,6 @@ func newAttempt(d queue.Delivery, r send.Result) queue.Attempt {
 	return queue.Attempt{
 		N: d.Attempts + 1, At: r.At, Took: r.Took, Status: r.Status, Response: r.Response, Error: r.Error,
 		Remote: r.Remote, DNS: r.DNS, Connect: r.Connect, TLS: r.TLS, FirstByte: r.FirstByte,
-	}
-}
-
-// record makes the outcome durable, trying until it is: meanwhile the delivery stays
-// claimed and is not sent again. False: the agent stops, and it will be.
-func (w *worker) record(ctx context.Context, o queue.Outcome) bool {
-	var b backoff
-	for {
-		err := w.d.store.Record(ctx, o)
-		if err == nil {
-			return true
-		}
-		first := b.failed(time.Now())
-		if ctx.Err() != nil {
-			w.d.log.Error("outcome not recorded; the delivery will be sent again after the start",
-				"webhook", w.name, "delivery_id", o.DeliveryID, "outcome", o.Attempt.Outcome, "error", err)
-			return false
-		}
-		if first {
-			w.d.log.Error("cannot record an outcome; trying until it succeeds",
-				"webhook", w.name, "delivery_id", o.DeliveryID, "outcome", o.Attempt.Outcome, "error", err)
-		}
-		sleep(ctx, b.delay)
 	}
 }
 

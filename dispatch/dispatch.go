@@ -85,6 +85,9 @@ type Dispatcher struct {
 	order   []string // names in configuration order
 	start   func(*worker)
 
+	budget   *budget
+	recorder *recorder
+
 	applying sync.Mutex // one Apply at a time
 }
 
@@ -98,7 +101,9 @@ func New(o Options) *Dispatcher {
 		grace:   o.Grace,
 		log:     o.Logger,
 		workers: map[string]*worker{},
+		budget:  newBudget(),
 	}
+	d.recorder = newRecorder(d)
 	d.routes.Store(new([]route))
 	d.metrics = newMetrics(o.Registerer, d.States)
 	return d
@@ -231,7 +236,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	recording, stopRecording := context.WithCancel(detached)
 	defer stopRecording()
 	lives := lives{claim: ctx, send: sending, record: recording}
-	var running sync.WaitGroup
+	var running, recorder sync.WaitGroup
 
 	d.mu.Lock()
 	if d.start != nil {
@@ -243,6 +248,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		d.start(w)
 	}
 	d.mu.Unlock()
+	recorder.Go(func() { d.recorder.run(recording) })
 
 	<-ctx.Done()
 	// An Apply that comes too late must not start a worker that nobody joins.
@@ -253,6 +259,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer time.AfterFunc(d.grace, stopSending).Stop()
 	defer time.AfterFunc(d.grace+recordGrace, stopRecording).Stop()
 	running.Wait()
+	close(d.recorder.in)
+	recorder.Wait()
 	return nil
 }
 

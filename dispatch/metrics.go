@@ -64,11 +64,11 @@ func (m *metrics) forget(webhook string) {
 }
 
 // observe counts a recorded attempt.
-func (w *worker) observe(d queue.Delivery, e queue.Event, v verdict) {
+func (w *worker) observe(readAt time.Time, v verdict) {
 	now := time.Now()
 	w.mu.Lock() // against remove, which must not be undone by a late attempt
 	defer w.mu.Unlock()
-	if w.removed || v.silent {
+	if w.removed {
 		return
 	}
 	m := w.d.metrics
@@ -78,7 +78,7 @@ func (w *worker) observe(d queue.Delivery, e queue.Event, v verdict) {
 		m.finished.WithLabelValues(w.name, string(v.Status)).Inc()
 	}
 	if v.Status == queue.Success {
-		m.endToEnd.WithLabelValues(w.name).Observe(max(0, now.Sub(e.ReadAt).Seconds()))
+		m.endToEnd.WithLabelValues(w.name).Observe(max(0, now.Sub(readAt).Seconds()))
 	}
 }
 

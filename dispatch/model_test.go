@@ -24,6 +24,7 @@ type modelStore struct {
 	states     map[string][]byte
 	stateSets  int
 	recorded   []queue.Outcome
+	size       int // of each event
 
 	failRecord, failRead, failState error
 	eventErr                        map[string]error // by delivery
@@ -43,7 +44,7 @@ func (s *modelStore) add(webhook string, n int) []string {
 		now := time.Now()
 		d := &queue.Delivery{
 			ID: fmt.Sprintf("dlv_%03d", i), EventID: fmt.Sprintf("evt_%03d", i), EventType: "scan_completed",
-			Webhook: webhook, Status: queue.Pending, CreatedAt: now, NextAttemptAt: now,
+			Webhook: webhook, Status: queue.Pending, CreatedAt: now, NextAttemptAt: now, Size: s.size,
 		}
 		s.deliveries = append(s.deliveries, d)
 		ids = append(ids, d.ID)

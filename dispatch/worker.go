@@ -18,8 +18,14 @@ type lives struct{ claim, send, record context.Context }
 // clock, which may be set, and timers stand still while the machine sleeps.
 const lookAgain = time.Minute
 
-// worker serves one webhook. Its goroutine alone claims; each attempt has a goroutine of
-// its own.
+// readAhead is how many deliveries a worker claims before there is a slot for them, so
+// that a slot need not wait for the store.
+const readAhead = 32
+
+// worker serves one webhook. Its goroutine alone claims, and decides what may be attempted.
+// Attempts are made by senders, goroutines that take the next claimed delivery themselves
+// as long as nothing is wrong. A claimed delivery is ready, then under way, and then waits
+// for its outcome to be durable.
 type worker struct {
 	d     *Dispatcher
 	name  string
@@ -36,10 +42,11 @@ type worker struct {
 
 	mu      sync.Mutex // what follows; never held over I/O
 	cfg     Webhook
-	active  bool // configured, enabled and not parked
-	removed bool // not configured any more
+	ready   []queue.Delivery // claimed, not begun
+	active  bool             // configured, enabled and not parked
+	removed bool             // not configured any more
 	limiter *rate.Limiter
-	done    []string // claimed ones whose attempt has ended
+	done    []string // claimed ones that are so no longer
 	breaker breaker
 	offline offline
 	paused  *pause
@@ -135,6 +142,7 @@ func (w *worker) run(l lives) {
 		case <-timer.C:
 		}
 	}
+	w.d.budget.leave(w)
 	w.sends.Wait()
 	w.writing.succeeded() // there will be no later try to wait for
 	w.persistChanges(l.record)
@@ -148,7 +156,7 @@ func (w *worker) gone() bool {
 	return w.removed && !w.dirty
 }
 
-// release forgets the claimed ones whose attempt has ended.
+// release forgets the claimed ones that are so no longer.
 func (w *worker) release() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -158,10 +166,12 @@ func (w *worker) release() {
 	w.done = w.done[:0]
 }
 
-// plan is what may be claimed now.
+// plan is what may be attempted now.
 type plan struct {
 	n  int       // how many
-	at time.Time // with n 0, when to look again; zero: when poked
+	at time.Time // when to look again; zero: when poked
+	// ahead: nothing is wrong, and more may be claimed than attempted.
+	ahead bool
 	trial
 	ordered bool
 	probed  map[string]bool
@@ -173,21 +183,25 @@ type trial struct {
 	digest         string
 }
 
+// unhindered reports whether nothing bounds the attempts but concurrency. w.mu is held.
+func (w *worker) unhindered() bool {
+	return w.active && w.paused == nil && !w.breaker.open && w.breaker.ramp == 0 && !w.offline.is() &&
+		!w.cfg.Ordered && w.limiter.Limit() == rate.Inf
+}
+
 func (w *worker) plan(now time.Time) plan {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.active || w.paused != nil {
 		return plan{}
 	}
-	p := plan{ordered: w.cfg.Ordered, trial: trial{probe: w.breaker.open, offline: w.offline.is()}}
-	limit := w.breaker.limit(w.cfg.Concurrency)
-	if p.ordered || p.offline {
-		limit = 1
+	p := plan{ahead: w.unhindered(), ordered: w.cfg.Ordered, trial: trial{probe: w.breaker.open, offline: w.offline.is()}}
+	limit, busy := w.breaker.limit(w.cfg.Concurrency), w.tally.inFlight
+	if p.ordered || p.offline || p.probe {
+		// What comes next depends on the outcome, which must be in the store.
+		limit, busy = 1, len(w.claimed)-len(w.ready)
 	}
-	free := limit - len(w.claimed)
-	if free <= 0 {
-		return plan{}
-	}
+	free := limit - busy
 	gate := w.reading.until
 	if p.probe {
 		gate = latest(gate, w.breaker.probeAt)
@@ -199,7 +213,7 @@ func (w *worker) plan(now time.Time) plan {
 	if gate.After(now) {
 		return plan{at: gate}
 	}
-	if perSecond := w.limiter.Limit(); perSecond != rate.Inf {
+	if perSecond := w.limiter.Limit(); perSecond != rate.Inf && free > 0 {
 		tokens := w.limiter.TokensAt(now)
 		if tokens < 1 {
 			wait := time.Duration((1 - tokens) / float64(perSecond) * float64(time.Second))
@@ -207,7 +221,7 @@ func (w *worker) plan(now time.Time) plan {
 		}
 		free = min(free, int(tokens))
 	}
-	p.n = free
+	p.n = max(free, 0)
 	return p
 }
 
@@ -217,10 +231,25 @@ func (w *worker) claim(l lives) time.Time {
 	for l.claim.Err() == nil {
 		now := time.Now()
 		p := w.plan(now)
-		if p.n == 0 {
-			return p.at
+		if !p.ahead {
+			w.unclaim()
+			if p.n == 0 {
+				w.d.budget.leave(w)
+				return p.at
+			}
 		}
-		deliveries, next, err := w.due(p, now)
+		left, room := w.beginReady(l, p, now, p.n)
+		if !room {
+			return time.Time{} // poked when there is
+		}
+		want := left
+		if p.ahead {
+			want = w.want(left)
+		}
+		if want == 0 {
+			return time.Time{}
+		}
+		deliveries, next, err := w.due(p, want, now)
 		if err != nil {
 			if w.reading.failed(now) {
 				w.d.log.Error("cannot read what is due; trying again", "webhook", w.name, "error", err)
@@ -228,10 +257,14 @@ func (w *worker) claim(l lives) time.Time {
 			return w.reading.until
 		}
 		w.reading.succeeded()
-		for _, d := range deliveries {
-			w.begin(l, p.trial, d, now)
+		w.claimAll(deliveries)
+		if _, room := w.beginReady(l, p, now, left); !room {
+			return time.Time{}
 		}
-		if len(deliveries) < p.n {
+		if len(deliveries) < want {
+			if len(deliveries) == 0 {
+				w.d.budget.leave(w)
+			}
 			if !next.IsZero() && !next.After(now) {
 				next = now.Add(100 * time.Millisecond) // became due meanwhile, or is claimed
 			}
@@ -241,8 +274,41 @@ func (w *worker) claim(l lives) time.Time {
 	return time.Time{}
 }
 
-// due reads at most p.n deliveries to attempt now, and when the next one is due.
-func (w *worker) due(p plan, now time.Time) ([]queue.Delivery, time.Time, error) {
+// want is how many to claim where left may be attempted at once.
+func (w *worker) want(left int) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := len(w.ready); n < readAhead/2 {
+		return left + readAhead - n
+	}
+	return 0
+}
+
+func (w *worker) claimAll(deliveries []queue.Delivery) {
+	for i := range deliveries {
+		w.claimed[deliveries[i].ID] = true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ready = append(w.ready, deliveries...)
+}
+
+// unclaim lets go of what was claimed ahead.
+func (w *worker) unclaim() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.ready) == 0 {
+		return
+	}
+	for i := range w.ready {
+		delete(w.claimed, w.ready[i].ID)
+	}
+	w.ready = nil
+	w.poke() // it may have been all that kept a removed webhook's worker
+}
+
+// due reads at most n deliveries to attempt, and when the next one is due.
+func (w *worker) due(p plan, n int, now time.Time) ([]queue.Delivery, time.Time, error) {
 	if p.ordered {
 		head, ok, err := w.d.store.Head(w.name)
 		switch {
@@ -253,7 +319,7 @@ func (w *worker) due(p plan, now time.Time) ([]queue.Delivery, time.Time, error)
 		}
 		return []queue.Delivery{head}, time.Time{}, nil
 	}
-	deliveries, next, err := w.d.store.Due(w.name, now, p.n, func(id string) bool {
+	deliveries, next, err := w.d.store.Due(w.name, now, n, func(id string) bool {
 		return w.claimed[id] || p.probed[id]
 	})
 	if err != nil || len(deliveries) > 0 || len(p.probed) == 0 {
@@ -263,28 +329,89 @@ func (w *worker) due(p plan, now time.Time) ([]queue.Delivery, time.Time, error)
 	w.mu.Lock()
 	clear(w.breaker.probed)
 	w.mu.Unlock()
-	return w.d.store.Due(w.name, now, p.n, func(id string) bool { return w.claimed[id] })
+	return w.d.store.Due(w.name, now, n, func(id string) bool { return w.claimed[id] })
 }
 
-func (w *worker) begin(l lives, t trial, d queue.Delivery, now time.Time) {
-	w.claimed[d.ID] = true
-	w.mu.Lock()
+// attempt is one that may be made now.
+type attempt struct {
+	trial
+	d      queue.Delivery
+	sender Sender
+	share  share // of the budget
+}
+
+// beginReady starts attempts for at most n of the ready ones and returns how many fewer it
+// were, and whether there was room for the next one.
+func (w *worker) beginReady(l lives, p plan, now time.Time, n int) (left int, room bool) {
+	for ; n > 0; n-- {
+		w.mu.Lock()
+		if len(w.ready) == 0 {
+			w.mu.Unlock()
+			return n, true
+		}
+		size, proven := int64(w.ready[0].Size), w.tally.failures == 0 && !w.tally.lastSuccess.IsZero()
+		w.mu.Unlock()
+		// Of what is small a sender may take one meanwhile.
+		s, ok := w.d.budget.take(w, size, proven)
+		if !ok {
+			return n, false
+		}
+		w.mu.Lock()
+		if len(w.ready) == 0 || int64(w.ready[0].Size) > size {
+			w.mu.Unlock()
+			w.d.budget.give(w, s)
+			continue
+		}
+		a := w.begin(p.trial, s, now)
+		w.mu.Unlock()
+		w.sends.Go(func() { w.send(l, a) })
+	}
+	return 0, true
+}
+
+// begin takes the first of those that are ready. w.mu is held.
+func (w *worker) begin(t trial, s share, now time.Time) attempt {
+	a := attempt{trial: t, d: w.ready[0], sender: w.cfg.Sender, share: s}
+	w.ready = w.ready[1:]
 	w.limiter.AllowN(now, 1)
 	if t.probe && w.breaker.open {
-		w.breaker.markProbe(d.ID)
+		w.breaker.markProbe(a.d.ID)
 	}
-	sender := w.cfg.Sender
-	t.digest = w.cfg.Digest
+	a.digest = w.cfg.Digest
 	w.tally.inFlight++
-	w.mu.Unlock()
-	w.sends.Go(func() {
-		w.deliver(l, sender, t, d)
-		w.mu.Lock()
-		w.done = append(w.done, d.ID)
-		w.tally.inFlight--
-		w.mu.Unlock()
+	return a
+}
+
+// send makes attempts, one after another as long as nothing is wrong.
+func (w *worker) send(l lives, a attempt) {
+	for more := true; more; {
+		w.deliver(l, a)
+		a, more = w.another(l)
+	}
+	w.poke()
+}
+
+// another ends an attempt, and takes the next one where nothing is wrong: a sender that
+// goes on spares the worker's waking.
+func (w *worker) another(l lives) (attempt, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tally.inFlight--
+	if len(w.ready) == 0 || w.ready[0].Size > smallBody || l.claim.Err() != nil || w.dirty || !w.unhindered() || w.tally.inFlight >= w.cfg.Concurrency {
+		return attempt{}, false
+	}
+	if len(w.ready) == readAhead/2 {
 		w.poke()
-	})
+	}
+	return w.begin(trial{}, share{}, time.Time{}), true
+}
+
+// finish says that a claimed delivery may be claimed again, if it is still due.
+func (w *worker) finish(id string) {
+	w.mu.Lock()
+	w.done = append(w.done, id)
+	w.mu.Unlock()
+	w.poke()
 }
 
 // backoff spaces out what keeps failing. The zero value is ready.

@@ -241,6 +241,11 @@ func (q *Queue) Due(webhook string, now time.Time, limit int, skip func(id strin
 // with it.
 func (q *Queue) claimable(txn *badger.Txn, r ref, webhook string) (*Delivery, error) {
 	d, err := q.load(txn, r)
+	if err == nil {
+		if item, err := txn.Get(eventKey(r.seq)); err == nil {
+			d.Size = int(item.ValueSize())
+		}
+	}
 	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotFound) {
 		return &Delivery{ID: q.deliveryID(r), Webhook: webhook, Status: Pending, CreatedAt: seqTime(r.seq), NextAttemptAt: seqTime(r.seq)}, nil
 	}

@@ -114,6 +114,7 @@ type Delivery struct {
 	Error         string    `json:"error_message,omitempty"`
 	History       []Attempt `json:"history,omitempty"` // the latest 50, oldest first
 	Replays       []Replay  `json:"replays,omitempty"` // the latest 20
+	Size          int       `json:"-"`                 // about what the event's body takes; of what Due and Head return only
 }
 
 // Outcome is what an attempt changes; Record applies it.

@@ -20,7 +20,8 @@ type hook struct {
 // process is an agent, or syslog-ng, that runs.
 type process struct {
 	*exec.Cmd
-	dir string
+	dir  string
+	peak float64 // MiB of resident memory at its highest, once it is stopped
 }
 
 // start runs an agent over a log, with the log level that it has by default.
@@ -52,11 +53,12 @@ func run(ctx context.Context, dir, program string, args ...string) (*process, er
 	defer out.Close()
 	c := exec.CommandContext(ctx, program, args...)
 	c.Stdout, c.Stderr = out, out
-	return &process{c, dir}, c.Start()
+	return &process{Cmd: c, dir: dir}, c.Start()
 }
 
 // stop ends it and forgets what it kept.
 func (p *process) stop() error {
+	p.peak = p.memory("VmHWM")
 	_ = p.Process.Signal(syscall.SIGTERM)
 	err := p.Wait()
 	if err != nil {
@@ -79,10 +81,11 @@ func (p *process) cpu() (time.Duration, error) {
 	return time.Duration(user+system) * (time.Second / 100), err
 }
 
-// rss is the process's resident memory in MiB.
-func (p *process) rss() float64 {
+// memory is a field of the process's status in MiB. A child's Maxrss is no use: it begins
+// with what its parent had.
+func (p *process) memory(field string) float64 {
 	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
-	_, rest, _ := strings.Cut(string(data), "VmRSS:")
+	_, rest, _ := strings.Cut(string(data), field+":")
 	var kb float64
 	_, _ = fmt.Sscan(rest, &kb)
 	return kb / 1024
@@ -108,7 +111,7 @@ func (b *bench) delivers(secure bool, atOnce, n int) (figures, error) {
 	if err := p.stop(); err != nil {
 		return figures{}, err
 	}
-	return b.figures(p.Cmd, r, rate, n*b.events), waitErr
+	return b.figures(p, r, rate, n*b.events), waitErr
 }
 
 // syslog measures syslog-ng over the same log: unsigned, unrecorded, nothing synced.
@@ -144,5 +147,5 @@ log { source(s); destination(d); flags(flow-control); };
 	if err := p.stop(); err != nil {
 		return f, false, err
 	}
-	return b.figures(p.Cmd, r, rate, b.events), waitErr == nil, nil
+	return b.figures(p, r, rate, b.events), waitErr == nil, nil
 }

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"sync"
 	"sync/atomic"
-	"syscall"
 )
 
 // postAll is the bare client: bodies from memory, nothing signed, kept or tried again.
@@ -95,11 +94,10 @@ func (b *bench) bare(secure bool, atOnce int) (figures, error) {
 		return figures{}, err
 	}
 	rate, err := r.wait(b.ctx, int64(b.events))
-	return b.figures(c, r, rate, b.events), err
+	return b.figures(&process{Cmd: c}, r, rate, b.events), err
 }
 
-func (b *bench) figures(c *exec.Cmd, r *receiver, rate float64, requests int) figures {
-	u := c.ProcessState.SysUsage().(*syscall.Rusage)
-	cpu := c.ProcessState.UserTime() + c.ProcessState.SystemTime()
-	return figures{rate, cpu.Seconds() * 10_000 / float64(requests), float64(u.Maxrss) / 1024, r.connections.Load()}
+func (b *bench) figures(p *process, r *receiver, rate float64, requests int) figures {
+	cpu := p.ProcessState.UserTime() + p.ProcessState.SystemTime()
+	return figures{rate, cpu.Seconds() * 10_000 / float64(requests), p.peak, r.connections.Load()}
 }

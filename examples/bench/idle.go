@@ -7,18 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"syscall"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
-
-func maxRSS(p *process) int64 {
-	if u, ok := p.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		return u.Maxrss
-	}
-	return 0
-}
 
 // idle is what an agent takes that has nothing to do.
 func (b *bench) idle() error {
@@ -47,7 +39,7 @@ func (b *bench) idle() error {
 	if err != nil {
 		return err
 	}
-	rss := p.rss()
+	rss := p.memory("VmRSS")
 	b.table.add("idle: CPU; RSS", "0.2 %; 22 MiB", "0.05 %", "%.2f %%; %.0f MiB", 100*(used-before).Seconds()/watched.Seconds(), rss)
 	return p.stop()
 }

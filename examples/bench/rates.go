@@ -245,10 +245,11 @@ func (b *bench) backlog(r *receiver, well int64, hooks []hook) (float64, error) 
 		return 0, err
 	}
 	rate, waitErr := r.wait(b.ctx, well*events)
+	peak := p.memory("VmHWM")
 	if err := p.Process.Kill(); err == nil {
 		_ = p.Wait() // the sick ones would take the whole grace period
 	}
-	fmt.Fprintf(os.Stderr, "%-45s %.0f/s, %.0f MiB\n", fmt.Sprintf("agent, %d webhooks", len(hooks)), rate, float64(maxRSS(p))/1024)
+	fmt.Fprintf(os.Stderr, "%-45s %.0f/s, %.0f MiB\n", fmt.Sprintf("agent, %d webhooks", len(hooks)), rate, peak)
 	_ = os.RemoveAll(p.dir)
 	return rate, waitErr
 }

@@ -1,0 +1,103 @@
+package dispatch
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
+)
+
+func TestBudget_HoldsWhateverIsAskedOfIt(t *testing.T) {
+	b := newBudget()
+	type held struct {
+		w *worker
+		s share
+	}
+	var out []held
+	var workers []*worker
+	for range 20 {
+		workers = append(workers, &worker{wake: make(chan struct{}, 1)})
+	}
+	for range 100_000 {
+		w := workers[rand.IntN(len(workers))]
+		switch n := rand.IntN(10); {
+		case n < 5:
+			if s, ok := b.take(w, rand.Int64N(8<<20), rand.IntN(2) == 0); ok {
+				out = append(out, held{w, s})
+			}
+		case n < 9 && len(out) > 0:
+			i := rand.IntN(len(out))
+			b.give(out[i].w, out[i].s)
+			out = append(out[:i], out[i+1:]...)
+		default:
+			b.leave(w)
+		}
+		var used, unproven, huge int64
+		for _, h := range out {
+			switch {
+			case h.s.huge:
+				huge++
+			case !h.s.proven:
+				unproven += h.s.bytes
+				fallthrough
+			default:
+				used += h.s.bytes
+			}
+		}
+		if used != b.used || unproven != b.unproven || used > budgetBytes || unproven > budgetBytes/2 || huge > 1 {
+			t.Fatalf("%d used (%d), %d by the unproven (%d), %d huge", b.used, used, b.unproven, unproven, huge)
+		}
+	}
+	for _, h := range out {
+		b.give(h.w, h.s)
+	}
+	if b.used != 0 || b.unproven != 0 || b.huge || len(b.held) != 0 {
+		t.Errorf("%+v is left", b)
+	}
+}
+
+func TestBudget_WebhooksThatHangWithLargeEventsStarveNoHealthyOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := newModelStore()
+		store.size = 900_000
+		hanging := &endpoint{answer: func(ctx context.Context, _ send.Message) send.Result {
+			sleep(ctx, 10*time.Second)
+			return send.Result{Class: send.Retry, Outage: true, Error: "timed out"}
+		}}
+		healthy := answering(delivered)
+		hooks := []Webhook{hook("healthy", healthy)}
+		for _, name := range []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"} {
+			hooks = append(hooks, hook(name, hanging))
+		}
+		b := newBench(t, store, hooks...)
+		began := time.Now()
+		for _, h := range hooks {
+			b.queue(h.Name, 16)
+		}
+		after(time.Hour)
+		sent := healthy.all()
+		if len(sent) != 16 {
+			t.Fatalf("%d of 16 delivered", len(sent))
+		}
+		// It waits for room once, until it has proved to answer.
+		if took := sent[15].at.Sub(began); took > 21*time.Second {
+			t.Errorf("the healthy webhook's took %s", took)
+		}
+		hanging.mu.Lock()
+		most := hanging.most
+		hanging.mu.Unlock()
+		if most*900_000 > budgetBytes {
+			t.Errorf("%d large bodies were under way at once", most)
+		}
+		tried := map[string]bool{}
+		for _, s := range hanging.all() {
+			tried[s.id] = true
+		}
+		if len(tried) < 100 {
+			t.Errorf("%d of the hanging webhooks' 160 were tried within an hour", len(tried))
+		}
+		b.end()
+	})
+}

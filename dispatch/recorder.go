@@ -1,0 +1,146 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// How many outcomes may wait to be durable. A kill repeats their attempts, so at most
+// these and those of one call of Store.Record, besides the attempts that are under way.
+const (
+	maxUnrecorded  = 256
+	maxRecordBatch = 200
+)
+
+// settled is an attempt whose outcome is decided. Its delivery stays claimed until that is
+// durable.
+type settled struct {
+	w      *worker
+	d      queue.Delivery
+	readAt time.Time
+	v      verdict
+	err    error // of the last try to record it
+}
+
+// recorder makes outcomes durable. An attempt's slot is free once its response is in:
+// what comes in while a call of Store.Record is under way goes together into the next one,
+// so that a sync is not paid for by each.
+type recorder struct {
+	d      *Dispatcher
+	in     chan settled
+	failed []settled // could not be recorded yet
+	retry  backoff
+}
+
+func newRecorder(d *Dispatcher) *recorder {
+	return &recorder{d: d, in: make(chan settled, maxUnrecorded)}
+}
+
+// run ends once in is closed and empty. After ctx has ended, what cannot be recorded at
+// once is given up: it will be sent again.
+func (r *recorder) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	ended, closed := ctx.Done(), false
+	for !closed || len(r.failed) > 0 {
+		in, retry := r.in, timer.C
+		if closed || len(r.failed) >= maxRecordBatch {
+			in = nil // the store must take these first
+		}
+		if len(r.failed) == 0 {
+			retry = nil
+		} else {
+			timer.Reset(time.Until(r.retry.until))
+		}
+		select {
+		case s, ok := <-in:
+			if closed = !ok; ok {
+				r.record(ctx, gather(in, s))
+			}
+		case <-retry:
+			r.again(ctx)
+		case <-ended:
+			ended = nil
+		}
+		if ctx.Err() != nil {
+			r.again(ctx)
+			r.giveUp()
+		}
+	}
+}
+
+// gather takes what else is there.
+func gather(in <-chan settled, first settled) []settled {
+	batch := []settled{first}
+	for len(batch) < maxRecordBatch {
+		select {
+		case s, ok := <-in:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, s)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// record makes outcomes durable, all that can be: one that the store refuses does not
+// keep the others back.
+func (r *recorder) record(ctx context.Context, batch []settled) {
+	outcomes := make([]queue.Outcome, len(batch))
+	for i := range batch {
+		outcomes[i] = batch[i].v.Outcome
+	}
+	err := r.d.store.Record(ctx, outcomes...)
+	switch {
+	case err == nil:
+		r.retry.succeeded()
+		r.recorded(batch)
+	case len(batch) > 1:
+		half := len(batch) / 2
+		r.record(ctx, batch[:half])
+		r.record(ctx, batch[half:])
+	default:
+		r.keep(batch[0], err)
+	}
+}
+
+func (r *recorder) keep(s settled, err error) {
+	if now := time.Now(); !r.retry.until.After(now) && r.retry.failed(now) {
+		r.d.log.Error("cannot record an outcome; trying until it succeeds",
+			"webhook", s.w.name, "delivery_id", s.d.ID, "outcome", s.v.Attempt.Outcome, "error", err)
+	}
+	s.err = err
+	r.failed = append(r.failed, s)
+}
+
+// again tries what failed before.
+func (r *recorder) again(ctx context.Context) {
+	if failed := r.failed; len(failed) > 0 {
+		r.failed = nil
+		r.record(ctx, failed)
+	}
+}
+
+func (r *recorder) giveUp() {
+	for _, s := range r.failed {
+		r.d.log.Error("outcome not recorded; the delivery will be sent again after the start",
+			"webhook", s.w.name, "delivery_id", s.d.ID, "outcome", s.v.Attempt.Outcome, "error", s.err)
+		s.w.finish(s.d.ID)
+	}
+	r.failed = nil
+}
+
+// recorded is what follows once outcomes are durable.
+func (r *recorder) recorded(batch []settled) {
+	for i := range batch {
+		s := &batch[i]
+		s.w.observe(s.readAt, s.v)
+		s.w.report(s.d, s.v)
+		s.w.finish(s.d.ID)
+	}
+}

@@ -1,0 +1,128 @@
+package dispatch
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// slowStore is a store whose disk stands still until it is let go.
+type slowStore struct {
+	*modelStore
+	held chan struct{} // closed: let go
+}
+
+func (s *slowStore) Record(ctx context.Context, outcomes ...queue.Outcome) error {
+	select {
+	case <-s.held:
+		return s.modelStore.Record(ctx, outcomes...)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func slowBench(t *testing.T, hooks ...Webhook) (*bench, *slowStore) {
+	t.Helper()
+	store := &slowStore{newModelStore(), make(chan struct{})}
+	b := &bench{store: store.modelStore, log: &lockedBuffer{}}
+	b.Dispatcher = New(Options{Store: store, Grace: 10 * time.Second})
+	if err := b.Apply(hooks); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	b.end = func() { cancel(); <-done }
+	return b, store
+}
+
+func TestRecorder_WhatAKillWouldRepeatIsBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := answering(delivered)
+		b, store := slowBench(t, hook("a", e))
+		b.queue("a", 2000)
+		after(time.Minute)
+		sent := len(e.all())
+		if sent <= defaultConcurrency || sent > 512 {
+			t.Errorf("%d attempts were made and none is recorded, want more than there are slots and at most 512", sent)
+		}
+		close(store.held)
+		after(time.Minute)
+		if n := b.store.count(queue.Success); n != 2000 || len(e.all()) != 2000 {
+			t.Errorf("%d of 2000 recorded, %d attempts", n, len(e.all()))
+		}
+		b.end()
+	})
+}
+
+func TestRecorder_AnOrderedWebhookWaitsForTheDisk(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := answering(delivered)
+		h := hook("a", e)
+		h.Ordered = true
+		b, store := slowBench(t, h)
+		b.queue("a", 10)
+		after(time.Minute)
+		if n := len(e.all()); n != 1 {
+			t.Errorf("%d attempts before the first was recorded", n)
+		}
+		close(store.held)
+		after(time.Minute)
+		if n := b.store.count(queue.Success); n != 10 {
+			t.Errorf("%d of 10 recorded", n)
+		}
+		b.end()
+	})
+}
+
+func TestRecorder_ACleanStopRecordsAllThatWasSent(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := answering(delivered)
+		b, store := slowBench(t, hook("a", e))
+		b.queue("a", 100)
+		after(time.Second)
+		time.AfterFunc(time.Second, func() { close(store.held) })
+		b.end()
+		if n := b.store.count(queue.Success); n != 100 || len(e.all()) != 100 {
+			t.Errorf("%d of %d attempts recorded", n, len(e.all()))
+		}
+	})
+}
+
+// pickyStore refuses one delivery's outcomes.
+type pickyStore struct {
+	*modelStore
+	refused string
+}
+
+func (s *pickyStore) Record(ctx context.Context, outcomes ...queue.Outcome) error {
+	for _, o := range outcomes {
+		if o.DeliveryID == s.refused {
+			return queue.ErrDamaged
+		}
+	}
+	return s.modelStore.Record(ctx, outcomes...)
+}
+
+func TestRecorder_AnOutcomeThatCannotBeRecordedKeepsNoOtherBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := answering(delivered)
+		store := newModelStore()
+		ids := store.add("a", 300)
+		d := New(Options{Store: &pickyStore{store, ids[7]}})
+		if err := d.Apply([]Webhook{hook("a", e)}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- d.Run(ctx) }()
+		after(time.Minute)
+		if n := store.count(queue.Success); n != 299 || len(e.all()) != 300 {
+			t.Errorf("%d recorded of 299, %d attempts", n, len(e.all()))
+		}
+		cancel()
+		<-done
+	})
+}
