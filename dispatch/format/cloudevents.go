@@ -2,7 +2,10 @@ package format
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/format/plain"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 )
@@ -21,8 +24,8 @@ func cloudevent(in Input) ([]byte, string, error) {
 	}
 	e := cloudevents.New(cloudevents.CloudEventsVersionV1)
 	e.SetID(in.EventID)
-	e.SetType(TypePrefix + oneLine(in.EventType))
-	e.SetSource("urn:intellidocs:" + first(slug(payload.get("source").text()), "intellidocs-ai"))
+	e.SetType(TypePrefix + plain.OneLine(in.EventType))
+	e.SetSource("urn:intellidocs:" + cmp.Or(slug(payload.get("source").text()), "intellidocs-ai"))
 	if subject := subjectOf(payload); subject != "" {
 		e.SetSubject(subject)
 	}

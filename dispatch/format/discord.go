@@ -3,6 +3,8 @@ package format
 import (
 	"strings"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/format/plain"
 )
 
 // Discord's published limits for an embed, in characters
@@ -44,7 +46,7 @@ type discordField struct {
 
 // discord is a message with one embed, which mentions nobody.
 func discord(s *summary) ([]byte, error) {
-	e := discordEmbed{Title: escape(s.title, discordTitle, discordEscape)}
+	e := discordEmbed{Title: plain.Escape(s.title, discordTitle, discordEscape)}
 	switch s.tone {
 	case attention:
 		e.Color = 0xE67E22
@@ -58,21 +60,21 @@ func discord(s *summary) ([]byte, error) {
 	if y := s.when.Year(); !s.when.IsZero() && y >= 1970 && y < 3000 {
 		e.Timestamp = s.when.Format(time.RFC3339)
 	}
-	left := discordTotal - utf16Len(e.Title) - utf16Len(e.Footer.Text)
+	left := discordTotal - plain.Len(e.Title) - plain.Len(e.Footer.Text)
 	e.Description = discordBody(s, min(left, discordDescription))
-	left -= utf16Len(e.Description)
+	left -= plain.Len(e.Description)
 	for _, f := range s.facts[:min(len(s.facts), discordFields)] {
-		name := escape(f.name, discordName, discordEscape)
-		value := escape(f.value, min(discordValue, left-utf16Len(name)), discordEscape)
+		name := plain.Escape(f.name, discordName, discordEscape)
+		value := plain.Escape(f.value, min(discordValue, left-plain.Len(name)), discordEscape)
 		if value == "" {
 			break
 		}
-		left -= utf16Len(name) + utf16Len(value)
+		left -= plain.Len(name) + plain.Len(value)
 		e.Fields = append(e.Fields, discordField{name, value, true})
 	}
 	m := discordMessage{Embeds: []discordEmbed{e}}
 	m.AllowedMentions.Parse = []string{}
-	return encode(m)
+	return plain.JSON(m)
 }
 
 // discordBody puts what is asked of the reader last and yet never cuts it off: its room
@@ -80,13 +82,13 @@ func discord(s *summary) ([]byte, error) {
 func discordBody(s *summary, most int) string {
 	todo := ""
 	if s.todo != "" {
-		todo = "**" + escape(s.todo, 400, discordEscape) + "**"
+		todo = "**" + plain.Escape(s.todo, 400, discordEscape) + "**"
 	}
-	most -= utf16Len(todo) + 8 // the line breaks between the parts
-	text := escape(s.text, min(most, 1200), discordEscape)
-	most -= utf16Len(text)
+	most -= plain.Len(todo) + 8 // the line breaks between the parts
+	text := plain.Escape(s.text, min(most, 1200), discordEscape)
+	most -= plain.Len(text)
 	why := discordQuote(s.reason, most/2)
-	list := discordList(s, most-utf16Len(why))
+	list := discordList(s, most-plain.Len(why))
 	var parts []string
 	for _, p := range []string{text, why, list, todo} {
 		if p != "" {
@@ -99,8 +101,8 @@ func discordBody(s *summary, most int) string {
 func discordQuote(lines []string, most int) string {
 	var out []string
 	for _, line := range lines {
-		line = "> " + escape(line, most-3, discordEscape)
-		if most -= utf16Len(line) + 1; most < 0 {
+		line = "> " + plain.Escape(line, most-3, discordEscape)
+		if most -= plain.Len(line) + 1; most < 0 {
 			break
 		}
 		out = append(out, line)
@@ -112,11 +114,11 @@ func discordList(s *summary, most int) string {
 	var out []string
 	most -= 60 // the line that says how many more there are
 	for _, d := range s.list {
-		line := "- **" + escape(d.title, 2*maxDocument, discordEscape) + "**"
+		line := "- **" + plain.Escape(d.title, 2*maxDocument, discordEscape) + "**"
 		if d.details != "" {
-			line += " " + escape(d.details, 4*maxName, discordEscape)
+			line += " " + plain.Escape(d.details, 4*maxName, discordEscape)
 		}
-		if most -= utf16Len(line) + 1; most < 0 {
+		if most -= plain.Len(line) + 1; most < 0 {
 			break
 		}
 		out = append(out, line)

@@ -8,9 +8,9 @@
 package format
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/format/template"
 )
 
 // Spec is what agent.toml says of a webhook's body.
@@ -50,10 +50,17 @@ func New(s Spec) (*Renderer, error) {
 	case "cloudevents":
 		return &Renderer{cloudevent}, nil
 	case "template":
-		return newTemplate(s)
+		t, err := template.New(s.Template, s.ContentType)
+		if err != nil {
+			return nil, err
+		}
+		return &Renderer{func(in Input) ([]byte, string, error) { return t.Render(template.Event(in)) }}, nil
 	}
 	return nil, fmt.Errorf("there is no format %q; there are json, slack, discord, teams, cloudevents and template", s.Format)
 }
+
+// ErrContentType is New's error where the content type is at fault and not the template.
+var ErrContentType = template.ErrContentType
 
 const jsonType = "application/json"
 
@@ -73,14 +80,4 @@ func card(message func(s *summary) ([]byte, error)) *Renderer {
 		out, err := message(summarise(in, payload))
 		return out, jsonType, err
 	}}
-}
-
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), nil
 }

@@ -40,42 +40,9 @@ func FuzzCards(f *testing.F) {
 	})
 }
 
-// A template either cannot be made, or gives valid JSON within its bounds, or an error.
-func FuzzTemplate(f *testing.F) {
-	for _, text := range []string{
-		`{"text":"{{.document.title}}","n":{{.n}}}`, `{{range .l}}{{.a.b}}{{else}}{}{{end}}`, `{{with $x := .l}}{{$x.y | json}}{{end}}`,
-		`{{define "a"}}{{.}}{{end}}{{template "a" .l}}`, `{{printf "%d" .n}}`, `"{{(index .l 0).a | default "x" | truncate 3}}"`, `{{break}}`, `{{block "b" .}}1{{end}}`,
-	} {
-		f.Add(text, `{"l":[{"a":1},2,"\"",null],"n":1.5,"document":{"title":"\"\\"}}`)
-	}
-	f.Fuzz(func(t *testing.T, text, payload string) {
-		r, err := New(Spec{Format: "template", Template: text})
-		if err != nil {
-			return
-		}
-		out, _, err := r.Render(Input{EventID: "evt_1", EventType: "x", Body: []byte(payload)})
-		if err == nil && (!json.Valid(out) || len(out) > maxRender) {
-			t.Errorf("%q with %q gives %q", text, payload, out)
-		}
-	})
-}
-
 func BenchmarkSlack(b *testing.B) {
 	in := input(b, "deletion_request_created", readFile(b, "../../examples/events/deletion_request_created.json"))
 	for b.Loop() {
 		render(b, "slack", in)
-	}
-}
-
-func BenchmarkTemplate(b *testing.B) {
-	r, err := New(Spec{Format: "template", Template: `{"text":"{{.document.title}}","tags":[{{range $i, $t := .document.tags}}{{if $i}},{{end}}"{{$t}}"{{end}}]}`})
-	if err != nil {
-		b.Fatal(err)
-	}
-	in := input(b, "suggestion_auto_applied", readFile(b, "../../examples/events/suggestion_auto_applied.json"))
-	for b.Loop() {
-		if _, _, err := r.Render(in); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

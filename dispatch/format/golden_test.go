@@ -15,7 +15,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/parser"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 var formats = []string{"slack", "discord", "teams", "cloudevents"}
 
@@ -81,7 +81,7 @@ func TestGolden_EachTypeInEachFormat(t *testing.T) {
 					t.Fatal(err)
 				}
 				if !bytes.Equal(got.Bytes(), want) {
-					t.Errorf("%s differs (go test -run Golden -update writes it anew); got\n%s", golden, got.Bytes())
+					t.Errorf("%s differs (go test -run Golden -update writes it again); got\n%s", golden, got.Bytes())
 				}
 			})
 		}

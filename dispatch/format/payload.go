@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/format/plain"
 )
 
 // value is a piece of the payload as it was written, decoded only as far as somebody asks:
@@ -72,7 +75,7 @@ func (v value) items(most int) (items []value, total int) {
 }
 
 // text is a simple value as text on one line, "" for what is none.
-func (v value) text() string { return oneLine(v.paragraphs()) }
+func (v value) text() string { return plain.OneLine(v.paragraphs()) }
 
 // paragraphs is text with its line breaks.
 func (v value) paragraphs() string {
@@ -102,7 +105,7 @@ func (v value) name() string {
 	switch v.kind() {
 	case '{':
 		o := v.object()
-		return first(o.get("name").text(), o.get("title").text(), o.get("username").text(), o.get("value").text(), hash(o.get("id")))
+		return cmp.Or(o.get("name").text(), o.get("title").text(), o.get("username").text(), o.get("value").text(), hash(o.get("id")))
 	case '[':
 		const most = 20
 		items, total := v.items(most)
@@ -145,13 +148,7 @@ func (v value) yes() bool {
 // time is the moment a text tells, zero where it tells none. One without a zone is UTC,
 // as Django without zones writes it.
 func (v value) time() time.Time {
-	text := v.text()
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05"} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t.UTC()
-		}
-	}
-	return time.Time{}
+	return plain.Time(v.text())
 }
 
 // date is a moment's day, or the text where it is no moment.
@@ -164,7 +161,7 @@ func (v value) date() string {
 
 func hash(v value) string {
 	if id := v.text(); id != "" {
-		return "#" + clip(id, 40)
+		return "#" + plain.Clip(id, 40)
 	}
 	return ""
 }

@@ -3,6 +3,8 @@ package format
 import (
 	"fmt"
 	"strings"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/format/plain"
 )
 
 // Slack's published limits: 50 blocks a message, 150 characters in a header, 3,000 in a
@@ -57,21 +59,21 @@ func slack(s *summary) ([]byte, error) {
 	if len(s.facts) > 0 {
 		fields := make([]slackText, 0, slackFields)
 		for _, f := range s.facts[:min(len(s.facts), slackFields)] {
-			name := "*" + escape(f.name, 200, slackEscape) + "*\n"
-			fields = append(fields, slackMarkup(name+escape(f.value, slackField-utf16Len(name), slackEscape)))
+			name := "*" + plain.Escape(f.name, 200, slackEscape) + "*\n"
+			fields = append(fields, slackMarkup(name+plain.Escape(f.value, slackField-plain.Len(name), slackEscape)))
 		}
 		blocks = append(blocks, slackBlock{Type: "section", Fields: fields})
 	}
 	if s.todo != "" {
-		todo := slackMarkup("*" + escape(s.todo, slackSection-2, slackEscape) + "*")
+		todo := slackMarkup("*" + plain.Escape(s.todo, slackSection-2, slackEscape) + "*")
 		section(&todo)
 	}
 	blocks = append(blocks, slackBlock{Type: "context", Elements: []slackText{slackMarkup(slackFooter(s))}})
-	return encode(slackMessage{Text: escape(s.fallback(), slackShort, slackEscape), Blocks: blocks})
+	return plain.JSON(slackMessage{Text: plain.Escape(s.fallback(), slackShort, slackEscape), Blocks: blocks})
 }
 
 func slackPlain(text string, most int) *slackText {
-	return &slackText{Type: "plain_text", Text: escape(text, most, slackEntity), Emoji: new(bool)}
+	return &slackText{Type: "plain_text", Text: plain.Escape(text, most, slackEntity), Emoji: new(bool)}
 }
 
 func slackMarkup(text string) slackText { return slackText{Type: "mrkdwn", Text: text, Verbatim: true} }
@@ -94,7 +96,7 @@ func slackList(s *summary) string {
 // slackFooter shows the time in the reader's own zone
 // (https://docs.slack.dev/messaging/formatting-message-text#date-formatting).
 func slackFooter(s *summary) string {
-	text := escape(s.footer(), 400, slackEscape)
+	text := plain.Escape(s.footer(), 400, slackEscape)
 	if s.when.IsZero() || s.when.Unix() < 0 {
 		return text
 	}
@@ -120,7 +122,7 @@ func slackEntity(_, r, _ rune) string {
 func slackEscape(prev, r, next rune) string {
 	switch r {
 	case '*', '_', '~', '`':
-		if !isWord(prev) || !isWord(next) {
+		if !plain.IsWord(prev) || !plain.IsWord(next) {
 			return "\u200b" + string(r) + "\u200b"
 		}
 	}

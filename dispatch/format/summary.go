@@ -1,10 +1,14 @@
 package format
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/format/plain"
 )
 
 // summary is what a person wants to read of an event, before any service's markup.
@@ -54,7 +58,7 @@ const (
 
 // summarise never fails: what is missing or of another type is left out.
 func summarise(in Input, p object) *summary {
-	s := &summary{when: p.get("timestamp").time(), eventType: clip(oneLine(in.EventType), maxName), eventID: clip(oneLine(in.EventID), maxName)}
+	s := &summary{when: p.get("timestamp").time(), eventType: plain.Clip(plain.OneLine(in.EventType), maxName), eventID: plain.Clip(plain.OneLine(in.EventID), maxName)}
 	switch in.EventType {
 	case "deletion_request_created":
 		s.deletion(p)
@@ -65,17 +69,17 @@ func summarise(in Input, p object) *summary {
 	default:
 		s.custom(p)
 	}
-	s.title, s.text = clip(oneLine(s.title), maxTitle), clip(oneLine(s.text), maxText)
+	s.title, s.text = plain.Clip(plain.OneLine(s.title), maxTitle), plain.Clip(plain.OneLine(s.text), maxText)
 	return s
 }
 
 func (s *summary) fact(name, value string) {
-	if value = oneLine(value); value != "" && len(s.facts) < maxFacts {
-		s.facts = append(s.facts, fact{clip(first(oneLine(name), "(no name)"), maxName), clip(value, maxValue)})
+	if value = plain.OneLine(value); value != "" && len(s.facts) < maxFacts {
+		s.facts = append(s.facts, fact{plain.Clip(cmp.Or(plain.OneLine(name), "(no name)"), maxName), plain.Clip(value, maxValue)})
 	}
 }
 
-func (s *summary) why(text string) { s.reason = lines(clip(text, maxReason), maxLines) }
+func (s *summary) why(text string) { s.reason = plain.Lines(plain.Clip(text, maxReason), maxLines) }
 
 func (s *summary) deletion(p object) {
 	r := p.get("deletion_request").object()
@@ -96,7 +100,7 @@ func (s *summary) deletion(p object) {
 		s.text = "Nothing is deleted until somebody approves it."
 		s.todo = "Approve or reject the request in IntelliDocs."
 	} else {
-		s.text = "The request is " + clip(status, maxName) + "."
+		s.text = "The request is " + plain.Clip(status, maxName) + "."
 	}
 	s.why(r.get("ai_reason").paragraphs())
 	for _, d := range docs {
@@ -123,7 +127,7 @@ func (s *summary) suggestion(p object) {
 	var set []string
 	for _, key := range applied.keys() {
 		if n := applied.get(key).name(); n != "" {
-			name := words(key)
+			name := plain.Words(key)
 			set = append(set, name)
 			s.fact("New "+name, n)
 		}
@@ -185,7 +189,7 @@ func (s *summary) document(d, told object) {
 
 // custom is a card for an event whose shape nobody knows: its simple values.
 func (s *summary) custom(p object) {
-	s.title = sentence(words(first(s.eventType, "event")))
+	s.title = sentence(plain.Words(cmp.Or(s.eventType, "event")))
 	var said string
 	for _, key := range []string{"message", "text", "description", "summary"} {
 		if said = p.get(key).paragraphs(); strings.TrimSpace(said) != "" {
@@ -205,7 +209,7 @@ func (s *summary) custom(p object) {
 		if key == "document" && s.list != nil || said != "" && v.paragraphs() == said {
 			continue
 		}
-		s.fact(sentence(words(key)), v.name())
+		s.fact(sentence(plain.Words(key)), v.name())
 		if len(s.facts) == maxFacts {
 			break
 		}
@@ -215,18 +219,18 @@ func (s *summary) custom(p object) {
 func documentOf(v value) document {
 	d := v.object()
 	if d == nil {
-		return document{title: clip(first(v.text(), "a document without a title"), maxDocument)}
+		return document{title: plain.Clip(cmp.Or(v.text(), "a document without a title"), maxDocument)}
 	}
 	out := document{title: d.get("title").text()}
 	id := hash(d.get("id"))
 	if out.title == "" {
 		out.title, id = strings.TrimSpace("Document "+id), ""
 	}
-	out.title = clip(out.title, maxDocument)
+	out.title = plain.Clip(out.title, maxDocument)
 	var details []string
 	for _, detail := range []string{id, d.get("correspondent").name(), d.get("document_type").name(), d.get("created").date()} {
 		if detail != "" {
-			details = append(details, clip(detail, maxName))
+			details = append(details, plain.Clip(detail, maxName))
 		}
 	}
 	out.details = strings.Join(details, " · ")
@@ -235,7 +239,7 @@ func documentOf(v value) document {
 
 func quoted(d object) string {
 	if t := d.get("title").text(); t != "" {
-		return "“" + clip(t, maxTitle-20) + "”"
+		return "“" + plain.Clip(t, maxTitle-20) + "”"
 	}
 	return strings.TrimSpace("document " + hash(d.get("id")))
 }
@@ -266,7 +270,7 @@ func (s *summary) remainder(shown int) string {
 // fallback is the whole in a sentence or two, for a notification.
 func (s *summary) fallback() string {
 	out := s.title
-	for _, p := range []string{s.text, oneLine(strings.Join(s.reason, " ")), s.todo} {
+	for _, p := range []string{s.text, plain.OneLine(strings.Join(s.reason, " ")), s.todo} {
 		if p != "" {
 			out = strings.TrimSuffix(out, ".") + ". " + p
 		}
@@ -281,13 +285,11 @@ func plural(n int, word string) string {
 	return strconv.Itoa(n) + " " + word + "s"
 }
 
-func words(key string) string { return oneLine(strings.ReplaceAll(key, "_", " ")) }
-
 func sentence(s string) string {
 	if s == "" {
 		return s
 	}
-	n := runeLen(s)
+	_, n := utf8.DecodeRuneInString(s)
 	return strings.ToUpper(s[:n]) + s[n:]
 }
 

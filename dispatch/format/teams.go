@@ -1,5 +1,7 @@
 package format
 
+import "github.com/dawnsystem/intellidocs-agent/dispatch/format/plain"
+
 // teamsMessage is how much Teams takes of a message: "28 KB"
 // (https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
 // and …/microsoftteams/limits-specifications-teams). It counts UTF-16 where the sender
@@ -53,8 +55,8 @@ type teamsRun struct {
 // nothing in it needs an escape.
 func teams(s *summary) ([]byte, error) {
 	for share := 1; ; share *= 2 {
-		out, err := encode(teamsOf(s, share))
-		if err != nil || max(len(out), 2*utf16Len(string(out))) <= teamsMessage || share == 16 {
+		out, err := plain.JSON(teamsOf(s, share))
+		if err != nil || max(len(out), 2*plain.Len(string(out))) <= teamsMessage || share == 16 {
 			return out, err
 		}
 	}
@@ -64,22 +66,22 @@ func teams(s *summary) ([]byte, error) {
 func teamsOf(s *summary, share int) teamsEnvelope {
 	style := map[tone]string{attention: "warning", good: "good", neutral: "accent"}[s.tone]
 	body := []teamsBlock{{Type: "Container", Style: style, Bleed: true, Items: []teamsBlock{
-		teamsLine("", teamsRun{Text: clip(s.title, maxTitle/share), Size: "Large", Weight: "Bolder"}),
+		teamsLine("", teamsRun{Text: plain.Clip(s.title, maxTitle/share), Size: "Large", Weight: "Bolder"}),
 	}}}
 	if s.text != "" {
-		body = append(body, teamsLine("", teamsRun{Text: clip(s.text, maxText/share)}))
+		body = append(body, teamsLine("", teamsRun{Text: plain.Clip(s.text, maxText/share)}))
 	}
 	if len(s.reason) > 0 {
 		var why []teamsBlock
 		for _, line := range s.reason {
-			why = append(why, teamsLine("Small", teamsRun{Text: clip(line, maxReason/share)}))
+			why = append(why, teamsLine("Small", teamsRun{Text: plain.Clip(line, maxReason/share)}))
 		}
 		body = append(body, teamsBlock{Type: "Container", Style: "emphasis", Items: why})
 	}
 	for _, d := range s.list {
-		line := teamsLine("Small", teamsRun{Text: "• " + clip(d.title, maxDocument/share), Weight: "Bolder"})
+		line := teamsLine("Small", teamsRun{Text: "• " + plain.Clip(d.title, maxDocument/share), Weight: "Bolder"})
 		if d.details != "" {
-			line.Inlines = append(line.Inlines, teamsRun{Type: "TextRun", Text: " " + clip(d.details, 4*maxName/share)})
+			line.Inlines = append(line.Inlines, teamsRun{Type: "TextRun", Text: " " + plain.Clip(d.details, 4*maxName/share)})
 		}
 		body = append(body, line)
 	}
@@ -87,7 +89,7 @@ func teamsOf(s *summary, share int) teamsEnvelope {
 		body = append(body, teamsLine("Small", teamsRun{Text: r, Subtle: true}))
 	}
 	for i, f := range s.facts {
-		line := teamsLine("Small", teamsRun{Text: clip(f.name, maxName/share) + ": ", Weight: "Bolder"}, teamsRun{Text: clip(f.value, maxValue/share)})
+		line := teamsLine("Small", teamsRun{Text: plain.Clip(f.name, maxName/share) + ": ", Weight: "Bolder"}, teamsRun{Text: plain.Clip(f.value, maxValue/share)})
 		line.Separator = i == 0
 		body = append(body, line)
 	}
@@ -101,7 +103,7 @@ func teamsOf(s *summary, share int) teamsEnvelope {
 	body = append(body, teamsLine("Medium", teamsRun{Text: footer, Size: "Small", Subtle: true}))
 	card := teamsCard{
 		Schema: "http://adaptivecards.io/schemas/adaptive-card.json", Type: "AdaptiveCard", Version: "1.4",
-		Fallback: clip(s.fallback(), maxText/share), Body: body,
+		Fallback: plain.Clip(s.fallback(), maxText/share), Body: body,
 	}
 	card.MSTeams.Width = "Full"
 	return teamsEnvelope{Type: "message", Attachments: []teamsAttachment{

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/format/plain"
 )
 
 func readFile(t testing.TB, path string) []byte {
@@ -69,38 +71,11 @@ func TestScan_AsksOnlyWhereSomethingIsOpen(t *testing.T) {
 	}
 }
 
-func TestEscape_CutsBetweenCharactersAndNeverWithinAnEscape(t *testing.T) {
-	for _, c := range []struct {
-		text string
-		most int
-		esc  escaper
-		want string
-	}{
-		{"abc", 3, asItIs, "abc"},
-		{"abcd", 3, asItIs, "ab…"},
-		{"ééé", 2, asItIs, "é…"},
-		{"😀😀", 4, asItIs, "😀😀"},
-		{"😀😀😀", 4, asItIs, "😀…"},
-		{"a b c", 3, asItIs, "a…"},
-		{"a&b", 7, slackEntity, "a&amp;b"},
-		{"a&b", 6, slackEntity, "a…"},
-		{"&", 5, slackEntity, "&amp;"},
-		{"**", 3, discordEscape, `\*…`},
-		{"abc", 1, asItIs, "…"},
-		{"abc", 0, asItIs, ""},
-		{"abc", -5, asItIs, ""},
-	} {
-		if got := escape(c.text, c.most, c.esc); got != c.want {
-			t.Errorf("escape(%q, %d) = %q, not %q", c.text, c.most, got, c.want)
-		}
-	}
-}
-
 func TestSlack_AFileNameIsLeftAsItIs(t *testing.T) {
-	if got := escape("scan_2025_11.pdf", 100, slackEscape); got != "scan_2025_11.pdf" {
+	if got := plain.Escape("scan_2025_11.pdf", 100, slackEscape); got != "scan_2025_11.pdf" {
 		t.Errorf("%q", got)
 	}
-	if got := escape("*bold*", 100, slackEscape); strings.HasPrefix(got, "*") || strings.HasSuffix(got, "*") {
+	if got := plain.Escape("*bold*", 100, slackEscape); strings.HasPrefix(got, "*") || strings.HasSuffix(got, "*") {
 		t.Errorf("%q would be bold", got)
 	}
 }

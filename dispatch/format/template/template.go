@@ -1,7 +1,11 @@
-package format
+// Package template renders an event by a template that somebody wrote for it: text/template,
+// made safe with any payload. What a template writes fits the place it is written to, is
+// valid for its content type, and is bounded.
+package template
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -11,7 +15,7 @@ import (
 	"mime"
 	"net/url"
 	"strings"
-	"text/template"
+	texttemplate "text/template"
 	"unicode/utf8"
 )
 
@@ -44,20 +48,39 @@ const (
 	textMedium
 )
 
-func newTemplate(s Spec) (*Renderer, error) {
+// Event is what a template renders.
+type Event struct {
+	EventID    string
+	EventType  string
+	DeliveryID string
+	Body       []byte // canonical bytes
+}
+
+// Template is a parsed template. It is safe for concurrent use.
+type Template struct {
+	parsed      *texttemplate.Template
+	contentType string
+	medium      medium
+}
+
+const jsonType = "application/json"
+
+// New parses a template whose output is of a content type; empty: application/json. An
+// error says what is wrong with either.
+func New(source, contentType string) (*Template, error) {
 	switch {
-	case strings.TrimSpace(s.Template) == "":
+	case strings.TrimSpace(source) == "":
 		return nil, errors.New("the template is empty")
-	case len(s.Template) > maxTemplate:
+	case len(source) > maxTemplate:
 		return nil, fmt.Errorf("the template has more than %d KiB", maxTemplate>>10)
 	}
-	contentType := first(s.ContentType, jsonType)
+	contentType = cmp.Or(contentType, jsonType)
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil || !strings.Contains(media, "/") {
 		return nil, fmt.Errorf("%w, not %q", ErrContentType, contentType)
 	}
 	// The run's own functions are here for their names; each run brings its own.
-	t, err := template.New("template").Funcs(funcs).Funcs((&run{}).funcs()).Parse(s.Template)
+	t, err := texttemplate.New("template").Funcs(funcs).Funcs((&run{}).funcs()).Parse(source)
 	if err != nil {
 		return nil, fmt.Errorf("the template cannot be read: %w", err)
 	}
@@ -66,14 +89,17 @@ func newTemplate(s Spec) (*Renderer, error) {
 			return nil, fmt.Errorf("the template cannot be read: %w", err)
 		}
 	}
-	m := mediumOf(media)
-	return &Renderer{func(in Input) ([]byte, string, error) {
-		out, err := execute(t, m, in)
-		if err != nil {
-			return nil, "", err
-		}
-		return out, contentType, nil
-	}}, nil
+	return &Template{parsed: t, contentType: contentType, medium: mediumOf(media)}, nil
+}
+
+// Render returns the body and its content type. An error is for good: the same event will
+// not render another time either.
+func (t *Template) Render(e Event) ([]byte, string, error) {
+	out, err := execute(t.parsed, t.medium, e)
+	if err != nil {
+		return nil, "", err
+	}
+	return out, t.contentType, nil
 }
 
 func mediumOf(media string) medium {
@@ -90,14 +116,14 @@ func mediumOf(media string) medium {
 	return anyMedium
 }
 
-func execute(t *template.Template, m medium, in Input) ([]byte, error) {
+func execute(t *texttemplate.Template, m medium, in Event) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(in.Body))
 	d.UseNumber()
 	var payload map[string]any
 	if err := d.Decode(&payload); err != nil {
 		return nil, fmt.Errorf("the event cannot be rendered: %w", err)
 	}
-	plain(payload)
+	numbers(payload)
 	data := maps.Clone(payload)
 	if data == nil {
 		data = map[string]any{}

@@ -1,4 +1,4 @@
-package format
+package template
 
 import (
 	"encoding/json"
@@ -6,15 +6,14 @@ import (
 	"testing"
 )
 
-func renderTemplate(t testing.TB, spec Spec, payload string) (string, string, error) {
+func render(t testing.TB, source, contentType, payload string) (string, string, error) {
 	t.Helper()
-	spec.Format = "template"
-	r, err := New(spec)
+	r, err := New(source, contentType)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, contentType, err := r.Render(Input{EventID: "evt_1", EventType: "scan_completed", DeliveryID: "dlv_1", Body: []byte(payload)})
-	return string(out), contentType, err
+	out, got, err := r.Render(Event{EventID: "evt_1", EventType: "scan_completed", DeliveryID: "dlv_1", Body: []byte(payload)})
+	return string(out), got, err
 }
 
 const payload = `{"event_type":"scan_completed","timestamp":"2025-11-14T15:00:00.5+02:00","document":{"id":7,"title":"Say \"hi\" \\ <b> é\n","tags":["a",{"name":"b"},null],"owner":null},` +
@@ -43,7 +42,7 @@ func TestTemplate_ValuesAndFunctions(t *testing.T) {
 		`{{urlquery "a b&"}}{{replace "5" "6" .text}}{{words "a_b"}}{{lower "A"}}`:                                              `a+b%266a ba`,
 		`{{json .document.tags}}`:                                                                                               `["a",{"name":"b"},null]`,
 	} {
-		got, _, err := renderTemplate(t, Spec{Template: template, ContentType: "text/plain; charset=utf-8"}, payload)
+		got, _, err := render(t, template, "text/plain; charset=utf-8", payload)
 		if err != nil || got != want {
 			t.Errorf("%s\ngives %q, %v\nnot   %q", template, got, err, want)
 		}
@@ -62,7 +61,7 @@ func TestTemplate_InJSONValuesFitTheirPlace(t *testing.T) {
 		`{"a":"{{.n}}{{.missing}}","b":"{{.document.tags}}"}`:                            `{"a":"3","b":"[\"a\",{\"name\":\"b\"},null]"}`,
 		`{"a\"{{"}"}}":1}`:                                                               `{"a\"}":1}`,
 	} {
-		got, contentType, err := renderTemplate(t, Spec{Template: template}, payload)
+		got, contentType, err := render(t, template, "", payload)
 		if err != nil || got != want || contentType != "application/json" {
 			t.Errorf("%s\ngives %s, %v\nnot   %s", template, got, err, want)
 		}
@@ -76,7 +75,7 @@ func TestTemplate_APayloadCannotBreakOutOfItsString(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, _, err := renderTemplate(t, Spec{Template: `{"a":"<{{.title}}>","b":{{.title}},"c":"{{printf "%s" .title}}","d":{{printf "%s" .title | oneline}}}`}, string(p))
+		out, _, err := render(t, `{"a":"<{{.title}}>","b":{{.title}},"c":"{{printf "%s" .title}}","d":{{printf "%s" .title | oneline}}}`, "", string(p))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,9 +110,9 @@ func TestTemplate_WhatIsNotValidFailsWithReasonAndLine(t *testing.T) {
 		{"text/plain", `{{$x := "ab"}}{{range 64}}{{$x = print $x $x}}{{end}}`, "256 KiB"},
 		{"text/plain", "a\n{{call .n}}", "template:2"},
 	} {
-		r, err := New(Spec{Format: "template", Template: c.template, ContentType: c.contentType})
+		r, err := New(c.template, c.contentType)
 		if err == nil {
-			_, _, err = r.Render(Input{EventID: "evt_1", Body: []byte(payload)})
+			_, _, err = r.Render(Event{EventID: "evt_1", Body: []byte(payload)})
 		}
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, not about %q", c.template, err, c.want)
@@ -128,36 +127,30 @@ func TestTemplate_OtherContentTypesAreCheckedToo(t *testing.T) {
 		"text/plain":                        `{{.document.title}}`,
 		"application/octet-stream":          `{{.n}}`,
 	} {
-		if out, got, err := renderTemplate(t, Spec{Template: template, ContentType: contentType}, payload); err != nil || got != contentType {
+		if out, got, err := render(t, template, contentType, payload); err != nil || got != contentType {
 			t.Errorf("%s: %s, %s, %v", contentType, out, got, err)
 		}
 	}
 }
 
 func TestNew_RefusesWhatCannotBeWithAReason(t *testing.T) {
-	for _, c := range []struct {
-		spec Spec
-		want string
-	}{
-		{Spec{Format: "xml"}, `there is no format "xml"; there are json`},
-		{Spec{Format: "template", Template: " \n"}, "empty"},
-		{Spec{Format: "template", Template: "a\n{{.b"}, "template:2"},
-		{Spec{Format: "template", Template: "{{nope .b}}"}, `"nope" not defined`},
-		{Spec{Format: "template", Template: "a\n{{printf .b}}"}, "line 2: printf needs its format"},
-		{Spec{Format: "template", Template: "{{.b | printf}}"}, "printf needs its format"},
-		{Spec{Format: "template", Template: "x", ContentType: "nonsense; ="}, "content_type"},
-		{Spec{Format: "template", Template: strings.Repeat("x", maxTemplate+1)}, "256 KiB"},
-		{Spec{Format: "slack", Template: "x"}, "only"},
-		{Spec{Format: "json", ContentType: "text/plain"}, "only"},
+	for _, c := range []struct{ source, contentType, want string }{
+		{" \n", "", "empty"},
+		{"a\n{{.b", "", "template:2"},
+		{"{{nope .b}}", "", `"nope" not defined`},
+		{"a\n{{printf .b}}", "", "line 2: printf needs its format"},
+		{"{{.b | printf}}", "", "printf needs its format"},
+		{"x", "nonsense; =", "content_type"},
+		{strings.Repeat("x", maxTemplate+1), "", "256 KiB"},
 	} {
-		if _, err := New(c.spec); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%+.80v: %v, not about %q", c.spec, err, c.want)
+		if _, err := New(c.source, c.contentType); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%.80q: %v, not about %q", c.source, err, c.want)
 		}
 	}
 }
 
 func TestTemplate_IsSafeForConcurrentUse(t *testing.T) {
-	r, err := New(Spec{Format: "template", Template: `{"a":[{{range $i, $x := .l}}{{if $i}},{{end}}"{{$x}}"{{end}}]}`})
+	r, err := New(`{"a":[{{range $i, $x := .l}}{{if $i}},{{end}}"{{$x}}"{{end}}]}`, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +158,7 @@ func TestTemplate_IsSafeForConcurrentUse(t *testing.T) {
 	for range 8 {
 		go func() {
 			for range 50 {
-				out, _, err := r.Render(Input{EventID: "evt_1", Body: []byte(`{"l":[1,"\"",3]}`)})
+				out, _, err := r.Render(Event{EventID: "evt_1", Body: []byte(`{"l":[1,"\"",3]}`)})
 				if err != nil || string(out) != `{"a":["1","\"","3"]}` {
 					done <- string(out)
 					return

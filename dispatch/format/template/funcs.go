@@ -1,4 +1,4 @@
-package format
+package template
 
 import (
 	"cmp"
@@ -11,16 +11,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/template"
+	texttemplate "text/template"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/format/plain"
 )
 
 // funcs are what templates use beside and instead of text/template's own. None fails on a
 // value of another type than it would like, and what they work on comes last, so that they
 // can be used in a pipeline: {{ .document.title | truncate 40 | upper }}.
-var funcs = template.FuncMap{
+var funcs = texttemplate.FuncMap{
 	"json": func(v any) (literal, error) {
-		b, err := encode(v)
+		b, err := plain.JSON(v)
 		return literal(b), err
 	},
 	"jsonString": func(v any) literal { return literal(jsonString(text(v))) },
@@ -38,12 +40,12 @@ var funcs = template.FuncMap{
 	"index":    index,
 	"len":      length,
 	"join":     func(sep string, v any) string { return strings.Join(names(v), sep) },
-	"truncate": func(n int, v any) string { return clip(text(v), max(n, 1)) },
-	"oneline":  func(v any) string { return oneLine(text(v)) },
+	"truncate": func(n int, v any) string { return plain.Clip(text(v), max(n, 1)) },
+	"oneline":  func(v any) string { return plain.OneLine(text(v)) },
 	"upper":    func(v any) string { return strings.ToUpper(text(v)) },
 	"lower":    func(v any) string { return strings.ToLower(text(v)) },
 	"trim":     func(v any) string { return strings.TrimSpace(text(v)) },
-	"words":    func(v any) string { return words(text(v)) },
+	"words":    func(v any) string { return plain.Words(text(v)) },
 	"replace":  replace,
 	"date":     date,
 
@@ -61,16 +63,16 @@ var funcs = template.FuncMap{
 	"ge": func(a, b any) bool { c, ok := compare(a, b); return ok && c >= 0 },
 }
 
-// plain makes numbers of what the decoder left as text, where they lose nothing by it.
-func plain(v any) any {
+// numbers makes numbers of what the decoder left as text, where they lose nothing by it.
+func numbers(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for k, e := range v {
-			v[k] = plain(e)
+			v[k] = numbers(e)
 		}
 	case []any:
 		for i, e := range v {
-			v[i] = plain(e)
+			v[i] = numbers(e)
 		}
 	case json.Number:
 		if i, err := strconv.Atoi(v.String()); err == nil {
@@ -99,7 +101,7 @@ func text(v any) string {
 	case int:
 		return strconv.Itoa(v)
 	}
-	if b, err := encode(v); err == nil {
+	if b, err := plain.JSON(v); err == nil {
 		return string(b)
 	}
 	return fmt.Sprint(v)
@@ -178,11 +180,7 @@ func replace(old, by string, v any) (string, error) {
 
 // date writes a moment in Go's layout, in UTC; what is no moment stays as it is.
 func date(layout string, v any) string {
-	b, err := encode(v)
-	if err != nil {
-		return text(v)
-	}
-	t := value(b).time()
+	t := plain.Time(plain.OneLine(text(v)))
 	if seconds, ok := v.(int); ok {
 		t = time.Unix(int64(seconds), 0).UTC()
 	}

@@ -1,9 +1,11 @@
-package format
+package template
 
 import (
 	"bytes"
 	"encoding/json"
-	"text/template"
+	texttemplate "text/template"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/format/plain"
 )
 
 // run is one execution of a template: what it has written, and how much it has done.
@@ -26,8 +28,8 @@ const (
 	fnGet   = "_get"
 )
 
-func (r *run) funcs() template.FuncMap {
-	return template.FuncMap{
+func (r *run) funcs() texttemplate.FuncMap {
+	return texttemplate.FuncMap{
 		fnEmit:  r.emit,
 		fnRange: ranged,
 		fnLoop:  func() (string, error) { return "", counted(&r.loops, maxLoops, errLoops) },
@@ -71,7 +73,7 @@ func (r *run) emit(line int, v any) (string, error) {
 		}
 		v = string(f)
 	}
-	b, err := encode(v)
+	b, err := plain.JSON(v)
 	return string(b), err
 }
 
@@ -134,7 +136,7 @@ func (o *output) Write(p []byte) (int, error) {
 
 // jsonString is s as it stands within a JSON string's quotes.
 func jsonString(s string) string {
-	b, err := encode(s)
+	b, err := plain.JSON(s)
 	if err != nil { // a string always encodes
 		return ""
 	}
