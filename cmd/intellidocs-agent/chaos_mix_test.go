@@ -230,8 +230,8 @@ func (m *mix) status(h *mixHook) (st admin.WebhookStatus) {
 		if err != nil {
 			return false
 		}
-		var all admin.Status
-		if err := client.Get(m.t.Context(), "status", nil, &all); err != nil {
+		all, err := client.Status(m.t.Context())
+		if err != nil {
 			return false
 		}
 		i := slices.IndexFunc(all.Webhooks, func(w admin.WebhookStatus) bool { return w.Name == h.name })

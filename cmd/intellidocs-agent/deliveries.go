@@ -53,29 +53,16 @@ func (c *cli) listDeliveries(cmd *cobra.Command, conn *connection, f admin.Filte
 		}
 	}
 	shown := 0
-	for {
-		f.Limit = 1000
-		if limit > 0 {
-			f.Limit = min(limit-shown, 1000)
+	more, err := conn.Deliveries(cmd.Context(), f, limit, func(d *admin.Row) error {
+		shown++
+		if asJSON {
+			return term.JSON(c.out, d)
 		}
-		var page admin.Page
-		if err := conn.Get(cmd.Context(), "deliveries", f.Query(), &page); err != nil {
-			return err
-		}
-		for i := range page.Deliveries {
-			if d := &page.Deliveries[i]; asJSON {
-				if err := term.JSON(c.out, d); err != nil {
-					return err
-				}
-			} else {
-				t.Row(term.Time(d.CreatedAt), d.ID, t.Status(string(d.Status)), d.Webhook, d.EventType, fmt.Sprint(d.Attempts), dueOrDone(d, waits[d.Webhook]), response(d))
-			}
-		}
-		shown += len(page.Deliveries)
-		if page.Next == "" || limit > 0 && shown >= limit {
-			break
-		}
-		f.Before = page.Next
+		t.Row(term.Time(d.CreatedAt), d.ID, t.Status(string(d.Status)), d.Webhook, d.EventType, fmt.Sprint(d.Attempts), dueOrDone(d, waits[d.Webhook]), response(d))
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	switch {
 	case asJSON:
@@ -85,16 +72,16 @@ func (c *cli) listDeliveries(cmd *cobra.Command, conn *connection, f admin.Filte
 		return nil
 	}
 	t.Render()
-	if limit > 0 && shown == limit {
-		fmt.Fprintf(c.err, "The newest %d; more with --limit, or --limit 0 for all.\n", limit)
+	if more {
+		fmt.Fprintf(c.err, "The newest %d; more with --limit, or --limit 0 for all.\n", shown)
 	}
 	return nil
 }
 
 // whatWaits says of the webhooks whose deliveries do not go out when they are due, why.
 func whatWaits(ctx context.Context, conn *connection) (map[string]string, error) {
-	var st admin.Status
-	if err := conn.Get(ctx, "status", nil, &st); err != nil {
+	st, err := conn.Status(ctx)
+	if err != nil {
 		return nil, err
 	}
 	waits := map[string]string{}

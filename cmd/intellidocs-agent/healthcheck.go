@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 )
 
 func (c *cli) healthcheckCommand() *cobra.Command {
@@ -35,8 +33,8 @@ func (c *cli) healthcheckCommand() *cobra.Command {
 				fmt.Fprintln(c.out, "alive")
 				return nil
 			}
-			var st admin.Status
-			if err := client.Get(ctx, "status", nil, &st); err != nil {
+			st, err := client.Status(ctx)
+			if err != nil {
 				return err
 			}
 			if !st.Ready {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -52,44 +50,19 @@ func (c *cli) rejectedCommand() *cobra.Command {
 
 func (c *cli) listRejected(cmd *cobra.Command, conn *connection, source string, since time.Time, limit int, asJSON bool) error {
 	t := term.NewTable(c.out, "READ", "ID", "REASON", "FILE", "OFFSET", "SIZE", "TEXT")
-	q := url.Values{}
-	if source != "" {
-		q.Set("source", source)
-	}
-	if !since.IsZero() {
-		q.Set("since", since.Format(time.RFC3339Nano))
-	}
-	most := 500
-	if asJSON { // a program wants all there is
-		q.Set("text", "whole")
-		most = 50
-	}
-	shown, more := 0, false
-	for {
-		n := most
-		if limit > 0 {
-			n = min(limit-shown, n)
+	shown := 0
+	// A program wants all there is of each.
+	f := admin.RejectedFilter{Source: source, Since: since, Whole: asJSON}
+	more, err := conn.Rejected(cmd.Context(), f, limit, func(r *admin.RejectedView) error {
+		shown++
+		if asJSON {
+			return term.JSON(c.out, r)
 		}
-		q.Set("limit", fmt.Sprint(n))
-		var page admin.RejectedPage
-		if err := conn.Get(cmd.Context(), "rejected", q, &page); err != nil {
-			return err
-		}
-		for i := range page.Rejected {
-			if r := &page.Rejected[i]; asJSON {
-				if err := term.JSON(c.out, r); err != nil {
-					return err
-				}
-			} else {
-				t.Row(term.Time(r.At), r.ID, r.Reason, r.Path, fmt.Sprint(r.Offset), fmt.Sprint(r.Size), r.Text)
-			}
-		}
-		shown += len(page.Rejected)
-		more = page.Next != ""
-		if !more || limit > 0 && shown >= limit {
-			break
-		}
-		q.Set("before", page.Next)
+		t.Row(term.Time(r.At), r.ID, r.Reason, r.Path, fmt.Sprint(r.Offset), fmt.Sprint(r.Size), r.Text)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	switch {
 	case asJSON:
@@ -106,19 +79,15 @@ func (c *cli) listRejected(cmd *cobra.Command, conn *connection, source string, 
 }
 
 func (c *cli) retryRejected(cmd *cobra.Command, conn *connection) error {
-	var out struct{ Tried, Queued int }
-	if err := conn.Post(cmd.Context(), "rejected/retry", map[string]any{}, &out); err != nil {
+	out, err := conn.RetryRejected(cmd.Context())
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(c.out, "%d of %d rejected records are events now and were queued.\n", out.Queued, out.Tried)
 	return nil
 }
 
-func (c *cli) showRejected(raw json.RawMessage) error {
-	var r admin.RejectedView
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return fmt.Errorf("the agent's answer cannot be read: %w", err)
-	}
+func (c *cli) showRejected(r admin.RejectedView) {
 	p := printer{w: c.out, colors: term.Colors(c.out)}
 	p.title("Rejected record " + r.ID)
 	p.field("reason", r.Reason)
@@ -128,5 +97,4 @@ func (c *cli) showRejected(raw json.RawMessage) error {
 	for line := range strings.SplitSeq(r.Text, "\n") {
 		fmt.Fprintln(c.out, "  "+term.Printable(line))
 	}
-	return nil
 }

@@ -68,18 +68,18 @@ func (c *cli) replayCommand() *cobra.Command {
 }
 
 func (c *cli) confirmReplay(cmd *cobra.Command, conn *connection, f admin.Filter, yes bool) (bool, error) {
-	var count struct{ Count int }
-	if err := conn.Get(cmd.Context(), "count", f.Query(), &count); err != nil {
+	n, err := conn.Count(cmd.Context(), f)
+	if err != nil {
 		return false, err
 	}
-	if count.Count == 0 {
+	if n == 0 {
 		fmt.Fprintln(c.out, "No deliveries match; nothing to replay.")
 		return false, nil
 	}
 	if yes || !term.IsTerminal(c.in) {
 		return true, nil
 	}
-	fmt.Fprintf(c.err, "Queue %s again? [y/N] ", deliveries(count.Count))
+	fmt.Fprintf(c.err, "Queue %s again? [y/N] ", deliveries(n))
 	line, err := term.Interruptible(cmd.Context(), func() (string, error) {
 		line, err := bufio.NewReader(c.in).ReadString('\n')
 		if errors.Is(err, io.EOF) {

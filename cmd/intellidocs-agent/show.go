@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,8 +28,7 @@ func (c *cli) showCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id := args[0]
 			kind, _, _ := strings.Cut(id, "_")
-			path := map[string]string{"evt": "events/", "dlv": "deliveries/", "rej": "rejected/"}[kind]
-			if path == "" {
+			if !slices.Contains([]string{"evt", "dlv", "rej"}, kind) {
 				return usagef("%q is no ID: an event's begins with evt_, a delivery's with dlv_, a rejected record's with rej_", id)
 			}
 			conn, err := c.connect(cmd.Context())
@@ -37,18 +36,16 @@ func (c *cli) showCommand() *cobra.Command {
 				return err
 			}
 			defer conn.Close()
-			var raw json.RawMessage
-			if err := conn.Get(cmd.Context(), path+url.PathEscape(id), nil, &raw); err != nil {
-				return lookedFor(err)
-			}
-			if asJSON {
-				_, err := fmt.Fprintf(c.out, "%s\n", term.PrintableJSON(raw))
-				return err
-			}
 			if kind == "rej" {
-				return c.showRejected(raw)
+				r, err := conn.RejectedRecord(cmd.Context(), id)
+				return c.printOne(r, err, asJSON, func() { c.showRejected(r) })
 			}
-			return c.showStory(raw)
+			find := conn.Event
+			if kind == "dlv" {
+				find = conn.Delivery
+			}
+			s, err := find(cmd.Context(), id)
+			return c.printOne(s, err, asJSON, func() { c.showStory(s) })
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
@@ -63,12 +60,20 @@ func lookedFor(err error) error {
 	return err
 }
 
-// showStory prints an event, its deliveries and their attempts.
-func (c *cli) showStory(raw json.RawMessage) error {
-	var s admin.Story
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return fmt.Errorf("the agent's answer cannot be read: %w", err)
+// printOne prints what was found, for people or as JSON.
+func (c *cli) printOne(v any, err error, asJSON bool, show func()) error {
+	switch {
+	case err != nil:
+		return lookedFor(err)
+	case asJSON:
+		return term.JSON(c.out, v)
 	}
+	show()
+	return nil
+}
+
+// showStory prints an event, its deliveries and their attempts.
+func (c *cli) showStory(s admin.Story) {
 	p := printer{w: c.out, colors: term.Colors(c.out)}
 	e := s.Event
 	p.title("Event " + e.ID)
@@ -90,7 +95,6 @@ func (c *cli) showStory(raw json.RawMessage) error {
 	for i := range s.Deliveries {
 		p.delivery(&s.Deliveries[i])
 	}
-	return nil
 }
 
 // printer writes labelled lines.

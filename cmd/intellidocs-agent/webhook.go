@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,7 +18,9 @@ func (c *cli) pauseCommand() *cobra.Command {
 		Long:    "Holds a webhook's deliveries until it is resumed; survives a restart. Events go on being queued for it.",
 		Example: "  intellidocs-agent pause slack-ai --reason 'channel moves'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.webhookCall(cmd, args[0], "pause", map[string]string{"reason": reason}, "paused")
+			return c.webhookCall(cmd, "paused", func(conn *connection) (admin.WebhookStatus, error) {
+				return conn.Pause(cmd.Context(), args[0], reason)
+			})
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for whoever looks next")
@@ -31,26 +32,28 @@ func (c *cli) resumeCommand() *cobra.Command {
 		Use: "resume WEBHOOK", Short: "Let a held or paused webhook's deliveries go", Args: cobra.ExactArgs(1),
 		Example: "  intellidocs-agent resume slack-ai",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.webhookCall(cmd, args[0], "resume", nil, "resumed")
+			return c.webhookCall(cmd, "resumed", func(conn *connection) (admin.WebhookStatus, error) {
+				return conn.Resume(cmd.Context(), args[0])
+			})
 		},
 	}
 }
 
-func (c *cli) webhookCall(cmd *cobra.Command, name, verb string, body any, done string) error {
+func (c *cli) webhookCall(cmd *cobra.Command, done string, call func(*connection) (admin.WebhookStatus, error)) error {
 	conn, err := c.connect(cmd.Context())
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	var st admin.WebhookStatus
-	if err := conn.Post(cmd.Context(), "webhooks/"+url.PathEscape(name)+"/"+verb, body, &st); err != nil {
+	st, err := call(conn)
+	if err != nil {
 		return err
 	}
 	waiting, hint := int(st.Counts["pending"]+st.Counts["retrying"]), ""
-	if verb == "resume" {
+	if done == "resumed" {
 		hint = conn.hint(waiting)
 	}
-	fmt.Fprintf(c.out, "%s %s: %s waiting.%s\n", name, done, deliveries(waiting), hint)
+	fmt.Fprintf(c.out, "%s %s: %s waiting.%s\n", st.Name, done, deliveries(waiting), hint)
 	return nil
 }
 
@@ -68,8 +71,7 @@ func (c *cli) testCommand() *cobra.Command {
 				return err
 			}
 			defer conn.Close()
-			var res admin.TestResult
-			err = conn.Post(cmd.Context(), "webhooks/"+url.PathEscape(args[0])+"/test", map[string]string{"event_type": eventType}, &res)
+			res, err := conn.Test(cmd.Context(), args[0], eventType)
 			if err != nil {
 				return err
 			}

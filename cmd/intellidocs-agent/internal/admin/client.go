@@ -13,8 +13,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"sync"
-
-	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/ingest"
 )
 
 // Client calls the API of a running agent, or of a Server in the same process.
@@ -92,46 +90,33 @@ func (w *pipeWriter) Write(p []byte) (int, error) {
 	return w.out.Write(p)
 }
 
-// Get asks for a path below /api/v1/ and reads the answer into v.
-func (c *Client) Get(ctx context.Context, path string, q url.Values, v any) error {
+// get asks for a path below /api/v1/.
+func get[T any](ctx context.Context, c *Client, path string, q url.Values) (answer T, err error) {
 	if len(q) > 0 {
 		path += "?" + q.Encode()
 	}
-	return c.call(ctx, http.MethodGet, path, nil, v)
+	return call[T](ctx, c, http.MethodGet, path, nil)
 }
 
-// Post sends in, where not nil, to a path below /api/v1/ and reads the answer into v.
-func (c *Client) Post(ctx context.Context, path string, in, v any) error {
-	var body io.Reader
-	if in != nil {
-		data, err := json.Marshal(in)
-		if err != nil {
-			return err
-		}
-		body = bytes.NewReader(data)
+// post sends a request to a path below /api/v1/.
+func post[T any](ctx context.Context, c *Client, path string, request any) (answer T, err error) {
+	data, err := json.Marshal(request)
+	if err != nil {
+		return answer, err
 	}
-	return c.call(ctx, http.MethodPost, path, body, v)
+	return call[T](ctx, c, http.MethodPost, path, bytes.NewReader(data))
 }
 
-func (c *Client) call(ctx context.Context, method, path string, body io.Reader, v any) error {
+func call[T any](ctx context.Context, c *Client, method, path string, body io.Reader) (answer T, err error) {
 	resp, err := c.do(ctx, method, "/api/v1/"+path, body)
 	if err != nil {
-		return err
+		return answer, err
 	}
 	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
-		return fmt.Errorf("the agent's answer cannot be read (is it of another version?): %w", err)
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		return answer, fmt.Errorf("the agent's answer cannot be read (is it of another version?): %w", err)
 	}
-	return nil
-}
-
-// Alive tells whether the agent answers.
-func (c *Client) Alive(ctx context.Context) error {
-	resp, err := c.do(ctx, http.MethodGet, "/healthz", nil)
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
+	return answer, nil
 }
 
 func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
@@ -171,46 +156,3 @@ type notFound string
 
 func (e notFound) Error() string        { return string(e) }
 func (e notFound) Is(target error) bool { return target == ErrNotFound }
-
-// Replay queues deliveries again, telling how far it is.
-func (c *Client) Replay(ctx context.Context, req ReplayRequest, progress func(Progress)) (int, error) {
-	data, err := json.Marshal(req)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := c.do(ctx, http.MethodPost, "/api/v1/replay", bytes.NewReader(data))
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	lines := json.NewDecoder(resp.Body)
-	last := Progress{}
-	for {
-		var p Progress
-		err := lines.Decode(&p)
-		switch {
-		case ctx.Err() != nil:
-			return last.Done, fmt.Errorf("interrupted; at least %d of %d deliveries were queued again and stay so", last.Done, last.Total)
-		case err != nil:
-			return last.Done, fmt.Errorf("the agent went away during the replay; run it again, what was replayed stays: %w", err)
-		}
-		last = p
-		progress(p)
-		switch {
-		case p.Error != "":
-			return p.Done, errors.New(p.Error)
-		case p.Final:
-			return p.Done, nil
-		}
-	}
-}
-
-// Ingest sends an old log's bytes.
-func (c *Client) Ingest(ctx context.Context, name string, r io.Reader, dry bool) (ingest.Totals, error) {
-	q := url.Values{"name": {name}}
-	if dry {
-		q.Set("dry_run", "true")
-	}
-	var t ingest.Totals
-	return t, c.call(ctx, http.MethodPost, "ingest?"+q.Encode(), r, &t)
-}

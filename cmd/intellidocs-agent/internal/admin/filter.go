@@ -77,22 +77,13 @@ func (f *Filter) queue() queue.Filter {
 // Query is the filter as the API takes it.
 func (f *Filter) Query() url.Values {
 	q := url.Values{}
-	set := func(key, v string) {
-		if v != "" {
-			q.Set(key, v)
-		}
-	}
-	set("status", strings.Join(f.Status, ","))
-	set("webhook", f.Webhook)
-	set("event_type", f.EventType)
-	set("q", f.Search)
-	set("before", f.Before)
-	if !f.Since.IsZero() {
-		q.Set("since", f.Since.Format(time.RFC3339Nano))
-	}
-	if !f.Until.IsZero() {
-		q.Set("until", f.Until.Format(time.RFC3339Nano))
-	}
+	set(q, "status", strings.Join(f.Status, ","))
+	set(q, "webhook", f.Webhook)
+	set(q, "event_type", f.EventType)
+	set(q, "q", f.Search)
+	set(q, "before", f.Before)
+	setTime(q, "since", f.Since)
+	setTime(q, "until", f.Until)
 	if f.Limit != 0 {
 		q.Set("limit", strconv.Itoa(f.Limit))
 	}
@@ -100,6 +91,58 @@ func (f *Filter) Query() url.Values {
 		q.Set("subjects", "true")
 	}
 	return q
+}
+
+func parseRejectedFilter(q url.Values) (f RejectedFilter, err error) {
+	f.Limit = 50
+	for key := range q {
+		v := q.Get(key)
+		switch key {
+		case "source":
+			f.Source = v
+		case "before":
+			f.Before = v
+		case "since":
+			f.Since, err = When(v, time.Now())
+		case "text":
+			f.Whole = v == "whole"
+		case "limit":
+			f.Limit, err = number(q, key, 50, 500)
+		default:
+			err = fmt.Errorf("there is no filter %q; there are source, since, before, limit, text", key)
+		}
+		if err != nil {
+			return f, badRequest{fmt.Errorf("filter %s: %w", key, err)}
+		}
+	}
+	return f, nil
+}
+
+// Query is the filter as the API takes it.
+func (f *RejectedFilter) Query() url.Values {
+	q := url.Values{}
+	set(q, "source", f.Source)
+	set(q, "before", f.Before)
+	setTime(q, "since", f.Since)
+	if f.Limit != 0 {
+		q.Set("limit", strconv.Itoa(f.Limit))
+	}
+	if f.Whole {
+		q.Set("text", "whole")
+	}
+	return q
+}
+
+func set(q url.Values, key, v string) {
+	if v != "" {
+		q.Set(key, v)
+	}
+}
+
+func setTime(q url.Values, key string, t time.Time) {
+	if !t.IsZero() {
+		q.Set(key, t.Format(time.RFC3339Nano))
+	}
 }
 
 // When reads a time, a day, or how long ago it was; "" is the zero time. Without a zone

@@ -44,7 +44,7 @@ func (a *api) count(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	n, err := a.Queue.Count(r.Context(), f.queue())
-	return map[string]int{"count": n}, err
+	return Count{n}, err
 }
 
 func (a *api) delivery(_ http.ResponseWriter, r *http.Request) (any, error) {

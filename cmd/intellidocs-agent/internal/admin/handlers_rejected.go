@@ -4,24 +4,16 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 func (a *api) rejected(_ http.ResponseWriter, r *http.Request) (any, error) {
-	q := r.URL.Query()
-	limit, err := number(q, "limit", 50, 500)
+	f, err := parseRejectedFilter(r.URL.Query())
 	if err != nil {
 		return nil, err
 	}
-	f := queue.RejectedFilter{Source: q.Get("source"), Before: q.Get("before"), Limit: limit}
-	if v := q.Get("since"); v != "" {
-		if f.Since, err = When(v, time.Now()); err != nil {
-			return nil, badRequest{err}
-		}
-	}
-	records, next, err := a.Queue.Rejected(r.Context(), f)
+	records, next, err := a.Queue.Rejected(r.Context(), queue.RejectedFilter{Source: f.Source, Since: f.Since, Before: f.Before, Limit: f.Limit})
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +21,7 @@ func (a *api) rejected(_ http.ResponseWriter, r *http.Request) (any, error) {
 	for i := range records {
 		v := view(&records[i])
 		// A list for people shows the beginning; 50 records of 64 KiB would be a heavy page.
-		if len(v.Text) > 500 && q.Get("text") != "whole" {
+		if len(v.Text) > 500 && !f.Whole {
 			v.Text = strings.ToValidUTF8(v.Text[:500], "") + "…"
 		}
 		page.Rejected = append(page.Rejected, v)
@@ -54,17 +46,12 @@ func view(r *queue.Rejected) RejectedView {
 
 // retry reads rejected records again, after an upgrade that understands more.
 func (a *api) retry(w http.ResponseWriter, r *http.Request) (any, error) {
-	var req struct {
-		IDs []string `json:"ids"` // none: all of them
-	}
+	var req RetryRequest
 	if err := decode(w, r, &req); err != nil {
 		return nil, err
 	}
 	lasting(w)
-	out := struct {
-		Tried  int `json:"tried"`
-		Queued int `json:"queued"`
-	}{}
+	var out Retried
 	one := func(rec queue.Rejected) error {
 		out.Tried++
 		ok, err := a.Retry(r.Context(), rec)

@@ -94,7 +94,7 @@ func (a *api) readyz(w http.ResponseWriter, _ *http.Request) {
 	if !s.Ready {
 		code = http.StatusServiceUnavailable
 	}
-	answer(w, code, map[string]any{"ready": s.Ready, "reasons": s.Reasons})
+	answer(w, code, Readiness{s.Ready, s.Reasons})
 }
 
 // stream sends the status once a second as server-sent events, until the reader leaves,

@@ -10,9 +10,7 @@ import (
 )
 
 func (a *api) pause(w http.ResponseWriter, r *http.Request) (any, error) {
-	var body struct {
-		Reason string `json:"reason"`
-	}
+	var body PauseRequest
 	if err := decode(w, r, &body); err != nil {
 		return nil, err
 	}
@@ -42,9 +40,7 @@ func (a *api) webhook(name string, err error) (any, error) {
 }
 
 func (a *api) test(w http.ResponseWriter, r *http.Request) (any, error) {
-	var body struct {
-		EventType string `json:"event_type"`
-	}
+	var body TestRequest
 	if err := decode(w, r, &body); err != nil {
 		return nil, err
 	}

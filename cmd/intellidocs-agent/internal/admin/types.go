@@ -167,6 +167,39 @@ type WebhookStatus struct {
 	OldestDue *time.Time       `json:"oldest_due"`
 }
 
+// Readiness is what /readyz answers.
+type Readiness struct {
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons"`
+}
+
+// Count is how many deliveries a filter selects.
+type Count struct {
+	Count int `json:"count"`
+}
+
+// PauseRequest says why a webhook is paused; at most 500 bytes.
+type PauseRequest struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// TestRequest names the sample to send; empty: scan_completed.
+type TestRequest struct {
+	EventType string `json:"event_type,omitempty"`
+}
+
+// RetryRequest names rejected records to read again; none: all of them.
+type RetryRequest struct {
+	IDs []string `json:"ids,omitempty"`
+}
+
+// Retried says how many rejected records were read again, and how many of them are
+// events now.
+type Retried struct {
+	Tried  int `json:"tried"`
+	Queued int `json:"queued"`
+}
+
 // Problem is what every failed call answers.
 type Problem struct {
 	Error string `json:"error"`
@@ -199,6 +232,15 @@ type Filter struct {
 	Limit     int       `json:"limit,omitempty"`
 	// Subjects asks for the rows' subjects, which costs reading each event.
 	Subjects bool `json:"-"`
+}
+
+// RejectedFilter selects rejected records.
+type RejectedFilter struct {
+	Source string
+	Since  time.Time
+	Before string
+	Limit  int
+	Whole  bool // with their whole text, not only its beginning
 }
 
 // TestResult is what a sample event met at a webhook.
