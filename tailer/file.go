@@ -62,6 +62,9 @@ func (f *file) refresh(info os.FileInfo, now time.Time) {
 	if info.Size() != f.size || !info.ModTime().Equal(f.mod) {
 		f.size, f.mod = info.Size(), info.ModTime()
 		f.changed, f.stale, f.old = now, true, false
+		if f.s != nil {
+			f.s.rescan()
+		}
 	}
 	if now.Sub(f.mod) < recent {
 		f.stale = true
@@ -140,9 +143,12 @@ func (f *file) release() {
 	f.s = nil
 }
 
+// end is how far f can be read.
+func (f *file) end() int64 { return f.size }
+
 // unread reports whether there is something that has not been looked at.
 func (f *file) unread() bool {
-	return f.s != nil && f.size > f.s.pos && f.size > f.s.scanned
+	return f.s != nil && f.end() > f.s.pos && f.end() > f.s.scanned
 }
 
 // lost reports whether f, which held s, was cut since it was looked at.

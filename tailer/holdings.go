@@ -82,7 +82,7 @@ func (h *holdings) lag() (n int64) {
 	}
 	for _, s := range h.cur.streams {
 		if f := s.holder(nil); f != nil {
-			n += max(0, f.size-s.pos)
+			n += max(0, f.end()-s.pos-s.lead)
 		}
 	}
 	return n

@@ -79,7 +79,7 @@ func NewLog(o LogOptions) (*Log, error) {
 		o: o, files: newFileset(&o, cur),
 		scan: scanner{
 			maxLine: o.MaxLine, maxLines: o.BatchLines, maxBytes: int64(o.BatchBytes),
-			block: make([]byte, blockLen),
+			patience: quietSweeps * o.Sweep, block: make([]byte, blockLen),
 		},
 		join:     joiner{partial: o.Partial, maxLine: o.MaxLine},
 		reporter: reporter{log: o.Logger, path: o.Path, status: Status{Source: o.Source, Reason: notStarted}},
@@ -139,13 +139,13 @@ func stopped(ctx context.Context, err error) error {
 // rotations are seen in time.
 func (l *Log) pass(ctx context.Context) (more bool, err error) {
 	l.files.scan()
+	l.publish(l.files)
 	for _, f := range l.files.unread() {
-		m, err := l.read(ctx, f)
+		more, err = l.read(ctx, f)
 		if err != nil {
 			return false, err
 		}
-		more = more || m
-		if m {
+		if more || f.s != nil && f.s.awaitsData() {
 			break // what comes after f waits for it
 		}
 	}

@@ -1,5 +1,7 @@
 package tailer
 
+import "bytes"
+
 // maxHeld bounds how many cut lines are put together at once. A container has two
 // streams; a line that would be one more is handed over as it is.
 const maxHeld = 16
@@ -77,13 +79,17 @@ func (h *held) add(line []byte, p place, size int64, maxLine int) {
 	r.Size += size
 	if h.length > 0 {
 		h.length++
-		r.Data = append(r.Data, '\n')
 	}
 	h.length += len(line)
+	if r.TooLong && len(r.Data) >= HeadBytes {
+		return // as much as is kept of it
+	}
+	if r.Size > size {
+		r.Data = append(r.Data, '\n')
+	}
 	r.Data = append(r.Data, line...)
-	r.TooLong = h.length > maxLine
-	if r.TooLong && len(r.Data) > HeadBytes {
-		r.Data = append([]byte(nil), r.Data[:HeadBytes]...)
+	if r.TooLong = h.length > maxLine; r.TooLong && len(r.Data) > HeadBytes {
+		r.Data = bytes.Clone(r.Data[:HeadBytes])
 	}
 }
 

@@ -1,6 +1,7 @@
 package tailer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -50,7 +51,7 @@ func (l *Log) read(ctx context.Context, f *file) (more bool, err error) {
 // step hands over one batch. It is false where there is no whole line.
 func (l *Log) step(ctx context.Context, f *file) (bool, error) {
 	s := f.s
-	e, err := l.scan.next(f.f, f.size, s)
+	e, err := l.scan.next(ctx, f)
 	if err != nil || e.lines == 0 && !e.long {
 		return false, err
 	}
@@ -76,14 +77,23 @@ func (l *Log) step(ctx context.Context, f *file) (bool, error) {
 		l.rewind(s)
 		return false, err
 	}
+	if e.start > was.pos && was.pos > 0 {
+		l.o.Logger.Warn("NUL bytes skipped: data that never reached the disk, or a writer that kept its offset over a truncation",
+			"source", l.o.Source, "file", f.path, "offset", was.pos, "bytes", e.start-was.pos)
+	}
 	return true, l.offerRecords(ctx, s)
 }
 
 // take adds a line to the batch, or to those whose end is waited for.
 func (l *Log) take(f *file, line []byte, off, size int64) {
-	if r, whole := l.join.add(line, f.path, place{f.s, off}, size); whole {
-		l.pack.add(r)
+	r, whole := l.join.add(line, f.path, place{f.s, off}, size)
+	if !whole {
+		return
 	}
+	if off < f.s.trusted {
+		r.Damage = damageOf(line)
+	}
+	l.pack.add(r)
 }
 
 // takeLong adds the line [start, end), which is over the limit, by its beginning.
@@ -146,8 +156,8 @@ func (l *Log) endStream(ctx context.Context, f *file) error {
 	s := f.s
 	l.pack.reset()
 	was := *s
-	if start := s.pos + s.lead; start < f.size {
-		err := l.takeRest(f, start)
+	if start := s.pos; start < f.size {
+		start, err := l.takeRest(ctx, f)
 		if err == nil {
 			err = s.confirm(f.f, l.pack.arena, start, f.size)
 		}
@@ -167,17 +177,22 @@ func (l *Log) endStream(ctx context.Context, f *file) error {
 	return l.offerRecords(ctx, s)
 }
 
-func (l *Log) takeRest(f *file, start int64) error {
+// takeRest adds what is left of f, NUL bytes around it taken off, and returns where that
+// begins.
+func (l *Log) takeRest(ctx context.Context, f *file) (start int64, err error) {
 	if err := f.open(); err != nil {
-		return err
+		return 0, err
+	}
+	if start, err = l.scan.zerosEnd(ctx, f, f.s.pos); err != nil || start == f.size {
+		return start, err
 	}
 	if f.size-start > int64(l.o.MaxLine) {
-		return l.takeLong(f, start, f.size, 0)
+		return start, l.takeLong(f, start, f.size, 0)
 	}
 	buf := l.pack.room(f.size - start)
 	if n, _ := f.f.ReadAt(buf, start); n < len(buf) {
-		return errChanged
+		return start, errChanged
 	}
-	l.take(f, trim(buf, start), start, f.size-start)
-	return nil
+	l.take(f, bytes.TrimRight(trim(buf, start), "\x00"), start, f.size-start)
+	return start, nil
 }

@@ -76,6 +76,7 @@ func (a *allReader) take(f frame) {
 		return
 	}
 	if r, whole := a.join.add(data, a.o.Path, place{a.s, f.off}, f.size); whole {
+		r.Damage = damageOf(data)
 		a.add(r)
 	}
 }

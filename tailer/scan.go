@@ -2,8 +2,10 @@ package tailer
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"time"
 )
 
 // blockLen is how much is looked at in one go.
@@ -27,42 +29,88 @@ type extent struct {
 type scanner struct {
 	maxLine, maxLines int
 	maxBytes          int64
-	block             []byte
+	// patience is for how long NUL bytes in a file that does not change are waited for.
+	patience time.Duration
+	block    []byte
 }
 
-// next looks for whole lines of r, which is of this size, at s.pos. What it
-// learns of a line that has no end yet is kept in s, so that a growing line is
-// looked at once.
-func (sc *scanner) next(r io.ReaderAt, size int64, s *stream) (extent, error) {
+// next looks for whole lines of f at its stream's position. What it learns of a line that
+// has no end yet is kept in the stream, so that a growing line is looked at once. The first
+// NUL byte that is not trusted ends the extent: see trustZeros.
+func (sc *scanner) next(ctx context.Context, f *file) (extent, error) {
+	s, size := f.s, f.end()
 	if s.scanned < s.pos {
 		s.scanned, s.lead = s.pos, 0
 	}
 	start := s.pos + s.lead
 	e := extent{start: start, end: start}
-	for at := s.scanned; at < size; {
-		n, err := r.ReadAt(sc.block[:min(blockLen, size-at)], at)
-		if n == 0 {
-			if err != nil && !errors.Is(err, io.EOF) {
+	for at, full := s.scanned, false; at < size && !full; {
+		block, err := sc.read(ctx, f, at)
+		if err != nil {
+			return e, err
+		}
+		zero := s.firstZero(block, at)
+		if zero >= 0 {
+			block = block[:zero]
+		}
+		if at, full, err = sc.take(ctx, &e, f, block, at); err != nil {
+			return e, err
+		}
+		if zero >= 0 && !full {
+			trusted, err := sc.trustZeros(ctx, f, at)
+			if err != nil {
 				return e, err
 			}
-			return e, errChanged
-		}
-		if stop := sc.lines(&e, s, sc.block[:n], at); stop {
-			e.ahead = size - e.end
-			return e, nil
-		}
-		at += int64(n)
-		switch {
-		case e.lines == 0:
-			s.scanned = at
-		case at-e.end > aheadLimit:
-			// Whatever this line is, it is not looked at before its turn.
-			e.ahead = size - e.end
-			return e, nil
+			full = !trusted
 		}
 	}
 	e.ahead = size - e.end
 	return e, nil
+}
+
+// read reads the block at the offset.
+func (sc *scanner) read(ctx context.Context, f *file, at int64) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	n, err := f.f.ReadAt(sc.block[:min(blockLen, f.end()-at)], at)
+	if n > 0 {
+		return sc.block[:n], nil
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return nil, errChanged
+}
+
+// take adds what is in block, which was read at the offset, to e, and returns where the next
+// one begins. full: the extent is complete.
+func (sc *scanner) take(ctx context.Context, e *extent, f *file, block []byte, at int64) (next int64, full bool, err error) {
+	s := f.s
+	if allZero(block) {
+		// A hole may be of any size, and is not read through.
+		next, err := sc.zerosEnd(ctx, f, at)
+		if next = min(next, s.trusted); err != nil || e.end == at && e.lines > 0 {
+			return at, true, err
+		}
+		if e.end == at {
+			s.lead += next - at
+			e.start, e.end = next, next
+		}
+		if e.lines == 0 {
+			s.scanned = next
+		}
+		return next, false, nil
+	}
+	if sc.lines(e, s, block, at) {
+		return at, true, nil
+	}
+	at += int64(len(block))
+	if e.lines == 0 {
+		s.scanned = at
+	}
+	// Whatever the line is that has no end yet, it is not looked at before its turn.
+	return at, e.lines > 0 && at-e.end > aheadLimit, nil
 }
 
 // lines adds the lines that end in block to e. stop: the extent is complete.

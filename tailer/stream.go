@@ -1,6 +1,7 @@
 package tailer
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"io"
@@ -27,6 +28,9 @@ type stream struct {
 	files []*file
 	// The line at pos has lead NUL bytes in front and no end before scanned.
 	lead, scanned int64
+	// NUL bytes before trusted are what they are; zeros are the first behind it.
+	trusted int64
+	zeros   zeroRun
 	// size is the largest size seen, -1 where no file has been found since the start.
 	size int64
 	// missing is since when no file holds it.
@@ -52,7 +56,7 @@ func (s *stream) holder(f *file) *file {
 
 // advance moves the reading position to the beginning of another line.
 func (s *stream) advance(pos int64) {
-	s.pos, s.scanned, s.lead = pos, pos, 0
+	s.pos, s.scanned, s.lead, s.zeros = pos, pos, 0, zeroRun{}
 }
 
 // matches reports whether r, of this size, holds what was read of s.
@@ -70,14 +74,18 @@ func (s *stream) sameTail(r io.ReaderAt) bool {
 	return ok && p == s.tail
 }
 
-// sight takes the fingerprint of a stream of which nothing was read yet.
+// sight takes the fingerprint of a stream of which nothing was read yet, up to where data
+// may yet arrive.
 func (s *stream) sight(r io.ReaderAt, size int64) bool {
 	if s.off > 0 || s.head.n == headLen {
 		return true
 	}
-	p, ok := fingerprintAt(r, 0, int(min(size, headLen)))
+	head, ok := readAt(r, 0, min(size, headLen))
+	if zero := bytes.IndexByte(head, 0); zero >= 0 {
+		head = head[:zero]
+	}
 	if ok {
-		s.head = p
+		s.head = fingerprintOf(head)
 	}
 	return ok
 }

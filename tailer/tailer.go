@@ -34,7 +34,8 @@ type Record struct {
 	Time time.Time
 	// TooLong: the record is longer than the limit.
 	TooLong bool
-	// Damage says why a spool file cannot be split into records; empty otherwise.
+	// Damage says why a spool file cannot be split into records, or why a line cannot be
+	// text; empty otherwise.
 	Damage string
 }
 
