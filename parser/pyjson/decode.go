@@ -33,8 +33,9 @@ type Decoder struct {
 	garbled error
 	// replaced: there was such a member.
 	replaced bool
-	// text and order are scratch space.
+	// text, order and float are scratch space.
 	text, order []byte
+	float       floatReader
 }
 
 // NewDecoder returns a decoder of the values in in that begin at or after at.
