@@ -69,6 +69,9 @@ func NewFilter(source string) (*Filter, error) {
 	if err != nil {
 		return nil, err
 	}
+	if patch.pattern != "" {
+		return nil, fmt.Errorf("the pattern of 'matches' must be written out, in quotes; %s would be taken from the payload", patch.pattern)
+	}
 	if patch.call != "" {
 		return nil, fmt.Errorf("there is no function %s; the functions are %s", patch.call, strings.Join(filterBuiltins, ", "))
 	}
@@ -88,7 +91,7 @@ func (f *Filter) match(payload map[string]any) (bool, error) {
 	}
 	matched, ok := out.(bool)
 	if !ok {
-		return false, fmt.Errorf("it gives %T, not true or false", out)
+		return false, fmt.Errorf("it returns %T, not true or false", out)
 	}
 	return matched, nil
 }
@@ -103,7 +106,8 @@ func (f *Filter) step(...any) (any, error) {
 
 // lenient makes a.b nil where a is nil or has no b, and counts the steps of loops.
 type lenient struct {
-	call string // a function called that is not among filterBuiltins
+	call    string // a function called that is not among filterBuiltins
+	pattern string // one that is not written out: compiling a payload's may take seconds
 }
 
 func (l *lenient) Visit(node *ast.Node) {
@@ -117,6 +121,10 @@ func (l *lenient) Visit(node *ast.Node) {
 	case *ast.MemberNode:
 		if !n.Method {
 			ast.Patch(node, &ast.BuiltinNode{Name: "get", Arguments: []ast.Node{n.Node, n.Property}})
+		}
+	case *ast.BinaryNode:
+		if _, constant := n.Right.(*ast.StringNode); n.Operator == "matches" && !constant {
+			l.pattern = n.Right.String()
 		}
 	case *ast.PredicateNode:
 		n.Node = &ast.SequenceNode{Nodes: []ast.Node{

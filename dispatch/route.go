@@ -1,11 +1,11 @@
 package dispatch
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/dawnsystem/intellidocs-agent/dispatch/tree"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -28,35 +28,51 @@ func newRoutes(webhooks []Webhook, failed *prometheus.CounterVec) []route {
 }
 
 // Route names the enabled webhooks that want an event, in configuration order. A filter
-// that fails on the payload wants it: an alert too many beats one too few.
+// that has no answer for the payload wants it: an alert too many beats one too few.
 func (d *Dispatcher) Route(eventType string, body []byte) []string {
 	var names []string
-	var payload map[string]any
-	var decodeErr error
-	decoded := false
+	var filtered map[string]route // of the names, those whose filter has to be asked
 	for _, r := range *d.routes.Load() {
 		if !wants(r.events, eventType) {
 			continue
 		}
-		if r.filter != nil {
-			if !decoded {
-				payload, decodeErr = decodePayload(body)
-				decoded = true
-			}
-			wanted, err := false, decodeErr
-			if err == nil {
-				wanted, err = r.filter.match(payload)
-			}
-			if err != nil {
-				r.failed.Inc()
-				d.log.Debug("filter failed; the event is delivered", "webhook", r.webhook, "event_type", eventType, "error", err)
-			} else if !wanted {
-				continue
-			}
-		}
 		names = append(names, r.webhook)
+		if r.filter != nil {
+			if filtered == nil {
+				filtered = map[string]route{}
+			}
+			filtered[r.webhook] = r
+		}
+	}
+	if filtered == nil {
+		return names
+	}
+	err := tree.Use(body, func(payload map[string]any) error {
+		floats(payload)
+		names = slices.DeleteFunc(names, func(name string) bool {
+			r, ok := filtered[name]
+			if !ok {
+				return false
+			}
+			wanted, err := r.filter.match(payload)
+			if err != nil {
+				d.unanswered(r, eventType, err)
+			}
+			return err == nil && !wanted
+		})
+		return nil
+	})
+	if err != nil {
+		for _, r := range filtered {
+			d.unanswered(r, eventType, err)
+		}
 	}
 	return names
+}
+
+func (d *Dispatcher) unanswered(r route, eventType string, err error) {
+	r.failed.Inc()
+	d.log.Debug("filter has no answer; the event is delivered", "webhook", r.webhook, "event_type", eventType, "error", err)
 }
 
 func wants(patterns []string, eventType string) bool {
@@ -94,37 +110,25 @@ func matchType(pattern, s string) bool {
 	return strings.HasSuffix(s, parts[last])
 }
 
-// decodePayload decodes with integers as int, so that comparisons and printed numbers
-// are what a person writes; those that do not fit become float64.
-func decodePayload(body []byte) (map[string]any, error) {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
-	var payload map[string]any
-	if err := dec.Decode(&payload); err != nil {
-		return nil, fmt.Errorf("decode payload: %w", err)
-	}
-	for k, v := range payload {
-		payload[k] = plainNumbers(v)
-	}
-	return payload, nil
-}
-
-func plainNumbers(v any) any {
+// floats makes a float64 of each integer that does not fit an int: comparisons are then
+// what a person expects.
+func floats(v any) any {
 	switch v := v.(type) {
 	case json.Number:
-		if i, err := v.Int64(); err == nil {
-			return int(i)
-		}
 		f, _ := v.Float64() // ±Inf where it is out of range, which compares as it should
 		return f
 	case map[string]any:
 		for k, e := range v {
-			v[k] = plainNumbers(e)
+			if n := floats(e); n != nil {
+				v[k] = n
+			}
 		}
 	case []any:
 		for i, e := range v {
-			v[i] = plainNumbers(e)
+			if n := floats(e); n != nil {
+				v[i] = n
+			}
 		}
 	}
-	return v
+	return nil
 }

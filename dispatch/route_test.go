@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dawnsystem/intellidocs-agent/dispatch/tree"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
@@ -128,10 +129,10 @@ func TestFilter(t *testing.T) {
 				got = noAnswer
 			}
 			if got != c.want {
-				_, err := func() (bool, error) {
-					p, _ := decodePayload([]byte(c.body))
-					return h.Filter.match(p)
-				}()
+				err := tree.Use([]byte(c.body), func(payload map[string]any) error {
+					_, err := h.Filter.match(payload)
+					return err
+				})
 				t.Errorf("%s, want %s (%v)", got, c.want, err)
 			}
 		})
@@ -141,6 +142,7 @@ func TestFilter(t *testing.T) {
 func TestFilter_WrongOnesAreRefused(t *testing.T) {
 	for _, filter := range []string{
 		`document.`, `"text"`, `1 + 2`, `nosuch(document)`, `repeat("x", 1000000) == ""`,
+		`document.title matches document.pattern`, `not ("x" matches ("a" + document.title))`,
 		`reduce(document.tags, #acc + #acc) == ""`, strings.Repeat("a == 1 || ", 400) + "true",
 	} {
 		if _, err := NewFilter(filter); err == nil {
@@ -151,10 +153,7 @@ func TestFilter_WrongOnesAreRefused(t *testing.T) {
 
 func TestFilter_IsBoundedOnAnyPayload(t *testing.T) {
 	numbers := strings.TrimSuffix(strings.Repeat("1,", 20000), ",")
-	payload, err := decodePayload([]byte(`{"a": [` + numbers + `]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := []byte(`{"a": [` + numbers + `]}`)
 	for _, filter := range []string{
 		`any(a, any(a, any(a, # == 2)))`,
 		`len(map(a, map(a, map(a, #)))) == 1`,
@@ -162,9 +161,29 @@ func TestFilter_IsBoundedOnAnyPayload(t *testing.T) {
 		`any(a, 2 in a)`,
 		`len(map(1..1000000000, #)) > 1`,
 	} {
-		if _, err := newFilter(t, filter).match(payload); err == nil {
+		err := tree.Use(body, func(payload map[string]any) error {
+			_, err := newFilter(t, filter).match(payload)
+			return err
+		})
+		if err == nil {
 			t.Errorf("%s ran to its end", filter)
 		}
+	}
+}
+
+func TestRoute_AnEventOfTooManyPartsIsDelivered(t *testing.T) {
+	d := New(Options{Store: newModelStore()})
+	h := hook("a", answering(delivered))
+	h.Filter = newFilter(t, `document.id == 1`)
+	if err := d.Apply([]Webhook{h}); err != nil {
+		t.Fatal(err)
+	}
+	body := `{"document":{"id":2},"event_type":"scan_completed","z":[0` + strings.Repeat(`,{"":0}`, 150_000) + `]}`
+	if got := d.Route("scan_completed", []byte(body)); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("it goes to %v", got)
+	}
+	if n := testutil.ToFloat64(d.metrics.filterErrors.WithLabelValues("a")); n != 1 {
+		t.Errorf("%v filters without an answer are counted", n)
 	}
 }
 
