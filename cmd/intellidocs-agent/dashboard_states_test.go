@@ -36,7 +36,7 @@ func TestDashboard_TellsOfEveryState(t *testing.T) {
 	addr := r.listening()
 	r.start()
 	r.answering(addr)
-	b := newBrowser(t, addr)
+	b := newBrowser(t, addr, r.token())
 
 	// The focus stays where it is while the page changes under it.
 	eval[bool](b, `(document.querySelector('button[aria-label="Pause main"]').focus(), true)`)
@@ -92,7 +92,7 @@ func TestDashboard_WithoutAWebhookShowsWhatComesIn(t *testing.T) {
 	addr := r.listening()
 	r.start()
 	r.answering(addr)
-	b := newBrowser(t, addr)
+	b := newBrowser(t, addr, r.token())
 	b.until("what to do", `document.querySelector('#webhooks').innerText.includes('Add a [[webhook]] to agent.toml')`)
 	b.until("readiness", `document.querySelector('#health').innerText === 'ready'`)
 	r.append(eventLine(1))

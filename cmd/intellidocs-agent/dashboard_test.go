@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,6 +21,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/receiver"
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
@@ -37,7 +37,8 @@ type browser struct {
 	foreign []string
 }
 
-func newBrowser(t testing.TB, addr string) *browser {
+// newBrowser opens the page at the address that the dashboard command prints, where there is a token.
+func newBrowser(t testing.TB, addr, token string) *browser {
 	t.Helper()
 	bin, err := exec.LookPath("chromium")
 	if err != nil {
@@ -56,8 +57,10 @@ func newBrowser(t testing.TB, addr string) *browser {
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}
-	b.do(chromedp.Navigate("http://" + addr + "/"))
-	b.until("the page to be live", `document.body.dataset.live === 'true'`)
+	b.do(chromedp.Navigate(admin.WithToken("http://"+addr+"/", token)))
+	if token != "" {
+		b.until("the page to be live", `document.body.dataset.live === 'true'`)
+	}
 	return b
 }
 
@@ -158,6 +161,16 @@ func (r *rig) listening() string {
 	return addr
 }
 
+// token is the one that the agent made.
+func (r *rig) token() string {
+	r.t.Helper()
+	data, err := os.ReadFile(filepath.Join(r.dir, "state", admin.TokenName))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return strings.TrimSpace(string(data))
+}
+
 func (r *rig) answering(addr string) {
 	r.t.Helper()
 	r.until("the agent to answer", 30*time.Second, func() bool {
@@ -178,7 +191,7 @@ func TestDashboard_EveryControlDoesWhatItSays(t *testing.T) {
 	addr := r.listening()
 	r.start()
 	r.answering(addr)
-	b := newBrowser(t, addr)
+	b := newBrowser(t, addr, r.token())
 	b.until("the empty state", `document.querySelector('#rows').innerText.includes('No deliveries yet') && document.querySelector('#rejected').innerText.includes('None')`)
 	b.shot("empty")
 
@@ -313,7 +326,7 @@ func TestDashboard_ALargeHistoryIsShownAtOnce(t *testing.T) {
 	addr := r.listening()
 	r.start()
 	r.answering(addr)
-	b := newBrowser(t, addr)
+	b := newBrowser(t, addr, r.token())
 	b.until("the newest", `document.querySelectorAll('#rows tbody tr[data-id]').length === 50`)
 	b.until("the parked webhook", `document.querySelector('[data-webhook=gone]').innerText.includes('removed')`)
 	b.click("#more")
@@ -327,44 +340,37 @@ func TestDashboard_ALargeHistoryIsShownAtOnce(t *testing.T) {
 	b.shot("large")
 }
 
-func TestDashboard_AsksForTheTokenWhereOneIsSet(t *testing.T) {
+func TestDashboard_AsksForTheTokenUnlessTheAddressHasIt(t *testing.T) {
 	r := newRig(t, "")
-	const token = "a-token-of-enough-characters"
-	if err := os.WriteFile(filepath.Join(r.dir, "token"), []byte(token+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	addr := r.listening()
-	data, err := os.ReadFile(r.toml)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := strings.Replace(string(data), "[admin]\n", fmt.Sprintf("[admin]\ntoken_file = %q\n", filepath.Join(r.dir, "token")), 1)
-	if err := os.WriteFile(r.toml, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	r.start()
 	r.answering(addr)
-	b := newBrowser(t, addr)
-	b.click(`button[aria-label="Test main"]`)
+	token := r.token()
+	b := newBrowser(t, addr, "")
 	b.until("the question for the token", `document.querySelector('#token').open`)
 	b.shot("token")
 	b.do(chromedp.KeyEvent(kb.Escape))
-	b.until("the word about it", `document.querySelector('#toast').innerText.includes('asks for its token')`)
-	b.click(`button[aria-label="Test main"]`)
+	b.until("the question to be gone", `!document.querySelector('#token').open`)
+	b.do(chromedp.Navigate("http://" + addr + "/?again"))
 	b.until("the question again", `document.querySelector('#token').open`)
 	b.do(chromedp.SendKeys(chromedp.CSS("#token-value"), "another one"))
 	b.click("#token-form button")
 	b.until("the refusal", `document.querySelector('#token').open && document.querySelector('#token-wrong').innerText.includes('not it')`)
 	b.do(chromedp.SendKeys(chromedp.CSS("#token-value"), token))
 	b.click("#token-form button")
+	b.until("the page to be live", `document.body.dataset.live === 'true'`)
+
+	// The address that the command prints lets in at once, also where the page is open and asks.
+	out, err := r.run("dashboard")
+	if want := "http://" + addr + "/#token=" + token + "\n"; err != nil || out != want {
+		t.Fatalf("%q %v, want %q", out, err, want)
+	}
+	eval[any](b, `sessionStorage.clear()`)
+	b.do(chromedp.Navigate("http://" + addr + "/?other"))
+	b.until("the question", `document.querySelector('#token').open`)
+	b.do(chromedp.Navigate("http://" + addr + "/?other#token=" + token))
+	b.until("the page to be live", `document.body.dataset.live === 'true'`)
+	b.until("the address without it", `location.hash === ''`)
+	b.click(`button[aria-label="Test main"]`)
 	b.until("the test", `document.querySelector('#detail').open && document.querySelector('#detail-body').innerText.includes('delivered')`)
-	var st map[string]any
-	resp, err := http.Post("http://"+addr+"/api/v1/webhooks/main/pause", "application/json", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != 401 || json.NewDecoder(resp.Body).Decode(&st) != nil {
-		t.Errorf("without the token: %s %v", resp.Status, st)
-	}
 }

@@ -120,7 +120,7 @@ func (d *demo) intro(a *agent.Agent) {
 	d.say("%s", term.Paint(d.colors, term.Strong, "intellidocs-agent demo"))
 	d.say("  log        %s", d.log)
 	d.say("  state      %s", filepath.Join(d.dir, "state"))
-	d.say("  dashboard  http://%s/", a.AdminAddr())
+	d.say("  dashboard  %s", a.Dashboard())
 	d.say("  receivers  steady answers 200; flaky answers 500 the first %d times; both verify every signature\n", flakyFails)
 	d.say("%s", term.Paint(d.colors, term.Faint, fmt.Sprintf("%8s  %-9s %-26s %-8s %s", "seconds", "webhook", "event", "attempt", "answer")))
 }

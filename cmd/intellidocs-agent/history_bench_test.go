@@ -76,7 +76,7 @@ func asked(b *testing.B, r *rig, n int) (rss int64, view float64, took map[strin
 	socket := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(r.dir, "state", "agent.sock"))
 	}}}
-	view = firstView(b, addr)
+	view = firstView(b, addr, r.token())
 	took = map[string][]time.Duration{}
 	minute := url.QueryEscape(time.Now().Add(-time.Minute).Format(time.RFC3339))
 	for range n {
@@ -164,8 +164,8 @@ func finished(b *testing.B, dir string, total int) {
 
 // firstView is how long the dashboard takes, in milliseconds, from the start of the
 // navigation until its first fifty deliveries stand there.
-func firstView(b *testing.B, addr string) float64 {
-	w := newBrowser(b, addr)
+func firstView(b *testing.B, addr, token string) float64 {
+	w := newBrowser(b, addr, token)
 	const watch = `new MutationObserver((_, o) => {
 		if (document.querySelectorAll('#rows tbody tr[data-id]').length < 50 || !document.querySelector('[data-webhook]')) return;
 		window.firstView = performance.now(); o.disconnect();

@@ -19,23 +19,22 @@ type Access struct {
 	Loopback bool
 	// Host is the configured listen address; a request's Host may name it.
 	Host string
-	// Token gives the token as it is now; where one is set, it is asked of every call that
-	// changes something, and of every API call where others than this machine can reach
-	// the listener.
-	Token func() string
+	// Token returns the token as it is now. Every call of the API must show it, reading or
+	// changing: other users of this machine reach the loopback too. open: it is not asked
+	// for, which is possible on the loopback only.
+	Token func() (token string, open bool)
 }
 
-func (a Access) token() string {
-	if a.Token == nil {
-		return ""
-	}
-	return a.Token()
-}
-
-// admits tells whether a request shows what it must.
+// admits reports whether a request shows what it must.
 func (a Access) admits(r *http.Request) bool {
-	token := a.token()
-	return !needsToken(a, token, r) || bears(r, token)
+	if a.Socket || !isAPI(r) {
+		return true
+	}
+	if a.Token == nil {
+		return false
+	}
+	token, open := a.Token()
+	return open && a.Loopback || carries(r, token)
 }
 
 // admitted is the key under which a request's context tells whether it still would be
@@ -71,7 +70,7 @@ func guard(a Access, next http.Handler) http.Handler {
 		}
 		if !a.admits(r) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="intellidocs-agent"`)
-			problem(w, http.StatusUnauthorized, "this needs the admin token: send 'Authorization: Bearer …' with the contents of [admin] token_file")
+			problem(w, http.StatusUnauthorized, "this needs the admin token: open the address that 'intellidocs-agent dashboard' prints, or send 'Authorization: Bearer …' with the contents of [admin] token_file, else of "+TokenName+" in the state directory")
 			return
 		}
 		still := func() bool { return a.admits(r) }
@@ -142,19 +141,7 @@ func bounded(next http.Handler) http.Handler {
 	})
 }
 
-func needsToken(a Access, token string, r *http.Request) bool {
-	switch {
-	case a.Socket:
-		return false
-	case token == "":
-		return !a.Loopback // the configuration allows no such listener; were there one, nobody gets in
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		return true
-	}
-	return !a.Loopback && isAPI(r)
-}
-
-func bears(r *http.Request, token string) bool {
+func carries(r *http.Request, token string) bool {
 	scheme, got, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return false

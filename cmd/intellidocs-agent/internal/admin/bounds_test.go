@@ -15,7 +15,7 @@ func TestBounds_CallsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var inside, answered, refused atomic.Int64
 		release := make(chan struct{})
-		h := guard(Access{Loopback: true, Host: "127.0.0.1:9723"}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		h := guard(Access{Loopback: true, Host: "127.0.0.1:9723", Token: open}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			inside.Add(1)
 			<-release
 		}))
@@ -90,7 +90,7 @@ func TestBounds_Connections(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked := make(chan int, 2*maxConnections)
-	s.server.Serve(&counting{Listener: l, asked: asked}, Access{Loopback: true, Host: l.Addr().String()})
+	s.server.Serve(&counting{Listener: l, asked: asked}, Access{Loopback: true, Host: l.Addr().String(), Token: open})
 	defer s.server.Close(t.Context())
 	var held []net.Conn
 	for range maxConnections {

@@ -30,7 +30,9 @@ type Agent struct {
 	Version    string
 	StartedAt  time.Time
 	Running    bool
-	MaxSize    func() int64
+	// Dashboard is where browsers find the page, empty where there is no TCP listener.
+	Dashboard string
+	MaxSize   func() int64
 	// Config says what is in force: enabled at all, where from, and the webhooks.
 	Config func() (enabled bool, status ConfigStatus, webhooks []Webhook)
 	// Sources are the sources being read.

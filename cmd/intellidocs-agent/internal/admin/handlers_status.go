@@ -17,7 +17,7 @@ func (a *Agent) Status() Status {
 	enabled, cfg, webhooks := a.Config()
 	stats := a.Queue.Stats()
 	s := Status{
-		Version: a.Version, StartedAt: a.StartedAt.UTC(), Running: a.Running, Enabled: enabled, Config: cfg,
+		Version: a.Version, StartedAt: a.StartedAt.UTC(), Running: a.Running, Dashboard: a.Dashboard, Enabled: enabled, Config: cfg,
 		Queue:   QueueStatus{Bytes: stats.Bytes, MaxSize: a.MaxSize(), DiskFree: stats.DiskFree, Full: stats.Full, Reason: stats.Reason},
 		Sources: a.Sources(), Rejected: stats.Rejected, Counts: map[string]int64{},
 	}

@@ -271,7 +271,7 @@ func TestToken_AChangedOneTakesEffectAtOnceAlsoOnOpenStreams(t *testing.T) {
 	var now atomic.Value
 	now.Store("the first of them")
 	// As where others can reach the listener.
-	s.server.Serve(l, Access{Host: "0.0.0.0:1", Token: func() string { return now.Load().(string) }})
+	s.server.Serve(l, Access{Host: "0.0.0.0:1", Token: func() (string, bool) { return now.Load().(string), false }})
 	defer func() { _ = s.server.Close(context.Background()) }()
 	get := func(path, token string) *http.Response {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+l.Addr().String()+path, nil)

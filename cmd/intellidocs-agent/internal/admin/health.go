@@ -64,6 +64,10 @@ func assess(s *Status) Health {
 			h.add(LevelIdle, "source", src.Name, src.Reason,
 				"IntelliDocs writes it with its first AI event. If that never comes, check the path, and that IntelliDocs runs with PAPERLESS_AI_WEBHOOKS_ENABLED=true.")
 		}
+		if src := &s.Sources[i]; src.Remaining > 0 {
+			h.add(LevelWarn, "source", src.Name, "has "+term.Count(src.Remaining, "file that stays", "files that stay")+" in it: "+src.RemainingWhy,
+				"Move finished files there, named *.json, *.ndjson or *.jsonl, and let the agent's user read and remove them.")
+		}
 	}
 	for i := range s.Webhooks {
 		h.webhook(&s.Webhooks[i])

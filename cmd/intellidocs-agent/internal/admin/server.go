@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -98,6 +99,14 @@ func (s *Server) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// WithToken is a dashboard's address with the token in its fragment, which browsers do not send.
+func WithToken(page, token string) string {
+	if token == "" {
+		return page
+	}
+	return page + "#token=" + url.QueryEscape(token)
+}
+
 // PageURL is where a browser on this machine finds the dashboard of a listener.
 func PageURL(at net.Addr) string {
 	if tcp, ok := at.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
@@ -106,8 +115,11 @@ func PageURL(at net.Addr) string {
 	return "http://" + at.String() + "/"
 }
 
-// SocketName is the admin socket's name in the state directory.
-const SocketName = "agent.sock"
+// SocketName and TokenName are the admin socket's and the token's name in the state directory.
+const (
+	SocketName = "agent.sock"
+	TokenName  = "admin_token"
+)
 
 // ListenSocket opens the admin socket in the state directory, for its owner only. A
 // socket left behind by a killed agent is replaced: the caller holds the state's lock,

@@ -108,7 +108,8 @@ type RejectedView struct {
 type Status struct {
 	Version   string           `json:"version"`
 	StartedAt time.Time        `json:"started_at"`
-	Running   bool             `json:"running"` // false: the state was opened without an agent
+	Running   bool             `json:"running"`             // false: the state was opened without an agent
+	Dashboard string           `json:"dashboard,omitempty"` // its address, without the token; absent where there is no TCP listener
 	Enabled   bool             `json:"enabled"`
 	Ready     bool             `json:"ready"`
 	Reasons   []string         `json:"reasons"`
@@ -149,10 +150,14 @@ type SourceStatus struct {
 	Files      int        `json:"files"`
 	LastRecord *time.Time `json:"last_record"`
 	Gaps       int64      `json:"gaps"`
-	Records    int        `json:"records"`
-	Queued     int        `json:"queued"`
-	Skipped    int        `json:"skipped"`
-	Rejected   int        `json:"rejected"`
+	// Remaining counts the files that stay in a spool, because they are not read or cannot be
+	// removed; RemainingWhy names them.
+	Remaining    int    `json:"remaining"`
+	RemainingWhy string `json:"remaining_why,omitempty"`
+	Records      int    `json:"records"`
+	Queued       int    `json:"queued"`
+	Skipped      int    `json:"skipped"`
+	Rejected     int    `json:"rejected"`
 }
 
 // WebhookStatus is one webhook's, from the configuration or only known to the queue.

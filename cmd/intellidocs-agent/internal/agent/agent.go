@@ -28,7 +28,8 @@ type Agent struct {
 	started   time.Time
 	running   bool
 	version   string
-	adminAddr string
+	dashboard string        // the dashboard's address, "" where there is no TCP listener
+	token     string        // the one in the state directory, where the agent runs
 	ready     chan struct{} // closed once the listeners are open
 	level     *slog.LevelVar
 	hangup    <-chan os.Signal // asks for the configuration to be read again
@@ -165,7 +166,7 @@ func Summary(cfg *config.Config) string {
 
 func (a *Agent) server() *admin.Server {
 	return admin.New(admin.Agent{
-		Queue: a.queue, Dispatcher: a.dispatcher, Version: a.version, StartedAt: a.started, Running: a.running,
+		Queue: a.queue, Dispatcher: a.dispatcher, Version: a.version, StartedAt: a.started, Running: a.running, Dashboard: a.dashboard,
 		MaxSize: func() int64 { return a.config.current().State.MaxSize },
 		Config: func() (bool, admin.ConfigStatus, []admin.Webhook) {
 			cfg := a.config.current()
@@ -187,11 +188,16 @@ func buildInfo(version string) prometheus.Collector {
 type sourceCollector struct{ *sources }
 
 var (
-	lagDesc   = prometheus.NewDesc("intellidocs_agent_source_lag_bytes", "Bytes on the disk that are not read yet.", []string{"source"}, nil)
-	readyDesc = prometheus.NewDesc("intellidocs_agent_source_ready", "1 while the source can be read; /readyz has the reasons.", []string{"source"}, nil)
+	lagDesc       = prometheus.NewDesc("intellidocs_agent_source_lag_bytes", "Bytes on the disk that are not read yet.", []string{"source"}, nil)
+	remainingDesc = prometheus.NewDesc("intellidocs_agent_spool_files_remaining", "Files that stay in a spool because they are not read or cannot be removed; /api/v1/status names them.", []string{"source"}, nil)
+	readyDesc     = prometheus.NewDesc("intellidocs_agent_source_ready", "1 while the source can be read; /readyz has the reasons.", []string{"source"}, nil)
 )
 
-func (c sourceCollector) Describe(ch chan<- *prometheus.Desc) { ch <- lagDesc; ch <- readyDesc }
+func (c sourceCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- lagDesc
+	ch <- readyDesc
+	ch <- remainingDesc
+}
 
 func (c sourceCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range c.status() {
@@ -200,6 +206,9 @@ func (c sourceCollector) Collect(ch chan<- prometheus.Metric) {
 			ready = 1
 		}
 		ch <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(s.LagBytes), s.Name)
+		if s.Type == "spool" {
+			ch <- prometheus.MustNewConstMetric(remainingDesc, prometheus.GaugeValue, float64(s.Remaining), s.Name)
+		}
 		ch <- prometheus.MustNewConstMetric(readyDesc, prometheus.GaugeValue, ready, s.Name)
 	}
 }

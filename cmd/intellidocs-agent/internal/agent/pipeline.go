@@ -52,27 +52,47 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 // listen opens the socket and, where configured, the TCP listener before anything
 // else starts, so that a taken port fails the start and not the night.
 func (a *Agent) listen() (*admin.Server, error) {
-	server := a.server()
 	socket, err := admin.ListenSocket(a.state)
 	if err != nil {
 		return nil, err
 	}
-	server.Serve(socket, admin.Access{Socket: true})
-	cfg := a.config.current()
-	if cfg.Admin.Listen == "" {
+	listen := a.config.current().Admin.Listen
+	if listen == "" {
+		server := a.server()
+		server.Serve(socket, admin.Access{Socket: true})
 		return server, nil
 	}
-	tcp, err := net.Listen("tcp", cfg.Admin.Listen)
-	if err != nil {
-		_ = server.Close(context.Background())
-		return nil, fmt.Errorf(`[admin] listen: %w (choose another address, or "" for none; the socket stays)`, err)
+	if a.token, err = stateToken(a.state); err != nil {
+		return nil, errors.Join(err, socket.Close())
 	}
-	a.adminAddr = tcp.Addr().String()
-	server.Serve(tcp, admin.Access{
-		Loopback: admin.IsLoopback(cfg.Admin.Listen), Host: cfg.Admin.Listen, Token: func() string { return a.config.current().Admin.Token.Reveal() },
-	})
-	a.log.Info("dashboard", "url", admin.PageURL(tcp.Addr()))
+	tcp, err := net.Listen("tcp", listen)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf(`[admin] listen: %w (choose another address, or "" for none; the socket stays)`, err), socket.Close())
+	}
+	a.dashboard = admin.PageURL(tcp.Addr())
+	server := a.server()
+	server.Serve(socket, admin.Access{Socket: true})
+	server.Serve(tcp, admin.Access{Loopback: admin.IsLoopback(listen), Host: listen, Token: a.adminToken})
+	a.log.Info("dashboard ('intellidocs-agent dashboard' prints this address with the token it asks for)", "url", a.dashboard)
 	return server, nil
+}
+
+// adminToken is the token that API calls over TCP must show; open: none.
+func (a *Agent) adminToken() (token string, open bool) {
+	cfg := &a.config.current().Admin
+	if cfg.TokenFile != "" {
+		return cfg.Token.Reveal(), false
+	}
+	return a.token, cfg.Open
+}
+
+// Dashboard is the dashboard's address with the token, "" where there is no TCP listener.
+func (a *Agent) Dashboard() string {
+	token, open := a.adminToken()
+	if open {
+		token = ""
+	}
+	return admin.WithToken(a.dashboard, token)
 }
 
 // Ready is closed once the agent's listeners are open.
@@ -80,6 +100,3 @@ func (a *Agent) Ready() <-chan struct{} { return a.ready }
 
 // Client calls the agent's API in this process, where none is running.
 func (a *Agent) Client() *admin.Client { return admin.Local(a.server()) }
-
-// AdminAddr is the address of the TCP listener, "" where there is none.
-func (a *Agent) AdminAddr() string { return a.adminAddr }

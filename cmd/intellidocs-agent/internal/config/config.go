@@ -64,9 +64,11 @@ type Security struct {
 
 // Admin is [admin].
 type Admin struct {
-	Listen    string
-	TokenFile string // as it is written, or empty
-	Token     Secret // what is in it
+	Listen string
+	// Open: auth is "none", and whoever reaches the listener may read and change everything.
+	Open      bool
+	TokenFile string // as it is written; empty: the agent makes a token in its state directory
+	Token     Secret // what is in TokenFile
 }
 
 // Log is [log].

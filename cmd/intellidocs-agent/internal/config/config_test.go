@@ -38,10 +38,31 @@ func TestLoad_DefaultsAreTheDocumentedOnes(t *testing.T) {
 	w, s := c.Webhooks[0], c.Sources[0]
 	got := fmt.Sprint(c.Enabled, c.State, c.Security, c.Admin, c.Log, s, w.Enabled, w.Format, w.MaxRetries, w.RetryDelay, w.RetryMaxDelay, w.RetryJitter,
 		w.Timeout, w.Concurrency, w.BreakerFailures, w.Ordered, w.RateLimit, len(w.Events), len(c.Warnings))
-	want := "true {/var/lib/intellidocs-agent 720h0m0s 24h0m0s 2147483648} {[http https] [] true [] none} {127.0.0.1:9723  [secret]} {info text} " +
+	want := "true {/var/lib/intellidocs-agent 720h0m0s 24h0m0s 2147483648} {[http https] [] true [] none} {127.0.0.1:9723 false  [secret]} {info text} " +
 		"{log /log beginning false 1048576 delete} truejson3 1m0s 1h0m0s 0.1 10s 8 20 false 0 0 0"
 	if got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
+func TestLoad_AuthNoneIsForTheLoopbackOnly(t *testing.T) {
+	for admin, want := range map[string]string{
+		`auth = "none"`: "",
+		"auth = \"none\"\nlisten = \"[::1]:9723\"":    "",
+		"auth = \"none\"\nlisten = \"\"":              "",
+		"auth = \"none\"\nlisten = \"0.0.0.0:9723\"":  "others than this machine can reach",
+		"auth = \"none\"\nlisten = \":9723\"":         "others than this machine can reach",
+		"auth = \"none\"\nlisten = \"agent:9723\"":    "others than this machine can reach",
+		"auth = \"none\"\ntoken_file = \"/dev/null\"": "remove one of them",
+		`auth = "off"`: "it is one of token, none",
+	} {
+		c, err := load(t, "[admin]\n"+admin+"\n[[source]]\npath = \"/log\"\n"+hook, nil)
+		switch {
+		case want == "" && (err != nil || !c.Admin.Open):
+			t.Errorf("%s: %v", admin, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v, want %q", admin, err, want)
+		}
 	}
 }
 

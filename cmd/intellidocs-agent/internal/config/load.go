@@ -308,7 +308,11 @@ func commas(v string) []string {
 
 func (b *binder) admin(t *table, a *Admin) {
 	a.Listen = t.text("listen", "127.0.0.1:9723")
+	a.Open = t.oneOf("auth", "token", "token", "none") == "none"
 	a.TokenFile = t.text("token_file", "")
+	if a.Open && a.TokenFile != "" {
+		t.errorf("auth", "it is \"none\", and there is a token_file that nobody would be asked for: remove one of them")
+	}
 	if a.TokenFile != "" {
 		// Found like every secret. Blanks around it are no part of it: a request could not
 		// send them.
@@ -324,8 +328,13 @@ func (b *binder) admin(t *table, a *Admin) {
 		host, port, err := net.SplitHostPort(a.Listen)
 		if n, convErr := strconv.Atoi(port); err != nil || convErr != nil || n < 0 || n > 65535 {
 			t.errorf("listen", `it must be an address and a port such as "127.0.0.1:9723", or "" for none, not %q`, a.Listen)
-		} else if ip, ipErr := netip.ParseAddr(host); a.TokenFile == "" && host != "localhost" && (ipErr != nil || !ip.IsLoopback()) {
-			t.errorf("listen", "others than this machine can reach %s: set token_file, or listen on 127.0.0.1", a.Listen)
+		} else if ip, ipErr := netip.ParseAddr(host); host != "localhost" && (ipErr != nil || !ip.IsLoopback()) {
+			switch {
+			case a.Open:
+				t.errorf("auth", "others than this machine can reach %s, and \"none\" would let them read and change everything: set token_file instead, or listen on 127.0.0.1", a.Listen)
+			case a.TokenFile == "":
+				t.errorf("listen", "others than this machine can reach %s: set token_file, or listen on 127.0.0.1", a.Listen)
+			}
 		}
 	}
 	t.finish()

@@ -2,6 +2,21 @@
 import { $ } from './dom.js';
 
 let token = sessionStorage.getItem('token') || '';
+
+// 'intellidocs-agent dashboard' prints the address with the token in its fragment. It is kept for
+// this tab's session and taken out of the address, which people copy and bookmark.
+function takeToken() {
+  const given = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (!given) return;
+  token = given;
+  sessionStorage.setItem('token', token);
+  history.replaceState(null, '', location.pathname + location.search);
+}
+takeToken();
+addEventListener('hashchange', () => {
+  takeToken();
+  if ($('token').open) $('token').close();
+});
 let refused = false; // a person closed the question: only what they do themselves asks again
 
 export async function call(path, options = {}) {
@@ -50,14 +65,13 @@ function askToken(wrong) {
       token = $('token-value').value.trim();
       sessionStorage.setItem('token', token);
       refused = false;
-      resolve();
       $('token').close();
     }, answered);
     $('token').addEventListener('close', () => {
       answered.abort();
       asking = null;
       $('token-value').value = '';
-      if (token !== wrong) return;
+      if (token !== wrong) return resolve(); // given meanwhile, by the form or by the address
       refused = true;
       reject(new Error('the agent asks for its token'));
     }, answered);
