@@ -47,8 +47,8 @@ func (c *cli) dashboard(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var st admin.Status
-	if err := client.Get(ctx, "status", nil, &st); err != nil {
+	st, err := client.Status(ctx)
+	if err != nil {
 		return "", err
 	}
 	if st.Dashboard == "" {
