@@ -23,6 +23,9 @@ type Filter struct {
 	// Before is a delivery ID: only those that come after it in the list.
 	Before string
 	Limit  int // 0: 50
+	// MaxText, where not 0, cuts a delivery's texts to about so many bytes and leaves its
+	// history out: an event's type may be as long as its line.
+	MaxText int
 }
 
 // Page is a part of a list, newest first. Next, where not empty, is the Before of the
@@ -72,6 +75,7 @@ func (q *Queue) List(ctx context.Context, f Filter) (Page, error) {
 				return Page{}, err
 			}
 			if until = r; ok {
+				d.clip(f.MaxText)
 				page.Deliveries = append(page.Deliveries, *d)
 			}
 		}
@@ -267,6 +271,7 @@ func (q *Queue) DeliveriesOf(eventID string) ([]Delivery, error) {
 			if err != nil {
 				return err
 			}
+			d.EventType = e.Type // one text for all of them
 			out = append(out, *d)
 		}
 		return nil
@@ -274,7 +279,7 @@ func (q *Queue) DeliveriesOf(eventID string) ([]Delivery, error) {
 	return out, err
 }
 
-// Recent gives the latest events, newest first, without their bodies.
+// Recent gives the latest events, newest first, without their bodies and with long types cut.
 func (q *Queue) Recent(_ context.Context, limit int) ([]Event, error) {
 	var out []Event
 	err := q.view(func(txn *badger.Txn) error {
@@ -288,7 +293,7 @@ func (q *Queue) Recent(_ context.Context, limit int) ([]Event, error) {
 			if err != nil {
 				return err
 			}
-			e.Body = nil
+			e.Body, e.Type, e.Path = nil, clipText(e.Type, maxRecentText), clipText(e.Path, maxRecentText)
 			out = append(out, e.Event)
 		}
 		return nil

@@ -45,24 +45,11 @@ type admitted struct{}
 const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// maxRequest bounds a request's body, but for a backfill's, which is streamed.
-const maxRequest = 1 << 20
-
-// patience is how long a request and its answer may take on the wire.
-const patience = 30 * time.Second
-
-// lasting lifts the deadlines of a call that takes as long as it takes.
-func lasting(w http.ResponseWriter) {
-	deadline := http.NewResponseController(w)
-	_ = deadline.SetReadDeadline(time.Time{})
-	_ = deadline.SetWriteDeadline(time.Time{})
-}
-
 // guard answers requests that must not get further: a foreign Host (DNS rebinding), a
 // foreign origin (cross-site request forgery), a missing token.
-func guard(a Access, next http.Handler) http.Handler {
+func guard(a Access, g *gate, next http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection()
-	next = bounded(next)
+	next = g.admit(next)
 	checked := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if foreign(origin, r) {
 			problem(w, http.StatusForbidden, "the request comes from another site")
@@ -77,6 +64,7 @@ func guard(a Access, next http.Handler) http.Handler {
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), admitted{}, still)))
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer busy(r)()
 		h := w.Header()
 		h.Set("Content-Security-Policy", csp)
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -110,36 +98,6 @@ func foreign(origin *http.CrossOriginProtection, r *http.Request) bool {
 }
 
 func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/") }
-
-// atOnce bounds a listener's API calls under way, since each has its answer, or what it
-// reads, in memory. Changes, which may have to wait for the disk, do not hold up those
-// who want to see why.
-const atOnce = 4
-
-// bounded lets API calls wait until there is a place for them.
-func bounded(next http.Handler) http.Handler {
-	reads, changes := make(chan struct{}, atOnce), make(chan struct{}, atOnce)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isAPI(r) || r.URL.Path == "/api/v1/stream" {
-			next.ServeHTTP(w, r)
-			return
-		}
-		places := changes
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			places = reads
-		}
-		ctx, cancel := context.WithTimeout(r.Context(), patience/2)
-		defer cancel()
-		select {
-		case places <- struct{}{}:
-			defer func() { <-places }()
-			next.ServeHTTP(w, r)
-		case <-ctx.Done():
-			w.Header().Set("Retry-After", "5")
-			problem(w, http.StatusServiceUnavailable, "the agent is busy with other calls of its API; try again")
-		}
-	})
-}
 
 func carries(r *http.Request, token string) bool {
 	scheme, got, _ := strings.Cut(r.Header.Get("Authorization"), " ")

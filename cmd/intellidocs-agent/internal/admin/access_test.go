@@ -73,7 +73,7 @@ func TestGuard_LetsInWhoBelongs(t *testing.T) {
 		"the socket needs nothing":          {socket, "POST", "/api/v1/replay", header{"Host": "agent"}, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := guard(c.access, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }))
+			h := guard(c.access, newGate(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }))
 			r := httptest.NewRequest(c.method, "http://127.0.0.1:9723"+c.path, nil)
 			for k, v := range c.header {
 				if k == "Host" {

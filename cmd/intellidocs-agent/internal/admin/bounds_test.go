@@ -1,6 +1,10 @@
 package admin
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -9,13 +13,16 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 func TestBounds_CallsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var inside, answered, refused atomic.Int64
 		release := make(chan struct{})
-		h := guard(Access{Loopback: true, Host: "127.0.0.1:9723", Token: open}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		h := guard(Access{Loopback: true, Host: "127.0.0.1:9723", Token: open}, newGate(), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			inside.Add(1)
 			<-release
 		}))
@@ -56,7 +63,7 @@ func TestBounds_CallsUnderWay(t *testing.T) {
 func TestBounds_ABusyAgentSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		h := guard(Access{Socket: true}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+		h := guard(Access{Socket: true}, newGate(), http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 		for range atOnce {
 			go h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/api/v1/count", nil))
 		}
@@ -70,58 +77,192 @@ func TestBounds_ABusyAgentSaysSo(t *testing.T) {
 	})
 }
 
-// counting tells which connection it was asked for.
-type counting struct {
-	net.Listener
-	asked chan int
-	n     int
+// dial opens a connection to a listener of the server and says what is given.
+func dial(t *testing.T, addr, text string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
-func (c *counting) Accept() (net.Conn, error) {
-	c.n++
-	c.asked <- c.n
-	return c.Listener.Accept()
-}
-
-func TestBounds_Connections(t *testing.T) {
+func listening(t *testing.T) (*served, string) {
+	t.Helper()
 	s := serve(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked := make(chan int, 2*maxConnections)
-	s.server.Serve(&counting{Listener: l, asked: asked}, Access{Loopback: true, Host: l.Addr().String(), Token: open})
-	defer s.server.Close(t.Context())
-	var held []net.Conn
-	for range maxConnections {
-		c, err := net.Dial("tcp", l.Addr().String())
+	s.server.Serve(l, Access{Loopback: true, Host: l.Addr().String(), Token: open})
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // what is under way is cut off
+		_ = s.server.Close(ctx)
+	})
+	return s, l.Addr().String()
+}
+
+// alive asks as a probe does, and does not wait longer than one would.
+func alive(t *testing.T, addr, path string) {
+	t.Helper()
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	resp, err := c.Get("http://" + addr + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != 200 {
+		t.Errorf("%s: %s %v", path, resp.Status, err)
+	}
+}
+
+func TestBounds_ConnectionsThatAskForNothingHoldUpNobody(t *testing.T) {
+	for name, text := range map[string]string{
+		"silent": "", "half a line": "GET /heal", "half a header": "GET /healthz HTTP/1.1\r\nHost: local", "done": "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, addr := listening(t)
+			for range 2 * maxConnections {
+				dial(t, addr, text)
+			}
+			alive(t, addr, "/healthz")
+			alive(t, addr, "/readyz")
+		})
+	}
+}
+
+func TestBounds_ASlowBodyHoldsUpNobody(t *testing.T) {
+	s, addr := listening(t)
+	for range bodies - 1 {
+		dial(t, addr, "POST /api/v1/replay HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+	}
+	for range backfills {
+		dial(t, addr, "POST /api/v1/ingest?name=x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+	}
+	resp, err := http.Post("http://"+addr+"/api/v1/webhooks/main/resume", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Error(resp.Status)
+	}
+	alive(t, addr, "/healthz")
+	_ = s
+}
+
+func TestBounds_ManyStreamsAndReadersOfMetricsHoldUpNobody(t *testing.T) {
+	_, addr := listening(t)
+	for range maxStreams + 20 {
+		dial(t, addr, "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	}
+	for range 50 { // none of them reads the answer
+		dial(t, addr, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	}
+	alive(t, addr, "/healthz")
+	alive(t, addr, "/metrics")
+	alive(t, addr, "/api/v1/deliveries")
+}
+
+// All streams send the same bytes.
+func TestBounds_TheStatusIsMadeOnceForAllStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var made atomic.Int64
+		s := sharedStatus{make: func() Status { made.Add(1); return Status{} }}
+		for range 200 {
+			go func() {
+				for range 5 {
+					if frame, err := s.frame(time.Second); err != nil || !bytes.HasPrefix(frame, []byte("event: status\ndata: {")) {
+						t.Errorf("%q %v", frame, err)
+					}
+					time.Sleep(time.Second)
+				}
+			}()
+		}
+		time.Sleep(10 * time.Second)
+		if n := made.Load(); n > 10 {
+			t.Errorf("made %d times in 5 s", n)
+		}
+	})
+}
+
+// pages reads a list to its end, and returns how many rows each page had.
+func pages[T any](t *testing.T, s *served, path string, rows func(body []byte) ([]T, string)) (all []T, sizes []int) {
+	t.Helper()
+	for before := ""; ; {
+		w := httptest.NewRecorder()
+		s.server.Handler().ServeHTTP(w, httptest.NewRequest("GET", path+"&before="+before, nil))
+		if w.Code != 200 || w.Body.Len() > 2*pageBytes {
+			t.Fatalf("%d, %d bytes: %.200s", w.Code, w.Body.Len(), w.Body)
+		}
+		part, next := rows(w.Body.Bytes())
+		all, sizes = append(all, part...), append(sizes, len(part))
+		if next == "" {
+			return all, sizes
+		}
+		before = next
+	}
+}
+
+func TestBounds_ListsAreCutByTheirBytesAndGoOn(t *testing.T) {
+	s := serve(t)
+	const n = 60
+	for i := range n {
+		longType := strings.Repeat("t", 900_000) + fmt.Sprint(i)
+		_, err := s.queue.Commit(t.Context(), queue.Batch{
+			Source: "log",
+			Events: []queue.NewEvent{{
+				Event:    queue.Event{ID: fmt.Sprintf("evt_%032x", 1000+i), Type: longType, Source: "log", Path: "/log", Body: []byte(`{"event_type":"x"}`)},
+				Webhooks: []string{"main"},
+			}},
+			Rejected: []queue.Rejected{{Source: "log", Path: "/log", Offset: int64(i), Stream: "s", Reason: "odd", Data: bytes.Repeat([]byte{1}, 64<<10)}},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
-		held = append(held, c)
 	}
-	for n := range maxConnections {
-		if got := <-asked; got != n+1 {
-			t.Fatal(got)
-		}
-	}
-	// What is open is answered, and no more is let in meanwhile.
-	for _, c := range held {
-		if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+	rejected, sizes := pages(t, s, "/api/v1/rejected?limit=500&text=whole", func(body []byte) ([]RejectedView, string) {
+		var p RejectedPage
+		if err := json.Unmarshal(body, &p); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.ReadFull(c, make([]byte, len("HTTP/1.1 200 OK"))); err != nil {
+		return p.Rejected, p.Next
+	})
+	if len(rejected) != n+1 || len(sizes) < n/2 || len(rejected[0].Text) != 64<<10 {
+		t.Errorf("%d records in %d pages", len(rejected), len(sizes))
+	}
+	seen := map[string]bool{}
+	deliveries, sizes := pages(t, s, "/api/v1/deliveries?limit=50&event_type=", func(body []byte) ([]Row, string) {
+		var p Page
+		if err := json.Unmarshal(body, &p); err != nil {
 			t.Fatal(err)
 		}
+		return p.Deliveries, p.Next
+	})
+	for _, d := range deliveries {
+		seen[d.ID] = true
+		if d.EventType != "scan_completed" && (len(d.EventType) > 2*maxRowText || !strings.HasSuffix(d.EventType, "…")) {
+			t.Errorf("a type of %d bytes", len(d.EventType))
+		}
 	}
-	select {
-	case n := <-asked:
-		t.Fatalf("it asked for connection %d", n)
-	default:
+	if len(seen) != n+3 || len(sizes) != 2 {
+		t.Errorf("%d deliveries in pages of %v", len(seen), sizes)
 	}
-	held[0].Close()
-	if n := <-asked; n != maxConnections+1 {
-		t.Error(n)
+	w := httptest.NewRecorder()
+	s.server.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/events?limit=200", nil))
+	if w.Code != 200 || w.Body.Len() > 2*pageBytes {
+		t.Errorf("%d, %d bytes", w.Code, w.Body.Len())
+	}
+	// One by itself has it whole.
+	w = httptest.NewRecorder()
+	s.server.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/deliveries/"+deliveries[0].ID, nil))
+	var story Story
+	if err := json.Unmarshal(w.Body.Bytes(), &story); err != nil || len(story.Event.Type) < 900_000 || len(story.Deliveries) != 1 || string(story.Event.Payload) != `{"event_type":"x"}` {
+		t.Errorf("%v: %.300s", err, w.Body)
 	}
 }

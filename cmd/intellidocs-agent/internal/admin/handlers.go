@@ -54,6 +54,7 @@ type api struct {
 	Agent
 	log      *slog.Logger
 	subjects subjects
+	shared   sharedStatus
 	stopping context.Context // ends when the server is to close
 }
 

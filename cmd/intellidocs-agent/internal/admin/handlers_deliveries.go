@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"encoding/json"
 	"net/http"
+	"strings"
 
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
@@ -18,24 +20,44 @@ func (a *api) urls() func(string) string {
 	}
 }
 
-func (a *api) deliveries(_ http.ResponseWriter, r *http.Request) (any, error) {
+// maxRowText is how long a text of a row is, in bytes; a delivery by itself has them whole.
+const maxRowText = 1024
+
+func (a *api) deliveries(w http.ResponseWriter, r *http.Request) (any, error) {
 	f, err := parseFilter(r.URL.Query())
 	if err != nil {
 		return nil, err
 	}
-	page, err := a.Queue.List(r.Context(), f.queue())
-	if err != nil {
-		return nil, err
-	}
-	out, url := Page{Deliveries: make([]Row, 0, len(page.Deliveries)), Next: page.Next}, a.urls()
-	for i := range page.Deliveries {
-		d, about := &page.Deliveries[i], ""
-		if f.Subjects {
-			about = a.subjects.get(d.EventID, func() (queue.Event, error) { return a.Queue.EventOf(d.ID) })
+	q, url := f.queue(), a.urls()
+	out := page{most: q.Limit}
+	q.MaxText = maxRowText
+	for next := ""; ; {
+		q.Limit = min(out.most-out.n, chunk)
+		part, err := a.Queue.List(r.Context(), q)
+		if err != nil {
+			return nil, err
 		}
-		out.Deliveries = append(out.Deliveries, row(d, about, url))
+		for i := range part.Deliveries {
+			d, about := &part.Deliveries[i], ""
+			if f.Subjects {
+				about = a.subjects.get(d.EventID, func() (queue.Event, error) { return a.Queue.EventOf(d.ID) })
+			}
+			ok, err := out.add(row(d, about, url))
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				out.answer(w, "deliveries", next)
+				return nil, nil
+			}
+			next = d.ID
+		}
+		if part.Next == "" || out.n >= out.most || len(part.Deliveries) < q.Limit {
+			out.answer(w, "deliveries", part.Next) // a search that took too long ends a page early
+			return nil, nil
+		}
+		q.Before = part.Next
 	}
-	return out, nil
 }
 
 func (a *api) count(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -47,7 +69,7 @@ func (a *api) count(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return Count{n}, err
 }
 
-func (a *api) delivery(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (a *api) delivery(w http.ResponseWriter, r *http.Request) (any, error) {
 	d, err := a.Queue.Get(r.PathValue("id"))
 	if err != nil {
 		return nil, err
@@ -56,10 +78,10 @@ func (a *api) delivery(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.story(e, []queue.Delivery{d}), nil
+	return nil, a.story(w, e, []queue.Delivery{d})
 }
 
-func (a *api) event(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (a *api) event(w http.ResponseWriter, r *http.Request) (any, error) {
 	e, err := a.Queue.Event(r.PathValue("id"))
 	if err != nil {
 		return nil, err
@@ -68,30 +90,79 @@ func (a *api) event(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.story(e, ds), nil
+	return nil, a.story(w, e, ds)
 }
 
-func (a *api) story(e queue.Event, ds []queue.Delivery) Story {
-	s, url := Story{Event: EventView{Event: e, Subject: subject(e.Body), Payload: e.Body}, Deliveries: []Detail{}}, a.urls()
+// story writes a Story piece by piece: its payload may be 7 MiB, and its deliveries hundreds.
+func (a *api) story(w http.ResponseWriter, e queue.Event, ds []queue.Delivery) error {
+	about, url := subject(e.Body), a.urls()
+	payload := e.Body
+	e.Body = nil
+	head, err := json.Marshal(EventView{Event: e, Subject: about})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(`{"event":`))
+	_, _ = w.Write(head[:len(head)-1])
+	if len(payload) > 0 {
+		_, _ = w.Write([]byte(`,"payload":`))
+		if !json.Valid(payload) { // Python writes NaN and Infinity, which JSON does not know
+			if payload, err = json.Marshal(string(payload)); err != nil {
+				return nil
+			}
+		}
+		_, _ = w.Write(payload)
+	}
+	_, _ = w.Write([]byte(`},"deliveries":[`))
 	for i := range ds {
 		d := &ds[i]
-		s.Deliveries = append(s.Deliveries, Detail{
-			Row: row(d, s.Event.Subject, url), Spent: d.Spent,
+		if i > 0 {
+			_, _ = w.Write([]byte(","))
+		}
+		one := Detail{
+			Row: row(d, about, url), Spent: d.Spent,
 			History: append([]queue.Attempt{}, d.History...), Replays: append([]queue.Replay{}, d.Replays...),
-		})
+		}
+		if len(ds) > 1 { // the event beside it has it whole
+			one.EventType = clip(one.EventType, maxRowText)
+		}
+		data, err := json.Marshal(one)
+		if err != nil {
+			return nil // the answer is under way; strings and numbers can always be written
+		}
+		if _, err := w.Write(data); err != nil {
+			return nil // the other side is gone
+		}
 	}
-	return s
+	_, _ = w.Write([]byte("]}\n"))
+	return nil
 }
 
-func (a *api) events(_ http.ResponseWriter, r *http.Request) (any, error) {
+func clip(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
+func (a *api) events(w http.ResponseWriter, r *http.Request) (any, error) {
 	limit, err := number(r.URL.Query(), "limit", 20, 200)
 	if err != nil {
 		return nil, err
 	}
 	events, err := a.Queue.Recent(r.Context(), limit)
-	page := EventPage{Events: make([]EventView, 0, len(events))}
-	for _, e := range events {
-		page.Events = append(page.Events, EventView{Event: e, Subject: a.subjects.get(e.ID, func() (queue.Event, error) { return a.Queue.Event(e.ID) })})
+	if err != nil {
+		return nil, err
 	}
-	return page, err
+	out := page{most: limit}
+	for i := range events {
+		e := &events[i]
+		view := EventView{Event: *e, Subject: a.subjects.get(e.ID, func() (queue.Event, error) { return a.Queue.Event(e.ID) })}
+		if ok, err := out.add(view); err != nil || !ok {
+			break // only the latest are wanted
+		}
+	}
+	out.answer(w, "events", "")
+	return nil, nil
 }

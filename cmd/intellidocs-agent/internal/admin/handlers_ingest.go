@@ -2,7 +2,9 @@ package admin
 
 import (
 	"errors"
+	"io"
 	"net/http"
+	"time"
 )
 
 // ingest reads an old log from the request's body. It is the one call without a bound
@@ -13,5 +15,19 @@ func (a *api) ingest(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, badRequest{errors.New("name the file with ?name=…")}
 	}
 	lasting(w)
-	return a.Backfill(r.Context(), name, r.Body, r.URL.Query().Get("dry_run") == "true")
+	body := &steady{r.Body, http.NewResponseController(w)}
+	return a.Backfill(r.Context(), name, body, r.URL.Query().Get("dry_run") == "true")
+}
+
+// steady ends a body of which nothing comes for long: others wait for its place.
+type steady struct {
+	body  io.Reader
+	limit *http.ResponseController
+}
+
+func (s *steady) Read(p []byte) (int, error) {
+	_ = s.limit.SetReadDeadline(time.Now().Add(patience))
+	n, err := s.body.Read(p)
+	_ = s.limit.SetReadDeadline(time.Time{}) // keeping what was read may take as long as the queue is full
+	return n, err
 }

@@ -8,25 +8,47 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-func (a *api) rejected(_ http.ResponseWriter, r *http.Request) (any, error) {
+// maxRejectedText is how much of a record a list for people shows.
+const maxRejectedText = 500
+
+// rejectedChunk is how many records of 64 KiB are in memory at once.
+const rejectedChunk = 8
+
+func (a *api) rejected(w http.ResponseWriter, r *http.Request) (any, error) {
 	f, err := parseRejectedFilter(r.URL.Query())
 	if err != nil {
 		return nil, err
 	}
-	records, next, err := a.Queue.Rejected(r.Context(), queue.RejectedFilter{Source: f.Source, Since: f.Since, Before: f.Before, Limit: f.Limit})
-	if err != nil {
-		return nil, err
-	}
-	page := RejectedPage{Rejected: make([]RejectedView, 0, len(records)), Next: next}
-	for i := range records {
-		v := view(&records[i])
-		// A list for people shows the beginning; 50 records of 64 KiB would be a heavy page.
-		if len(v.Text) > 500 && !f.Whole {
-			v.Text = strings.ToValidUTF8(v.Text[:500], "") + "…"
+	q := queue.RejectedFilter{Source: f.Source, Since: f.Since, Before: f.Before}
+	out := page{most: f.Limit}
+	for last := ""; ; {
+		q.Limit = min(out.most-out.n, rejectedChunk)
+		records, next, err := a.Queue.Rejected(r.Context(), q)
+		if err != nil {
+			return nil, err
 		}
-		page.Rejected = append(page.Rejected, v)
+		for i := range records {
+			v := view(&records[i])
+			if !f.Whole {
+				v.Text = clip(v.Text, maxRejectedText)
+			}
+			v.Path, v.Reason = clip(v.Path, 8*maxRowText), clip(v.Reason, maxRowText)
+			ok, err := out.add(v)
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				out.answer(w, "rejected", last)
+				return nil, nil
+			}
+			last = v.ID
+		}
+		if next == "" || out.n >= out.most {
+			out.answer(w, "rejected", next)
+			return nil, nil
+		}
+		q.Before = next
 	}
-	return page, nil
 }
 
 func (a *api) rejectedOne(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -70,7 +92,7 @@ func (a *api) retry(w http.ResponseWriter, r *http.Request) (any, error) {
 			return nil, fmt.Errorf("retry %s: %w", id, err)
 		}
 	}
-	f := queue.RejectedFilter{Limit: 50}
+	f := queue.RejectedFilter{Limit: rejectedChunk}
 	for len(req.IDs) == 0 {
 		records, next, err := a.Queue.Rejected(r.Context(), f)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch"
@@ -107,12 +108,12 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request) {
 	defer tick.Stop()
 	still, _ := r.Context().Value(admitted{}).(func() bool)
 	for still() {
-		data, err := json.Marshal(a.Status())
+		frame, err := a.shared.frame(time.Second)
 		if err != nil {
 			return
 		}
 		_ = flush.SetWriteDeadline(time.Now().Add(10 * time.Second))
-		if _, err := fmt.Fprintf(w, "event: status\ndata: %s\n\n", data); err != nil {
+		if _, err := w.Write(frame); err != nil {
 			return
 		}
 		if flush.Flush() != nil {
@@ -126,4 +127,28 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request) {
 		case <-tick.C:
 		}
 	}
+}
+
+// sharedStatus is the status as every stream sends it, made once for all of them.
+type sharedStatus struct {
+	make func() Status
+
+	mu    sync.Mutex
+	at    time.Time
+	bytes []byte
+}
+
+// frame returns the server-sent event of a status that is younger than maxAge.
+func (s *sharedStatus) frame(maxAge time.Duration) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bytes != nil && time.Since(s.at) < maxAge {
+		return s.bytes, nil
+	}
+	data, err := json.Marshal(s.make())
+	if err != nil {
+		return nil, err
+	}
+	s.at, s.bytes = time.Now(), slices.Concat([]byte("event: status\ndata: "), data, []byte("\n\n"))
+	return s.bytes, nil
 }

@@ -19,7 +19,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
 )
 
 //go:embed web
@@ -28,6 +27,7 @@ var web embed.FS
 // Server answers on the listeners it is given.
 type Server struct {
 	handler http.Handler
+	gate    *gate
 	log     *slog.Logger
 	servers []*http.Server
 	stop    context.CancelFunc
@@ -39,13 +39,19 @@ func New(a Agent, gather prometheus.Gatherer, log *slog.Logger) *Server {
 	mux := http.NewServeMux()
 	stopping, stop := context.WithCancel(context.Background())
 	impl := &api{Agent: a, log: log, stopping: stopping}
+	impl.shared.make = impl.Status
 	impl.routes(mux)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "alive"})
 	})
 	mux.HandleFunc("GET /readyz", impl.readyz)
 	if gather != nil {
-		mux.Handle("GET /metrics", promhttp.HandlerFor(gather, promhttp.HandlerOpts{}))
+		metrics := promhttp.HandlerFor(gather, promhttp.HandlerOpts{})
+		mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+			// Whoever does not read must not hold the answer, which is large, for long.
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bodyPatience))
+			metrics.ServeHTTP(w, r)
+		})
 	}
 	files, err := fs.Sub(web, "web")
 	if err != nil {
@@ -54,28 +60,25 @@ func New(a Agent, gather prometheus.Gatherer, log *slog.Logger) *Server {
 	page := http.FileServerFS(files)
 	mux.Handle("GET /{$}", page)
 	mux.Handle("GET /static/", http.StripPrefix("/static/", page))
-	return &Server{handler: mux, log: log, stop: stop, done: make(chan error, 2)}
+	return &Server{handler: mux, gate: newGate(), log: log, stop: stop, done: make(chan error, 2)}
 }
 
 // Handler is the API as the socket serves it, for a caller in the same process.
-func (s *Server) Handler() http.Handler { return guard(Access{Socket: true}, s.handler) }
-
-// maxConnections bounds a listener's connections, streams among them. Thousands that
-// somebody opens and leaves would take the memory and the files that the queue needs.
-const maxConnections = 128
+func (s *Server) Handler() http.Handler { return guard(Access{Socket: true}, s.gate, s.handler) }
 
 // Serve answers on l until Close. It returns at once.
 func (s *Server) Serve(l net.Listener, a Access) {
 	srv := &http.Server{
-		Handler:           guard(a, s.handler),
-		ReadHeaderTimeout: 10 * time.Second,
+		Handler:           guard(a, s.gate, s.handler),
+		ConnContext:       withConnection,
+		ReadHeaderTimeout: bodyPatience,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	s.servers = append(s.servers, srv)
 	go func() {
-		err := srv.Serve(netutil.LimitListener(l, maxConnections))
+		err := srv.Serve(newConnections(l, maxConnections))
 		if errors.Is(err, http.ErrServerClosed) {
 			err = nil
 		}
