@@ -21,7 +21,7 @@ type feed struct {
 	// failing is told the handler's error, and nil when it has recovered.
 	failing func(error)
 	// idle runs before each pause: rotations do not wait for a full disk.
-	idle func()
+	idle func(ctx context.Context)
 }
 
 // offer returns once the handler has kept b, with what it says of the records;
@@ -46,7 +46,7 @@ func (f *feed) offer(ctx context.Context, b *Batch) ([]Rejection, error) {
 			said = s
 		}
 		f.failing(err)
-		f.idle()
+		f.idle(ctx)
 		if !sleep(ctx, pause) {
 			return nil, ctx.Err()
 		}

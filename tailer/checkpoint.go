@@ -14,6 +14,9 @@ import (
 const (
 	maxStreams = 64
 	maxGone    = 16
+	// maxSums is how many chunks are kept of a stream, maxSumsDone of one that has ended.
+	maxSums     = 64
+	maxSumsDone = 4
 )
 
 // checkpoint is what a log source knows across restarts: the cursor of its batches.
@@ -64,6 +67,8 @@ type streamJSON struct {
 	Path string `json:"path,omitempty"`
 	Read int64  `json:"read,omitempty"`
 	Done bool   `json:"done,omitempty"`
+	Sums []byte `json:"sums,omitempty"`
+	Rest []byte `json:"rest,omitempty"`
 }
 
 // encode writes the cursor. Paths in dir are written without it.
@@ -79,6 +84,10 @@ func (c *checkpoint) encode(dir string) ([]byte, error) {
 		j := streamJSON{
 			ID: s.id, Off: s.off, Head: s.head.sum, Len: s.head.n, Tail: s.tail.sum,
 			Dev: s.file.dev, Ino: s.file.ino, Path: strings.TrimPrefix(s.path, dir+"/"), Done: s.done,
+		}
+		j.Sums, j.Rest = s.known.encode(s.off, maxSums), s.rest.encode(s.rest.end(), maxSums)
+		if s.done {
+			j.Sums = s.known.encode(s.off, maxSumsDone)
 		}
 		if !s.read.IsZero() {
 			j.Read = s.read.Unix()
@@ -118,6 +127,16 @@ func (j *streamJSON) stream(dir string) (*stream, error) {
 		id: j.ID, off: j.Off, pos: j.Off,
 		head: fingerprint{j.Len, j.Head}, tail: fingerprint{int(min(j.Off, tailLen)), j.Tail},
 		file: fileID{j.Dev, j.Ino}, path: j.Path, done: j.Done, size: -1,
+	}
+	var err error
+	if s.known, err = decodeChunks(j.Sums); err != nil {
+		return nil, err
+	}
+	if s.rest, err = decodeChunks(j.Rest); err != nil {
+		return nil, err
+	}
+	if s.known.start != 0 || s.known.end() > s.off || len(s.rest.list) > 0 && s.rest.start < s.off {
+		return nil, errChunks
 	}
 	if s.path != "" && !filepath.IsAbs(s.path) {
 		s.path = filepath.Join(dir, s.path)

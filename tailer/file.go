@@ -44,6 +44,12 @@ type file struct {
 	linked, known bool
 	// stale: it changed since its content was compared with s.
 	stale bool
+	// suspect: it is not what it was, and a copy of that is looked for.
+	suspect bool
+	// touched: it changed without growing, or what it was before is unknown. verify is when
+	// it may be compared in whole again.
+	touched bool
+	verify  time.Time
 	// copying: it holds a part of what is known already, like a copy being made.
 	copying bool
 	// old: it was read and has been forgotten since.
@@ -60,6 +66,7 @@ func (f *file) refresh(info os.FileInfo, now time.Time) {
 		f.linked = st.Nlink > 0
 	}
 	if info.Size() != f.size || !info.ModTime().Equal(f.mod) {
+		f.touched = f.touched || f.size < 0 || f.size == info.Size()
 		f.size, f.mod = info.Size(), info.ModTime()
 		f.changed, f.stale, f.old = now, true, false
 		if f.s != nil {
@@ -144,11 +151,29 @@ func (f *file) release() {
 }
 
 // end is how far f can be read.
-func (f *file) end() int64 { return f.size }
+func (f *file) end() int64 {
+	if f.s != nil && len(f.s.rest.list) > 0 {
+		return min(f.size, f.s.rest.start)
+	}
+	return f.size
+}
 
 // unread reports whether there is something that has not been looked at.
 func (f *file) unread() bool {
 	return f.s != nil && f.end() > f.s.pos && f.end() > f.s.scanned
+}
+
+// renamed reports whether the open f has another name than it had; not, where its inode got
+// another number under the same one, as on some network file systems.
+func (f *file) renamed() bool {
+	if f.f == nil {
+		return f.linked
+	}
+	name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.f.Fd()))
+	if err != nil {
+		return f.linked
+	}
+	return f.linked && name != f.path && name != f.path+" (deleted)"
 }
 
 // lost reports whether f, which held s, was cut since it was looked at.

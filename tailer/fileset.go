@@ -1,6 +1,7 @@
 package tailer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,14 +34,14 @@ func newFileset(o *LogOptions, cur *checkpoint) *fileset {
 
 // scan brings what is known of the files up to date and opens those that must not
 // slip away: the live file and the unread ones.
-func (set *fileset) scan() {
+func (set *fileset) scan(ctx context.Context) {
 	now := time.Now()
 	names := set.dir.watch.changed()
 	set.findLive(now)
 	if set.dir.changed(now) || names {
 		set.discover(now)
 	}
-	for tries := 0; (set.moved() || set.checkAll()) && tries < 3; tries++ {
+	for tries := 0; (set.moved() || set.checkAll(ctx)) && tries < 3; tries++ {
 		set.findLive(now)
 		set.discover(now)
 	}
@@ -136,7 +137,7 @@ func (set *fileset) findStrays(now time.Time) {
 // checkAll compares every file that changed with the stream it belongs to, and finds
 // the streams of new ones. moved: names have changed meanwhile, or a stream has lost
 // its file, perhaps to a copy made just now.
-func (set *fileset) checkAll() (moved bool) {
+func (set *fileset) checkAll(ctx context.Context) (moved bool) {
 	set.restat()
 	stale := make([]*file, 0, len(set.files))
 	for _, f := range set.files {
@@ -150,13 +151,13 @@ func (set *fileset) checkAll() (moved bool) {
 		stale = append([]*file{set.live}, stale[:n-1]...)
 	}
 	for _, f := range stale {
-		moved = set.check(f) || moved
+		moved = set.check(ctx, f) || moved
 	}
 	return moved
 }
 
 // check opens f if need be. It stays open if there is something to read.
-func (set *fileset) check(f *file) (moved bool) {
+func (set *fileset) check(ctx context.Context, f *file) (moved bool) {
 	if f.size == 0 && f.s == nil {
 		f.stale = false
 		return false
@@ -170,20 +171,25 @@ func (set *fileset) check(f *file) (moved bool) {
 		return moved
 	}
 	f.trouble, f.stale = nil, false
-	if f.s != nil && !set.continues(f) {
-		f.detach()
+	if f.s != nil && !set.unchanged(ctx, f) {
+		if f == set.live && !f.suspect {
+			f.suspect, f.stale = true, true
+			return true // what it was may be in a copy that was made just now
+		}
+		set.changedContent(ctx, f)
 		moved = true
 	}
+	f.suspect = false
 	if f.s == nil && !f.old {
-		set.match(f)
+		set.match(ctx, f)
 	}
 	if f.s != nil && f.s.pos <= f.size {
 		if !f.s.sight(f.f, f.size) {
 			f.stale = true // it has just been cut
 			return true
 		}
-		f.s.size = max(f.s.size, f.size)
-		if f.size > f.s.pos {
+		f.s.size = max(f.s.size, f.end())
+		if f.end() > f.s.pos {
 			f.s.done = false
 		}
 	}

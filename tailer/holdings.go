@@ -40,6 +40,9 @@ func (h *holdings) add(path string, info os.FileInfo, now time.Time) *file {
 		h.files[id] = f
 	}
 	f.path, f.known = path, true
+	if f.s != nil && f.s.file == id {
+		f.s.path = path
+	}
 	f.refresh(info, now)
 	return f
 }

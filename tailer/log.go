@@ -138,7 +138,7 @@ func stopped(ctx context.Context, err error) error {
 // pass reads everything there is, files in order. more: it stopped early so that
 // rotations are seen in time.
 func (l *Log) pass(ctx context.Context) (more bool, err error) {
-	l.files.scan()
+	l.files.scan(ctx)
 	l.publish(l.files)
 	for _, f := range l.files.unread() {
 		more, err = l.read(ctx, f)

@@ -1,10 +1,13 @@
 package tailer
 
-import "io"
+import (
+	"context"
+	"io"
+)
 
 // match finds the stream that f holds, or makes one. It leaves f without one while it
 // looks like a copy that is being made.
-func (h *holdings) match(f *file) {
+func (h *holdings) match(ctx context.Context, f *file) {
 	f.copying = false
 	f.restat() // after the live file was looked at: if that was cut, this copy is whole
 	if f.size == 0 {
@@ -19,6 +22,7 @@ func (h *holdings) match(f *file) {
 	switch {
 	case best != nil:
 		f.attach(best)
+	case f == h.live && h.resumes(ctx, f):
 	case f != h.live && h.partOfKnown(f):
 		f.copying = true
 	case f != h.live && !f.mod.After(h.cur.horizon):
@@ -78,12 +82,13 @@ func (h *holdings) holds(f *file, s *stream) bool {
 		}
 	}
 	if f == h.live && f.id != s.file {
-		// A new file under the live name is not a copy, however it begins, while the
-		// one it resembles is there too. One that was rewritten by an editor is.
-		if g != nil && g.linked {
-			return false
+		// A new file under the live name is not a copy, however it begins, while the one
+		// it resembles is there too. One that was rewritten by an editor is, and one whose
+		// inode has another number by now.
+		if g != nil {
+			return s.off > 0 && !g.renamed()
 		}
-		return s.off > headLen || g == nil && !s.done && s.off > 0
+		return s.off > headLen || !s.done && s.off > 0
 	}
 	if g != nil && g.open() == nil {
 		common := min(f.size, g.size)

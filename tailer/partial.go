@@ -47,6 +47,10 @@ func (j *joiner) add(line []byte, path string, p place, size int64) (Record, boo
 		return r, true
 	}
 	h := j.held[key]
+	if h != nil && h.last.s == p.s && p.off <= h.last.off {
+		h = nil // the file is read again from before that piece
+		delete(j.held, key)
+	}
 	if h == nil {
 		if !more || len(j.held) >= maxHeld {
 			return r, true

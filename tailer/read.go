@@ -15,7 +15,7 @@ const liveBatches = 16
 func (l *Log) read(ctx context.Context, f *file) (more bool, err error) {
 	for n := 0; ; n++ {
 		if n > 0 {
-			l.files.scan() // a long read must not let new files slip away
+			l.files.scan(ctx) // a long read must not let new files slip away
 		}
 		if f == l.files.live && n == liveBatches {
 			return true, nil

@@ -432,13 +432,14 @@ func TestLog_DirectoryMissingAndMadeAgain(t *testing.T) {
 	s, path := &store{}, filepath.Join(dir, "app.log")
 	r := follow(t, s, path)
 	eventually(t, "not ready", func() bool { return strings.Contains(r.log.Status().Reason, "does not exist") })
-	written := 0
+	var written []string
 	for range 3 {
 		must(t, os.Mkdir(dir, 0o755))
 		w := newWriter(t, path)
+		w.written = written
 		w.lines(10)
-		written += 10
-		s.wait(t, written)
+		written = w.written
+		s.wait(t, len(written))
 		eventually(t, "ready", func() bool { return r.log.Status().Ready })
 		must(t, os.RemoveAll(dir))
 		eventually(t, "not ready", func() bool { return !r.log.Status().Ready })

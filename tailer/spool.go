@@ -98,7 +98,7 @@ func NewSpool(o SpoolOptions) (*Spool, error) {
 		o: o, settle: quietSweeps * o.Sweep, relist: true, troubles: map[string]string{}, known: checkpoints{},
 		status: Status{Source: o.Source, Reason: notStarted},
 	}
-	s.feed = feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: s.failing, idle: func() {}}
+	s.feed = feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: s.failing, idle: func(context.Context) {}}
 	if len(o.Cursor) > 0 {
 		if s.known, err = decodeSpoolCursor(o.Cursor); err != nil {
 			return nil, fmt.Errorf("spool %s: %w", o.Path, err)

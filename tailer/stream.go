@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -24,6 +25,10 @@ type stream struct {
 	read time.Time
 	done bool
 
+	// known are the sums of what was read, up to pos. rest are those of what the file
+	// holds of its former content behind what a writer has overwritten so far; rest is
+	// not read again.
+	known, rest chunks
 	// files are those that hold it now.
 	files []*file
 	// The line at pos has lead NUL bytes in front and no end before scanned.
@@ -37,10 +42,12 @@ type stream struct {
 	missing time.Time
 }
 
-func newStream() *stream {
+func newStream() *stream { return &stream{id: newStreamID(), size: -1} }
+
+func newStreamID() string {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails, says crypto/rand
-	return &stream{id: hex.EncodeToString(b[:]), size: -1}
+	return hex.EncodeToString(b[:])
 }
 
 // holder returns the largest file that holds s, other than f; nil where there is none.
@@ -103,6 +110,55 @@ func (s *stream) confirm(r io.ReaderAt, raw []byte, start, end int64) error {
 		return errChanged
 	}
 	s.off, s.head, s.tail = end, fingerprintOf(head), fingerprintOf(tail)
+	if s.known.cover(start); int64(len(raw)) == end-start {
+		s.known.add(raw, start)
+	}
+	s.known.cover(end)
+	s.advance(end)
+	return nil
+}
+
+// resume makes reading continue at same, up to where r is what was read, and before rest,
+// from where on it is that again. What is read then of an overwritten file is another stream.
+func (s *stream) resume(r io.ReaderAt, same int64, rest chunks) error {
+	head, ok1 := fingerprintAt(r, 0, int(min(same, headLen)))
+	n := min(same, tailLen)
+	tail, ok2 := fingerprintAt(r, same-n, int(n))
+	if !ok1 || !ok2 {
+		return errChanged
+	}
+	s.off, s.head, s.tail, s.rest = same, head, tail, rest
+	s.known.cut(same)
+	s.advance(same)
+	s.trusted, s.done = 0, false
+	if len(rest.list) > 0 {
+		s.id = newStreamID()
+	}
+	return nil
+}
+
+// content is all that is known of the file: what was read, and what it still holds behind that.
+func (s *stream) content() *chunks {
+	if len(s.rest.list) == 0 {
+		return &s.known
+	}
+	all := chunks{list: slices.Clone(s.known.list)}
+	if s.rest.start > all.end() {
+		all.list = append(all.list, chunk{end: s.rest.start, unread: true})
+	}
+	all.list = append(all.list, s.rest.list...)
+	return &all
+}
+
+// skipRest makes reading continue behind rest, which r holds still and which has grown.
+func (s *stream) skipRest(r io.ReaderAt) error {
+	end := s.rest.end()
+	if err := s.moveTo(end, r); err != nil {
+		return err
+	}
+	s.known.cover(s.rest.start)
+	s.known.list = append(s.known.list, s.rest.list...)
+	s.rest = chunks{}
 	s.advance(end)
 	return nil
 }
