@@ -250,7 +250,7 @@ func TestMetrics_TellStatesAndForgetRemovedWebhooks(t *testing.T) {
 			t.Fatal(err)
 		}
 		w, _ := d.worker("a")
-		v := w.settle(trial{}, queue.Delivery{}, delivered, 0)
+		v := w.decide(probe{}, queue.Delivery{}, delivered)
 		w.observe(time.Now(), v)
 		if err := testutil.GatherAndCompare(reg, strings.NewReader(`
 # HELP intellidocs_agent_delivery_attempts_total Attempts made, by what came of them.

@@ -2,9 +2,10 @@ package dispatch
 
 import "time"
 
-// How long after a webhook is held the first probe goes out, doubling to the longest.
+// How long after a webhook is held the first probe goes out, doubling to the longest: a
+// receiver that is back is met again within as long as it was away.
 const (
-	probeFirst = 30 * time.Second
+	probeFirst = time.Second
 	probeMax   = 10 * time.Minute
 )
 
@@ -17,6 +18,9 @@ const (
 // probedMax bounds how many deliveries a held webhook remembers as probed.
 const probedMax = 64
 
+// burnedMax bounds how many deliveries are remembered whose attempts an outage used up.
+const burnedMax = 256
+
 // breaker holds a webhook whose endpoint is down: no attempts are used up, one probe at
 // a time goes out. The zero value is closed. Not for concurrent use.
 type breaker struct {
@@ -28,21 +32,27 @@ type breaker struct {
 	// probed are the deliveries that were probes during this outage: each probe takes
 	// another one, so that a single event its receiver chokes on cannot hold the rest.
 	probed map[string]bool
+	// burned are the deliveries whose attempts failed in this row before it opened. They
+	// are tried with the first success, and not by their own backoff.
+	burned []string
 	// ramp is how many attempts may be under way at once after an outage, 0: no bound.
 	// One more for each answer, which doubles it with every round trip.
 	ramp int
 }
 
-// failed counts an outage failure and says whether it opened the breaker.
-func (b *breaker) failed(now time.Time, threshold int) bool {
+// failed counts an outage failure and reports whether it opened the breaker.
+func (b *breaker) failed(id string, now time.Time, threshold int) bool {
 	b.failures++
+	if !b.open && threshold > 0 {
+		b.burned = append(b.burned[max(0, len(b.burned)+1-burnedMax):], id)
+	}
 	if b.ramp > 0 {
 		b.ramp = 1
 	}
 	if b.open || threshold == 0 || b.failures < threshold {
 		return false
 	}
-	*b = breaker{failures: b.failures, open: true, since: now, delay: probeFirst, probed: map[string]bool{}}
+	*b = breaker{failures: b.failures, open: true, since: now, delay: probeFirst, probed: map[string]bool{}, burned: b.burned}
 	b.schedule(now)
 	return true
 }
@@ -53,23 +63,13 @@ func (b *breaker) schedule(now time.Time) {
 	b.delay = min(2*b.delay, probeMax)
 }
 
-// succeeded says whether it closed the breaker.
-func (b *breaker) succeeded(concurrency int) bool {
-	if b.open {
-		b.close()
-		return true
-	}
-	b.answered(concurrency)
-	return false
-}
-
 // answered ends a row of outage failures: the endpoint is there, whatever it said.
 // A breaker that is open stays so.
 func (b *breaker) answered(concurrency int) {
 	if b.open {
 		return
 	}
-	b.failures = 0
+	b.failures, b.burned = 0, nil
 	if b.ramp > 0 {
 		b.ramp++
 	}
@@ -110,14 +110,14 @@ type offline struct {
 
 func (o *offline) is() bool { return !o.since.IsZero() }
 
-// met says whether it is news. trial: the attempt was the one made to see whether it
+// met reports whether it is news. probe: the attempt was the one made to see whether it
 // is over, unlike those that were under way when it began.
-func (o *offline) met(now time.Time, trial bool) bool {
+func (o *offline) met(now time.Time, probe bool) bool {
 	news := !o.is()
 	switch {
 	case news:
 		o.since, o.delay = now, offlineFirst
-	case !trial:
+	case !probe:
 		return false
 	}
 	o.retry = now.Add(o.delay)

@@ -42,12 +42,12 @@ func TestBreaker_HoldsAfterFailuresInARowAndProbes(t *testing.T) {
 		for _, s := range e.all()[before:] {
 			at = append(at, s.at.Sub(opened).Round(time.Second))
 		}
-		want := []time.Duration{30 * time.Second, 90 * time.Second, 210 * time.Second, 450 * time.Second, 930 * time.Second, 1530 * time.Second}
+		want := []time.Duration{time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second, 31 * time.Second, 63 * time.Second, 127 * time.Second, 255 * time.Second, 511 * time.Second, 1023 * time.Second, 1623 * time.Second}
 		if len(at) < len(want) || !slices.Equal(at[:len(want)], want) {
 			t.Fatalf("probes at %v, want %v … every 10m", at, want)
 		}
-		if len(at) != 9 {
-			t.Errorf("%d probes in 65m, want 9: %v", len(at), at)
+		if len(at) != 14 {
+			t.Errorf("%d probes in 65m, want 14: %v", len(at), at)
 		}
 		if n := b.store.count(queue.Failed); n != 0 {
 			t.Errorf("%d given up while held", n)
@@ -57,8 +57,8 @@ func TestBreaker_HoldsAfterFailuresInARowAndProbes(t *testing.T) {
 				t.Fatalf("a probe was spent: %+v", o)
 			}
 		}
-		if b.store.stateSets > 12 {
-			t.Errorf("%d state writes for one outage with 9 probes", b.store.stateSets)
+		if b.store.stateSets > 17 {
+			t.Errorf("%d state writes for one outage with 14 probes", b.store.stateSets)
 		}
 		if n := strings.Count(b.log.String(), "webhook held"); n != 1 {
 			t.Errorf("logged %d times, want once", n)
@@ -77,7 +77,7 @@ func TestBreaker_SuccessDrainsInDueOrderWithoutAHerd(t *testing.T) {
 		e.most = 0
 		e.mu.Unlock()
 		e.set(delivered)
-		after(30*time.Second + 500*time.Millisecond) // the probe is under way
+		after(time.Second + 500*time.Millisecond) // the probe is under way
 		if n := len(e.all()) - before; n != 1 {
 			t.Fatalf("%d attempts while held, want the probe alone", n)
 		}
@@ -115,14 +115,14 @@ func TestBreaker_SurvivesARestart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := answering(serverError)
 		b := heldBench(t, e, 100)
-		after(40 * time.Second) // one probe failed; the next is due 60s after it
+		after(40 * time.Second) // five probes failed; the next is due 32s after the last
 		b.end()
 		n := len(e.all())
 		h := hook("a", e)
 		h.BreakerFailures = 20
 		b = newBench(t, b.store, h)
 		defer b.end()
-		after(45 * time.Second)
+		after(20 * time.Second)
 		if got := len(e.all()); got != n || b.stateOf(t, "a").State != Held {
 			t.Fatalf("%d attempts after a restart, state %s", got-n, b.stateOf(t, "a").State)
 		}

@@ -235,7 +235,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer stopSending()
 	recording, stopRecording := context.WithCancel(detached)
 	defer stopRecording()
-	lives := lives{claim: ctx, send: sending, record: recording}
+	life := contexts{claim: ctx, send: sending, record: recording}
 	var running, recorder sync.WaitGroup
 
 	d.mu.Lock()
@@ -243,7 +243,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		d.mu.Unlock()
 		return errors.New("dispatch: Run was called twice")
 	}
-	d.start = func(w *worker) { running.Go(func() { w.run(lives) }) }
+	d.start = func(w *worker) { running.Go(func() { w.run(life) }) }
 	for _, w := range d.workers {
 		d.start(w)
 	}

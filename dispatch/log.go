@@ -17,7 +17,7 @@ func (w *worker) attrs(d queue.Delivery) []any {
 }
 
 // report logs an attempt at the level its outcome deserves, and what it changed.
-func (w *worker) report(d queue.Delivery, v verdict) {
+func (w *worker) report(d queue.Delivery, v outcome) {
 	attrs := w.attrs(d)
 	if v.Attempt.Status != 0 {
 		attrs = append(attrs, "status", v.Attempt.Status)
@@ -49,7 +49,7 @@ func (w *worker) report(d queue.Delivery, v verdict) {
 }
 
 // reportChange logs what the attempt changed for the webhook as a whole.
-func (w *worker) reportChange(v verdict) {
+func (w *worker) reportChange(v outcome) {
 	log := w.d.log.With("webhook", w.name)
 	now := time.Now()
 	if v.offline {
@@ -61,6 +61,10 @@ func (w *worker) reportChange(v verdict) {
 	if v.opened {
 		log.Warn("webhook held: its endpoint is down; deliveries wait and use up no attempts, one probe at a time goes out",
 			"first_probe_in", probeFirst, "error", v.Attempt.Error)
+	}
+	if v.throttled {
+		log.Warn("webhook held: its endpoint takes no more for now; deliveries wait and use up no attempts",
+			"until", v.until.UTC().Format(time.RFC3339), "error", v.Attempt.Error)
 	}
 	if v.paused {
 		log.Warn("webhook paused: the endpoint answered 410 Gone; change its configuration or resume it to go on")

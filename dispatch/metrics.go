@@ -64,7 +64,7 @@ func (m *metrics) forget(webhook string) {
 }
 
 // observe counts a recorded attempt.
-func (w *worker) observe(readAt time.Time, v verdict) {
+func (w *worker) observe(readAt time.Time, v outcome) {
 	now := time.Now()
 	w.mu.Lock() // against remove, which must not be undone by a late attempt
 	defer w.mu.Unlock()

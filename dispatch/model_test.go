@@ -67,6 +67,15 @@ func (s *modelStore) get(id string) queue.Delivery {
 	return *s.find(id)
 }
 
+func (s *modelStore) Get(id string) (queue.Delivery, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := s.find(id); d != nil {
+		return *d, nil
+	}
+	return queue.Delivery{}, queue.ErrNotFound
+}
+
 // unfinished are the webhook's, in the order of their events. s.mu is held.
 func (s *modelStore) unfinished(webhook string) []queue.Delivery {
 	var found []queue.Delivery
@@ -237,6 +246,7 @@ var (
 	delivered   = send.Result{Class: send.Delivered, Status: 200}
 	serverError = send.Result{Class: send.Retry, Outage: true, Status: 500, Error: "HTTP 500"}
 	notFound    = send.Result{Class: send.Retry, Status: 404, Error: "HTTP 404"}
+	tooMany     = send.Result{Class: send.Throttled, Status: 429, Error: "HTTP 429"}
 	gone        = send.Result{Class: send.Gone, Status: 410, Error: "HTTP 410"}
 	forbidden   = send.Result{Class: send.Dead, Error: "the address is not allowed"}
 	noNetwork   = send.Result{Class: send.Offline, Error: "network is unreachable"}

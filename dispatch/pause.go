@@ -18,8 +18,9 @@ type pause struct {
 
 // saved is what must survive a restart about a webhook, as Store keeps it.
 type saved struct {
-	Paused *pause `json:"paused,omitempty"`
-	Held   *held  `json:"held,omitempty"`
+	Paused    *pause     `json:"paused,omitempty"`
+	Held      *held      `json:"held,omitempty"`
+	Throttled *throttled `json:"throttled,omitempty"`
 }
 
 // held is an open breaker.
@@ -30,35 +31,54 @@ type held struct {
 	ProbeAt  time.Time     `json:"probe_at"`
 	// Digest is of the configuration it was held with; another one is probed at once.
 	Digest string `json:"digest,omitempty"`
+	// Burned are deliveries whose attempts the outage used up.
+	Burned []string `json:"burned,omitempty"`
+}
+
+// throttled is an endpoint that takes no more for a while.
+type throttled struct {
+	Since  time.Time `json:"since"`
+	Until  time.Time `json:"until"`
+	Reason string    `json:"reason"`
+	Digest string    `json:"digest,omitempty"` // of the configuration it was met with
 }
 
 // restore takes over what SetState stored. What cannot be read counts as nothing stored:
 // deliveries that go out are better than ones that wait for no known reason.
-func (w *worker) restore(state []byte) {
+func (g *gate) restore(state []byte, now time.Time) error {
 	if len(state) == 0 {
-		return
+		return nil
 	}
 	var s saved
 	if err := json.Unmarshal(state, &s); err != nil {
-		w.d.log.Error("cannot read whether the webhook was paused or held; it starts as neither", "webhook", w.name, "error", err)
-		return
+		return err
 	}
-	w.paused = s.Paused
+	g.paused = s.Paused
+	if t := s.Throttled; t != nil {
+		g.cfg.Digest = t.Digest
+		// No later than any is: the clock may have been set back since.
+		g.throttle = throttle{since: t.Since, latest: t.Since, until: earliest(t.Until, now.Add(throttleMax)), reason: t.Reason, row: 1, serial: true, stored: true}
+	}
 	if h := s.Held; h != nil {
-		w.cfg.Digest = h.Digest
-		w.breaker = breaker{
+		g.cfg.Digest = h.Digest
+		g.breaker = breaker{
 			// No later than any probe is: the clock may have been set back since.
-			failures: h.Failures, open: true, since: h.Since, probeAt: earliest(h.ProbeAt, time.Now().Add(probeMax)),
+			failures: h.Failures, open: true, since: h.Since, probeAt: earliest(h.ProbeAt, now.Add(probeMax)),
 			delay: min(max(h.Delay, probeFirst), probeMax), probed: map[string]bool{},
+			burned: h.Burned[:min(len(h.Burned), burnedMax)],
 		}
 	}
+	return nil
 }
 
-// encode gives what restore reads. w.mu is held.
-func (w *worker) encode(p *pause, b *breaker) []byte {
+// encode returns what restore reads.
+func encode(p *pause, b *breaker, t *throttle, digest string) []byte {
 	s := saved{Paused: p}
 	if b.open {
-		s.Held = &held{Since: b.since, Failures: b.failures, Delay: b.delay, ProbeAt: b.probeAt, Digest: w.cfg.Digest}
+		s.Held = &held{Since: b.since, Failures: b.failures, Delay: b.delay, ProbeAt: b.probeAt, Digest: digest, Burned: b.burned}
+	}
+	if t.lasts(t.latest) {
+		s.Throttled = &throttled{Since: t.since, Until: t.until, Reason: t.reason, Digest: digest}
 	}
 	state, err := json.Marshal(s)
 	if err != nil {
@@ -83,7 +103,7 @@ func (w *worker) persistChanges(ctx context.Context) time.Time {
 		return time.Time{}
 	}
 	w.dirty = false
-	state := w.encode(w.paused, &w.breaker)
+	state := encode(w.paused, &w.breaker, &w.throttle, w.cfg.Digest)
 	w.mu.Unlock()
 
 	err := w.d.store.SetState(ctx, w.name, state)
@@ -105,13 +125,13 @@ func (w *worker) setPause(ctx context.Context, p *pause) error {
 	w.persisting.Lock()
 	defer w.persisting.Unlock()
 	w.mu.Lock()
-	b := w.breaker
+	b, t := w.breaker, w.throttle
 	if p == nil {
-		b = breaker{}
+		b, t = breaker{}, throttle{}
 	} else if w.paused != nil && !w.paused.Gone {
 		p.Since = w.paused.Since // paused again: for another reason, not since now
 	}
-	state := w.encode(p, &b)
+	state := encode(p, &b, &t, w.cfg.Digest)
 	w.mu.Unlock()
 
 	if err := w.d.store.SetState(ctx, w.name, state); err != nil {
@@ -124,10 +144,10 @@ func (w *worker) setPause(ctx context.Context, p *pause) error {
 
 	w.mu.Lock()
 	if p == nil && (w.breaker.open || w.paused != nil) {
-		w.breaker.close()
+		w.reopen()
 	}
 	if p == nil {
-		w.offline = offline{}
+		w.offline, w.throttle = offline{}, throttle{}
 	}
 	w.paused = p
 	w.mu.Unlock()

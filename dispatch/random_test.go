@@ -101,7 +101,7 @@ func (u *unruly) Send(ctx context.Context, m send.Message) send.Result {
 			u.t.Errorf("%s is sent twice at once", m.DeliveryID)
 		case d.NextAttemptAt.IsZero():
 			u.t.Errorf("%s is sent although it is %s", m.DeliveryID, d.Status)
-		case d.NextAttemptAt.After(time.Now()):
+		case d.NextAttemptAt.After(time.Now()) && d.Attempts == 0:
 			u.t.Errorf("%s is sent %s before it is due", m.DeliveryID, time.Until(d.NextAttemptAt))
 		case u.ordered && len(u.under) > 0:
 			u.t.Errorf("%s is sent beside another", m.DeliveryID)
@@ -114,8 +114,8 @@ func (u *unruly) Send(ctx context.Context, m send.Message) send.Result {
 			return
 		}
 		took = time.Duration(u.rng.Int64N(int64(20 * time.Second)))
-		r = []send.Result{delivered, delivered, serverError, serverError, serverError, notFound, forbidden, noNetwork, gone}[u.rng.IntN(9)]
-		if r.Outage && u.rng.IntN(4) == 0 {
+		r = []send.Result{delivered, delivered, serverError, serverError, serverError, notFound, forbidden, noNetwork, gone, tooMany}[u.rng.IntN(10)]
+		if r.Class == send.Throttled && u.rng.IntN(4) > 0 {
 			r.RetryAfter = time.Now().Add(time.Duration(u.rng.Int64N(int64(30 * time.Hour))))
 		}
 	})

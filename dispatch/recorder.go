@@ -14,13 +14,13 @@ const (
 	maxRecordBatch = 200
 )
 
-// settled is an attempt whose outcome is decided. Its delivery stays claimed until that is
+// unrecorded is an attempt whose outcome is decided. Its delivery stays claimed until that is
 // durable.
-type settled struct {
+type unrecorded struct {
 	w      *worker
 	d      queue.Delivery
 	readAt time.Time
-	v      verdict
+	v      outcome
 	err    error // of the last try to record it
 }
 
@@ -29,13 +29,13 @@ type settled struct {
 // so that a sync is not paid for by each.
 type recorder struct {
 	d      *Dispatcher
-	in     chan settled
-	failed []settled // could not be recorded yet
+	in     chan unrecorded
+	failed []unrecorded // could not be recorded yet
 	retry  backoff
 }
 
 func newRecorder(d *Dispatcher) *recorder {
-	return &recorder{d: d, in: make(chan settled, maxUnrecorded)}
+	return &recorder{d: d, in: make(chan unrecorded, maxUnrecorded)}
 }
 
 // run ends once in is closed and empty. After ctx has ended, what cannot be recorded at
@@ -72,8 +72,8 @@ func (r *recorder) run(ctx context.Context) {
 }
 
 // gather takes what else is there.
-func gather(in <-chan settled, first settled) []settled {
-	batch := []settled{first}
+func gather(in <-chan unrecorded, first unrecorded) []unrecorded {
+	batch := []unrecorded{first}
 	for len(batch) < maxRecordBatch {
 		select {
 		case s, ok := <-in:
@@ -90,7 +90,7 @@ func gather(in <-chan settled, first settled) []settled {
 
 // record makes outcomes durable, all that can be: one that the store refuses does not
 // keep the others back.
-func (r *recorder) record(ctx context.Context, batch []settled) {
+func (r *recorder) record(ctx context.Context, batch []unrecorded) {
 	outcomes := make([]queue.Outcome, len(batch))
 	for i := range batch {
 		outcomes[i] = batch[i].v.Outcome
@@ -109,7 +109,7 @@ func (r *recorder) record(ctx context.Context, batch []settled) {
 	}
 }
 
-func (r *recorder) keep(s settled, err error) {
+func (r *recorder) keep(s unrecorded, err error) {
 	if now := time.Now(); !r.retry.until.After(now) && r.retry.failed(now) {
 		r.d.log.Error("cannot record an outcome; trying until it succeeds",
 			"webhook", s.w.name, "delivery_id", s.d.ID, "outcome", s.v.Attempt.Outcome, "error", err)
@@ -136,7 +136,7 @@ func (r *recorder) giveUp() {
 }
 
 // recorded is what follows once outcomes are durable.
-func (r *recorder) recorded(batch []settled) {
+func (r *recorder) recorded(batch []unrecorded) {
 	for i := range batch {
 		s := &batch[i]
 		s.w.observe(s.readAt, s.v)

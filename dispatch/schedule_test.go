@@ -89,35 +89,26 @@ func TestRetryAt(t *testing.T) {
 	now := time.Date(2025, 11, 14, 15, 0, 0, 0, time.UTC)
 	w := Webhook{RetryDelay: time.Minute, RetryMaxDelay: 10 * time.Minute, RetryJitter: 0.1}
 	for _, c := range []struct {
-		name       string
-		k          int
-		jitter     float64
-		retryAfter time.Duration
-		want       time.Duration
+		name   string
+		k      int
+		jitter float64
+		want   time.Duration
 	}{
-		{"first", 1, 0, 0, time.Minute},
-		{"doubles", 3, 0, 0, 4 * time.Minute},
-		{"is capped", 9, 0, 0, 10 * time.Minute},
-		{"is capped however often", 5000, 0, 0, 10 * time.Minute},
-		{"jitter is added", 1, 0.5, 0, 63 * time.Second},
-		{"jitter is at most its fraction, on top of the cap too", 9, 1, 0, 11 * time.Minute},
-		{"Retry-After puts off", 1, 0, time.Hour, time.Hour},
-		{"Retry-After never hurries", 3, 0, time.Second, 4 * time.Minute},
-		{"Retry-After puts off by a day at most", 1, 0, 1000 * time.Hour, 24 * time.Hour},
-		{"Retry-After in the past", 1, 0, -time.Hour, time.Minute},
+		{"first", 1, 0, time.Minute},
+		{"doubles", 3, 0, 4 * time.Minute},
+		{"is capped", 9, 0, 10 * time.Minute},
+		{"is capped however often", 5000, 0, 10 * time.Minute},
+		{"jitter is added", 1, 0.5, 63 * time.Second},
+		{"jitter is at most its fraction, on top of the cap too", 9, 1, 11 * time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var retryAfter time.Time
-			if c.retryAfter != 0 {
-				retryAfter = now.Add(c.retryAfter)
-			}
-			if got := w.retryAt(now, c.k, c.jitter, retryAfter).Sub(now); got != c.want {
+			if got := w.retryAt(now, c.k, c.jitter).Sub(now); got != c.want {
 				t.Errorf("due in %v, want %v", got, c.want)
 			}
 		})
 	}
 	absurd := Webhook{RetryDelay: 1 << 62, RetryJitter: 1}
-	if due := absurd.retryAt(now, 60, 1, time.Time{}); !due.After(now) {
+	if due := absurd.retryAt(now, 60, 1); !due.After(now) {
 		t.Errorf("an absurd delay gives %s, in the past", due)
 	}
 }

@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -60,8 +59,8 @@ const (
 	mentionEvery = time.Minute
 )
 
-// tally is what one webhook's attempts have come to since the start. Guarded by worker.mu.
-type tally struct {
+// stats is what one webhook's attempts have come to since the start. Guarded by worker.mu.
+type stats struct {
 	inFlight    int
 	failures    int
 	failingFrom time.Time
@@ -78,11 +77,16 @@ type tally struct {
 	minutes   [60]Minute
 }
 
-// count takes in an attempt, and says in v how to log it.
-func (t *tally) count(now time.Time, v *verdict, r send.Result) {
+// attempted takes in an attempt that says nothing about the endpoint's health.
+func (t *stats) attempted(r send.Result) {
 	t.unread.succeeded()
 	t.latencies[t.attempts%len(t.latencies)] = r.Took
 	t.attempts++
+}
+
+// count takes in an attempt, and says in v how to log it.
+func (t *stats) count(now time.Time, v *outcome, r send.Result) {
+	t.attempted(r)
 	minute := t.minute(now)
 	if v.Status == queue.Success {
 		minute.Delivered++
@@ -106,8 +110,8 @@ func (t *tally) count(now time.Time, v *verdict, r send.Result) {
 	}
 }
 
-// minute is the counter of now's minute, begun anew where it still held another one.
-func (t *tally) minute(now time.Time) *Minute {
+// minute is the counter of now's minute, begun again where it still held another one.
+func (t *stats) minute(now time.Time) *Minute {
 	begin := now.Truncate(time.Minute)
 	m := &t.minutes[int(begin.Unix()/60%int64(len(t.minutes)))]
 	if !m.At.Equal(begin) {
@@ -116,8 +120,8 @@ func (t *tally) minute(now time.Time) *Minute {
 	return m
 }
 
-// lastHour gives the 60 minutes up to now.
-func (t *tally) lastHour(now time.Time) []Minute {
+// lastHour returns the 60 minutes up to now.
+func (t *stats) lastHour(now time.Time) []Minute {
 	minutes := make([]Minute, len(t.minutes))
 	for i := range minutes {
 		begin := now.Truncate(time.Minute).Add(time.Duration(i-len(minutes)+1) * time.Minute)
@@ -129,8 +133,8 @@ func (t *tally) lastHour(now time.Time) []Minute {
 	return minutes
 }
 
-// quantiles gives the median and the 99th percentile of the latest attempts.
-func (t *tally) quantiles() (p50, p99 time.Duration) {
+// quantiles returns the median and the 99th percentile of the latest attempts.
+func (t *stats) quantiles() (p50, p99 time.Duration) {
 	n := min(t.attempts, len(t.latencies))
 	if n == 0 {
 		return 0, 0
@@ -143,40 +147,17 @@ func (w *worker) state() State {
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t := &w.tally
+	t := &w.stats
 	s := State{
 		Webhook: w.name, InFlight: t.inFlight, Failures: t.failures,
 		LastSuccess: t.lastSuccess, LastFailure: t.lastFailure, LastError: t.lastError,
 		Minutes: t.lastHour(now),
 	}
-	w.describe(&s)
+	w.describe(&s, now)
 	s.P50, s.P99 = t.quantiles()
 	// The minute that runs, and of the one before the part that a sliding minute covers.
 	last, before := s.Minutes[len(s.Minutes)-1], s.Minutes[len(s.Minutes)-2]
 	part := 1 - float64(now.Sub(last.At))/float64(time.Minute)
 	s.PerMinute = float64(last.Delivered) + part*float64(before.Delivered)
 	return s
-}
-
-// describe fills in the condition, its reason and times. w.mu is held.
-func (w *worker) describe(s *State) {
-	switch b := &w.breaker; {
-	case !w.active:
-		s.State = Disabled
-	case w.paused != nil:
-		s.State, s.Reason, s.Since = Paused, w.paused.Reason, w.paused.Since
-	case w.offline.is():
-		s.State, s.Since, s.NextProbe = Held, w.offline.since, w.offline.retry
-		s.Reason = "this machine has no network"
-	case b.open:
-		s.State, s.Since, s.NextProbe = Held, b.since, b.probeAt
-		s.Reason = "the endpoint is down: its last attempt failed"
-		if b.failures > 1 {
-			s.Reason = fmt.Sprintf("the endpoint is down: its last %d attempts failed", b.failures)
-		}
-	case w.tally.failures > 0:
-		s.State, s.Reason, s.Since = Retrying, w.tally.lastError, w.tally.failingFrom
-	default:
-		s.State = Healthy
-	}
 }

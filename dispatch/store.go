@@ -11,14 +11,16 @@ import (
 // claimant, so what is in flight is known in memory only: a delivery whose outcome
 // was not recorded is still due.
 type Store interface {
-	// Due gives deliveries of the webhook that are due at now in order of their due
-	// time, at most limit, leaving out those that skip says yes to; and when the next
+	// Due returns deliveries of the webhook that are due at now in order of their due
+	// time, at most limit, leaving out those that skip reports true for; and when the next
 	// one after them is due (zero: none waits).
 	Due(webhook string, now time.Time, limit int, skip func(id string) bool) ([]queue.Delivery, time.Time, error)
-	// Head gives the webhook's oldest unfinished delivery, due or not, in the order the
+	// Head returns the webhook's oldest unfinished delivery, due or not, in the order the
 	// events were read: what an ordered webhook sends next.
 	Head(webhook string) (queue.Delivery, bool, error)
-	// EventOf gives the event a delivery belongs to, with its body.
+	// Get returns a delivery.
+	Get(deliveryID string) (queue.Delivery, error)
+	// EventOf returns the event a delivery belongs to, with its body.
 	EventOf(deliveryID string) (queue.Event, error)
 	// Record makes the outcomes durable, all or none.
 	Record(ctx context.Context, outcomes ...queue.Outcome) error

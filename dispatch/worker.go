@@ -2,21 +2,20 @@ package dispatch
 
 import (
 	"context"
-	"maps"
+	"errors"
+	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-// lives are how long each kind of work may go on, from the shortest to the longest.
-type lives struct{ claim, send, record context.Context }
+// contexts are how long each kind of work may go on, from the shortest to the longest.
+type contexts struct{ claim, send, record context.Context }
 
-// lookAgain bounds how long a worker relies on its timer: due times are by the wall
+// maxSleep bounds how long a worker relies on its timer: due times are by the wall
 // clock, which may be set, and timers stand still while the machine sleeps.
-const lookAgain = time.Minute
+const maxSleep = time.Minute
 
 // readAhead is how many deliveries a worker claims before there is a slot for them, so
 // that a slot need not wait for the store.
@@ -40,18 +39,11 @@ type worker struct {
 
 	persisting sync.Mutex // one SetState at a time; taken before mu
 
-	mu      sync.Mutex // what follows; never held over I/O
-	cfg     Webhook
+	mu      sync.Mutex       // what follows; never held over I/O
 	ready   []queue.Delivery // claimed, not begun
-	active  bool             // configured, enabled and not parked
+	done    []string         // claimed ones that are so no longer
 	removed bool             // not configured any more
-	limiter *rate.Limiter
-	done    []string // claimed ones that are so no longer
-	breaker breaker
-	offline offline
-	paused  *pause
-	dirty   bool // paused or breaker changed and that is not stored yet
-	tally   tally
+	gate
 }
 
 func newWorker(d *Dispatcher, cfg Webhook, state []byte) *worker {
@@ -61,7 +53,9 @@ func newWorker(d *Dispatcher, cfg Webhook, state []byte) *worker {
 		wake:    make(chan struct{}, 1),
 		claimed: map[string]bool{},
 	}
-	w.restore(state)
+	if err := w.restore(state, time.Now()); err != nil {
+		d.log.Error("cannot read whether the webhook was paused or held; it starts as neither", "webhook", cfg.Name, "error", err)
+	}
 	w.configure(cfg)
 	return w
 }
@@ -69,39 +63,13 @@ func newWorker(d *Dispatcher, cfg Webhook, state []byte) *worker {
 // configure gives the worker its webhook's configuration, the first or a new one.
 func (w *worker) configure(cfg Webhook) {
 	defer w.poke()
-	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.active, w.removed = cfg.Enabled && !cfg.Parked, false
+	w.removed = false
 	w.d.metrics.begin(w.name)
-	if cfg.Digest != "" && cfg.Digest == w.cfg.Digest && w.cfg.Sender != nil {
-		return
+	if lifted := w.gate.configure(cfg, time.Now()); lifted != nil {
+		w.d.log.Info("webhook resumed: its configuration has changed", "webhook", w.name, "reason", lifted.Reason)
 	}
-	if w.limiter == nil || w.cfg.RateLimit != cfg.RateLimit {
-		w.limiter = newLimiter(cfg.RateLimit)
-	}
-	if w.paused != nil && w.paused.Digest != "" && w.paused.Digest != cfg.Digest {
-		w.d.log.Info("webhook resumed: its configuration has changed", "webhook", w.name, "reason", w.paused.Reason)
-		w.paused, w.dirty = nil, true
-	}
-	switch {
-	case !w.breaker.open:
-	case cfg.BreakerFailures == 0: // nothing is to hold it any more
-		w.breaker.close()
-		w.dirty = true
-	case w.cfg.Digest != cfg.Digest:
-		w.breaker.probeAt, w.breaker.delay = now, probeFirst // it may have been mended
-	}
-	w.cfg = cfg
-}
-
-// newLimiter lets through perSecond attempts, evenly: no more at once than a tenth of a
-// second's.
-func newLimiter(perSecond float64) *rate.Limiter {
-	if perSecond == 0 {
-		return rate.NewLimiter(rate.Inf, 0)
-	}
-	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/10)))
 }
 
 func (w *worker) remove() {
@@ -120,24 +88,24 @@ func (w *worker) poke() {
 	}
 }
 
-// run claims what is due until lives.claim ends or the webhook is gone, and returns when
+// run claims what is due until contexts.claim ends or the webhook is gone, and returns when
 // all attempts have ended.
-func (w *worker) run(l lives) {
+func (w *worker) run(c contexts) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for l.claim.Err() == nil {
+	for c.claim.Err() == nil {
 		w.release()
-		persistAt := w.persistChanges(l.record)
+		persistAt := w.persistChanges(c.record)
 		if len(w.claimed) == 0 && w.d.retire(w) {
 			break
 		}
-		if at := earliest(w.claim(l), persistAt); at.IsZero() {
+		if at := earliest(w.claim(c), persistAt); at.IsZero() {
 			timer.Stop()
 		} else {
-			timer.Reset(min(time.Until(at), lookAgain))
+			timer.Reset(min(time.Until(at), maxSleep))
 		}
 		select {
-		case <-l.claim.Done():
+		case <-c.claim.Done():
 		case <-w.wake:
 		case <-timer.C:
 		}
@@ -145,7 +113,7 @@ func (w *worker) run(l lives) {
 	w.d.budget.leave(w)
 	w.sends.Wait()
 	w.writing.succeeded() // there will be no later try to wait for
-	w.persistChanges(l.record)
+	w.persistChanges(c.record)
 }
 
 // gone tells whether nothing is left to do: the webhook was removed, and what is to be
@@ -166,69 +134,16 @@ func (w *worker) release() {
 	w.done = w.done[:0]
 }
 
-// plan is what may be attempted now.
-type plan struct {
-	n  int       // how many
-	at time.Time // when to look again; zero: when poked
-	// ahead: nothing is wrong, and more may be claimed than attempted.
-	ahead bool
-	trial
-	ordered bool
-	probed  map[string]bool
-}
-
-// trial says why an attempt is made although others wait, and by which configuration.
-type trial struct {
-	probe, offline bool
-	digest         string
-}
-
-// unhindered reports whether nothing bounds the attempts but concurrency. w.mu is held.
-func (w *worker) unhindered() bool {
-	return w.active && w.paused == nil && !w.breaker.open && w.breaker.ramp == 0 && !w.offline.is() &&
-		!w.cfg.Ordered && w.limiter.Limit() == rate.Inf
-}
-
 func (w *worker) plan(now time.Time) plan {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.active || w.paused != nil {
-		return plan{}
-	}
-	p := plan{ahead: w.unhindered(), ordered: w.cfg.Ordered, trial: trial{probe: w.breaker.open, offline: w.offline.is()}}
-	limit, busy := w.breaker.limit(w.cfg.Concurrency), w.tally.inFlight
-	if p.ordered || p.offline || p.probe {
-		// What comes next depends on the outcome, which must be in the store.
-		limit, busy = 1, len(w.claimed)-len(w.ready)
-	}
-	free := limit - busy
-	gate := w.reading.until
-	if p.probe {
-		gate = latest(gate, w.breaker.probeAt)
-		p.probed = maps.Clone(w.breaker.probed)
-	}
-	if p.offline {
-		gate = latest(gate, w.offline.retry)
-	}
-	if gate.After(now) {
-		return plan{at: gate}
-	}
-	if perSecond := w.limiter.Limit(); perSecond != rate.Inf && free > 0 {
-		tokens := w.limiter.TokensAt(now)
-		if tokens < 1 {
-			wait := time.Duration((1 - tokens) / float64(perSecond) * float64(time.Second))
-			return plan{at: now.Add(max(wait, time.Millisecond))}
-		}
-		free = min(free, int(tokens))
-	}
-	p.n = max(free, 0)
-	return p
+	return w.gate.plan(now, len(w.claimed)-len(w.ready), w.reading.until)
 }
 
 // claim starts attempts for what is due, as far as may be, and says when to look again
 // (zero: when poked).
-func (w *worker) claim(l lives) time.Time {
-	for l.claim.Err() == nil {
+func (w *worker) claim(c contexts) time.Time {
+	for c.claim.Err() == nil {
 		now := time.Now()
 		p := w.plan(now)
 		if !p.ahead {
@@ -238,7 +153,7 @@ func (w *worker) claim(l lives) time.Time {
 				return p.at
 			}
 		}
-		left, room := w.beginReady(l, p, now, p.n)
+		left, room := w.beginReady(c, p, now, p.n)
 		if !room {
 			return time.Time{} // poked when there is
 		}
@@ -258,7 +173,7 @@ func (w *worker) claim(l lives) time.Time {
 		}
 		w.reading.succeeded()
 		w.claimAll(deliveries)
-		if _, room := w.beginReady(l, p, now, left); !room {
+		if _, room := w.beginReady(c, p, now, left); !room {
 			return time.Time{}
 		}
 		if len(deliveries) < want {
@@ -309,32 +224,66 @@ func (w *worker) unclaim() {
 
 // due reads at most n deliveries to attempt, and when the next one is due.
 func (w *worker) due(p plan, n int, now time.Time) ([]queue.Delivery, time.Time, error) {
+	early := append(slices.Clip(p.hurried), p.burned...) // need not be due
 	if p.ordered {
 		head, ok, err := w.d.store.Head(w.name)
 		switch {
 		case err != nil || !ok:
 			return nil, time.Time{}, err
-		case head.NextAttemptAt.After(now):
+		case head.NextAttemptAt.After(now) && !slices.Contains(early, head.ID):
 			return nil, head.NextAttemptAt, nil
 		}
 		return []queue.Delivery{head}, time.Time{}, nil
 	}
-	deliveries, next, err := w.d.store.Due(w.name, now, n, func(id string) bool {
-		return w.claimed[id] || p.probed[id]
-	})
-	if err != nil || len(deliveries) > 0 || len(p.probed) == 0 {
-		return deliveries, next, err
+	skip := func(id string) bool { return w.claimed[id] || p.probed[id] }
+	for {
+		found, err := w.hurry(p.hurried, n, skip)
+		if err != nil || len(found) == n {
+			return found, now, err
+		}
+		due, next, err := w.d.store.Due(w.name, now, n-len(found), func(id string) bool { return skip(id) || slices.Contains(p.hurried, id) })
+		if found = append(found, due...); err == nil && len(found) == 0 {
+			found, err = w.hurry(p.burned, n, skip)
+		}
+		if err != nil || len(found) > 0 || len(p.probed) == 0 {
+			return found, next, err
+		}
+		// Each was a probe before: begin again with the first.
+		p.probed = nil
+		w.mu.Lock()
+		clear(w.breaker.probed)
+		w.mu.Unlock()
 	}
-	// Each was a probe before: begin again with the first.
-	w.mu.Lock()
-	clear(w.breaker.probed)
-	w.mu.Unlock()
-	return w.d.store.Due(w.name, now, n, func(id string) bool { return w.claimed[id] })
+}
+
+// hurry reads at most n of the deliveries that need not wait for their own due time.
+func (w *worker) hurry(ids []string, n int, skip func(id string) bool) ([]queue.Delivery, error) {
+	var found []queue.Delivery
+	for _, id := range ids {
+		if len(found) == n {
+			break
+		}
+		if skip(id) {
+			continue
+		}
+		d, err := w.d.store.Get(id)
+		switch {
+		case err == nil && !d.NextAttemptAt.IsZero() && d.Webhook == w.name:
+			found = append(found, d)
+		case err == nil, errors.Is(err, queue.ErrNotFound), errors.Is(err, queue.ErrDamaged):
+			w.mu.Lock()
+			w.hurried = slices.DeleteFunc(slices.Clone(w.hurried), func(h string) bool { return h == id })
+			w.mu.Unlock()
+		default:
+			return nil, err
+		}
+	}
+	return found, nil
 }
 
 // attempt is one that may be made now.
 type attempt struct {
-	trial
+	probe
 	d      queue.Delivery
 	sender Sender
 	share  share // of the budget
@@ -342,14 +291,14 @@ type attempt struct {
 
 // beginReady starts attempts for at most n of the ready ones and returns how many fewer it
 // were, and whether there was room for the next one.
-func (w *worker) beginReady(l lives, p plan, now time.Time, n int) (left int, room bool) {
+func (w *worker) beginReady(c contexts, p plan, now time.Time, n int) (left int, room bool) {
 	for ; n > 0; n-- {
 		w.mu.Lock()
 		if len(w.ready) == 0 {
 			w.mu.Unlock()
 			return n, true
 		}
-		size, proven := int64(w.ready[0].Size), w.tally.failures == 0 && !w.tally.lastSuccess.IsZero()
+		size, proven := int64(w.ready[0].Size), w.stats.failures == 0 && !w.stats.lastSuccess.IsZero()
 		w.mu.Unlock()
 		// Of what is small a sender may take one meanwhile.
 		s, ok := w.d.budget.take(w, size, proven)
@@ -362,48 +311,44 @@ func (w *worker) beginReady(l lives, p plan, now time.Time, n int) (left int, ro
 			w.d.budget.give(w, s)
 			continue
 		}
-		a := w.begin(p.trial, s, now)
+		a := w.begin(p.probe, s, now)
 		w.mu.Unlock()
-		w.sends.Go(func() { w.send(l, a) })
+		w.sends.Go(func() { w.send(c, a) })
 	}
 	return 0, true
 }
 
 // begin takes the first of those that are ready. w.mu is held.
-func (w *worker) begin(t trial, s share, now time.Time) attempt {
-	a := attempt{trial: t, d: w.ready[0], sender: w.cfg.Sender, share: s}
+func (w *worker) begin(p probe, s share, now time.Time) attempt {
+	a := attempt{probe: p, d: w.ready[0], sender: w.cfg.Sender, share: s}
 	w.ready = w.ready[1:]
-	w.limiter.AllowN(now, 1)
-	if t.probe && w.breaker.open {
-		w.breaker.markProbe(a.d.ID)
-	}
+	w.began(p, a.d.ID, now)
 	a.digest = w.cfg.Digest
-	w.tally.inFlight++
 	return a
 }
 
 // send makes attempts, one after another as long as nothing is wrong.
-func (w *worker) send(l lives, a attempt) {
+func (w *worker) send(c contexts, a attempt) {
 	for more := true; more; {
-		w.deliver(l, a)
-		a, more = w.another(l)
+		w.deliver(c, a)
+		a, more = w.another(c)
 	}
 	w.poke()
 }
 
 // another ends an attempt, and takes the next one where nothing is wrong: a sender that
 // goes on spares the worker's waking.
-func (w *worker) another(l lives) (attempt, bool) {
+func (w *worker) another(c contexts) (attempt, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.tally.inFlight--
-	if len(w.ready) == 0 || w.ready[0].Size > smallBody || l.claim.Err() != nil || w.dirty || !w.unhindered() || w.tally.inFlight >= w.cfg.Concurrency {
+	w.stats.inFlight--
+	if len(w.ready) == 0 || w.ready[0].Size > smallBody || c.claim.Err() != nil || w.dirty || !w.unhindered() || w.stats.inFlight >= w.cfg.Concurrency {
 		return attempt{}, false
 	}
 	if len(w.ready) == readAhead/2 {
 		w.poke()
 	}
-	return w.begin(trial{}, share{}, time.Time{}), true
+	return w.begin(probe{}, share{}, time.Now()), true
 }
 
 // finish says that a claimed delivery may be claimed again, if it is still due.

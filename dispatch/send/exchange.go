@@ -1,8 +1,6 @@
 package send
 
 import (
-	"compress/flate"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -68,8 +65,10 @@ func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (
 	if tr != nil {
 		tr.Response = fmt.Sprintf("%s %s\n%s\n%s", resp.Proto, resp.Status, e.scrub.Replace(headerLines(resp.Header, http.Header{"Set-Cookie": nil})), r.Response)
 	}
-	// A failure's status says all, with its body or without.
-	if err != nil && (r.Status/100 == 2 || parent.Err() != nil) {
+	// The status decides, with its whole body or without: a receiver that has said 2xx has
+	// taken the event. Only the timeout covers both.
+	timedOut := errors.Is(err, errTimeout) || errors.Is(err, context.DeadlineExceeded)
+	if err != nil && (r.Status/100 == 2 && timedOut || r.Status/100 != 2 && parent.Err() != nil) {
 		e.failed(parent, &r, t.now(), err)
 		return r
 	}
@@ -86,7 +85,8 @@ func judge(r *Result, header http.Header) {
 	if r.Response != "" {
 		said += ": " + clip(strings.Join(strings.Fields(r.Response), " "), 200)
 	}
-	r.Class, r.Error = Retry, said
+	now := time.Now()
+	r.Class, r.Error, r.Quota = Retry, said, quota(header, now)
 	switch {
 	case r.Status/100 == 2:
 		r.Class, r.Error = Delivered, ""
@@ -96,24 +96,11 @@ func judge(r *Result, header http.Header) {
 		if location := header.Get("Location"); location != "" {
 			r.Error = fmt.Sprintf("HTTP %d: a redirect to %s is not followed; put the final address into url", r.Status, clip(RedactURL(location), 300))
 		}
-	case r.Status == http.StatusTooManyRequests || r.Status == http.StatusServiceUnavailable:
-		r.RetryAfter = retryAfter(header.Get("Retry-After"), time.Now())
-		r.Outage = true
+	case r.Status == http.StatusTooManyRequests, r.Status == http.StatusServiceUnavailable && header.Get("Retry-After") != "":
+		r.Class, r.RetryAfter = Throttled, retryAfter(header, r.Response, r.Quota, now)
 	case r.Status >= 500:
 		r.Outage = true
 	}
-}
-
-// retryAfter reads seconds or an HTTP date (RFC 9110, 10.2.3), zero where it is neither.
-func retryAfter(v string, now time.Time) time.Time {
-	v = strings.TrimSpace(v)
-	if n, err := strconv.ParseUint(v, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		return now.Add(time.Duration(min(n, 365*24*3600)) * time.Second)
-	}
-	if t, err := http.ParseTime(v); err == nil {
-		return t
-	}
-	return time.Time{}
 }
 
 // failed says what an exchange without a whole response means.
@@ -137,19 +124,13 @@ func (e *Endpoint) failed(parent context.Context, r *Result, ph phases, err erro
 }
 
 // readBody reads what may be read of a response. One that goes on beyond is cut off by
-// closing it, which is no failure; nor is a compression that cannot be undone, since the
-// status has come whole.
+// closing it, which is no failure.
 func readBody(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return nil, nil // its body is the connection itself, which no deadline bounds
 	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
-	var corrupt flate.CorruptInputError
-	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &corrupt) {
-		err = nil
-	}
-	return text, err
+	return io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 }
 
 // keep is the beginning of a response as valid, printable text, without what it echoes of

@@ -16,6 +16,9 @@ const (
 	Dead
 	// Gone: 410; the delivery has failed and its webhook should be paused.
 	Gone
+	// Throttled: 429, or 503 with Retry-After; the endpoint is there and takes no more for
+	// now. RetryAfter says until when, where it did.
+	Throttled
 	// Offline: this machine has no network; nothing is known about the endpoint.
 	Offline
 	// Stopped: the caller's context ended before the exchange did. Not an attempt.
@@ -25,7 +28,7 @@ const (
 // Result is one attempt, for deciding and for the audit.
 type Result struct {
 	Class Class
-	// Outage: the failure counts for the breaker (connection error, time-out, 429, 5xx).
+	// Outage: the failure counts for the breaker (connection error, time-out, 5xx).
 	Outage bool
 	// Status is the HTTP status, 0 where there was no response.
 	Status int
@@ -33,8 +36,11 @@ type Result struct {
 	Response string
 	// Error is a sentence for people; empty with Delivered.
 	Error string
-	// RetryAfter is the earliest time the endpoint asked to be tried again (429 and 503 only), zero where it did not.
+	// RetryAfter is, with Throttled, the earliest time at which the endpoint asked to be tried
+	// again, zero where it did not.
 	RetryAfter time.Time
+	// Quota is what the endpoint said, with any status, of how much it takes.
+	Quota Quota
 	// URL is where it went, without credentials or secret path parts.
 	URL string
 	// Remote is the address dialled.
@@ -53,4 +59,11 @@ type Message struct {
 	Attempt    int
 	TraceID    string
 	Body       []byte // canonical bytes
+}
+
+// Quota is how much an endpoint still takes, and when it takes as much again as it ever does.
+type Quota struct {
+	Known     bool
+	Remaining int
+	Resets    time.Time
 }

@@ -31,7 +31,7 @@ func TestSend_StatusClasses(t *testing.T) {
 		{400, Retry, false, "HTTP 400 Bad Request: no line"},
 		{404, Retry, false, "HTTP 404 Not Found: no line"},
 		{410, Gone, false, "HTTP 410 Gone: no line (the endpoint says that it is gone for good)"},
-		{429, Retry, true, "HTTP 429 Too Many Requests: no line"},
+		{429, Throttled, false, "HTTP 429 Too Many Requests: no line"},
 		{500, Retry, true, "HTTP 500 Internal Server Error: no line"},
 		{503, Retry, true, "HTTP 503 Service Unavailable: no line"},
 		{599, Retry, true, "HTTP 599: no line"},
@@ -76,6 +76,7 @@ func TestSend_RetryAfterInBothForms(t *testing.T) {
 		{503, time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), time.Hour},
 		{429, time.Now().Add(time.Hour).UTC().Format(time.RFC850), time.Hour},
 		{429, "99999999999999999999999", 365 * 24 * time.Hour},
+		{429, "0.25", 250 * time.Millisecond},
 		{429, "-5", 0},
 		{429, "soon", 0},
 		{500, "120", 0},
@@ -90,7 +91,7 @@ func TestSend_RetryAfterInBothForms(t *testing.T) {
 		switch {
 		case c.want == 0 && !r.RetryAfter.IsZero():
 			t.Errorf("%d %q: %v", c.status, c.value, r.RetryAfter)
-		case c.want != 0 && r.RetryAfter.Sub(r.At.Add(c.want)).Abs() > 30*time.Second:
+		case c.want != 0 && r.RetryAfter.Sub(r.At.Add(c.want)).Abs() > 30*time.Second || c.want < time.Second && r.RetryAfter.Sub(r.At) > 10*time.Second:
 			t.Errorf("%d %q: %v after the attempt", c.status, c.value, r.RetryAfter.Sub(r.At))
 		}
 	}
@@ -173,5 +174,61 @@ func TestSend_StoppedWhenTheCallersContextEnds(t *testing.T) {
 	})
 	if r := endpoint(t, Config{URL: url}, open()).Send(inBody, sample()); r.Class != Stopped {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestQuota_IsReadInEveryForm(t *testing.T) {
+	now := time.Unix(1_763_132_400, 0)
+	header := func(lines ...string) http.Header {
+		h := http.Header{}
+		for i := 0; i < len(lines); i += 2 {
+			h.Add(lines[i], lines[i+1])
+		}
+		return h
+	}
+	for _, c := range []struct {
+		name   string
+		header http.Header
+		left   int // -1: nothing is said
+		resets time.Duration
+	}{
+		{"Discord", header("X-RateLimit-Limit", "5", "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "1763132402.5", "X-RateLimit-Reset-After", "1.4"), 0, 1400 * time.Millisecond},
+		{"since 1970", header("X-RateLimit-Remaining", "3", "X-RateLimit-Reset", "1763132430"), 3, 30 * time.Second},
+		{"milliseconds since 1970", header("X-RateLimit-Remaining", "3", "X-RateLimit-Reset", "1763132430000"), 3, 30 * time.Second},
+		{"the draft's headers of their own", header("RateLimit-Remaining", "2", "RateLimit-Reset", "7"), 2, 7 * time.Second},
+		{"the draft's dictionary", header("RateLimit", "limit=10, remaining=1, reset=5"), 1, 5 * time.Second},
+		{"the draft's structured item", header("RateLimit", `"default";r=4;t=9`), 4, 9 * time.Second},
+		{"of two policies the stricter", header("RateLimit", `"day";r=400;t=9000, "second";r=0;t=1`), 0, time.Second},
+		{"no reset", header("X-RateLimit-Remaining", "0"), -1, 0},
+		{"no number", header("X-RateLimit-Remaining", "none", "X-RateLimit-Reset", "soon"), -1, 0},
+		{"NaN", header("X-RateLimit-Remaining", "0", "X-RateLimit-Reset-After", "NaN"), -1, 0},
+		{"beyond time", header("X-RateLimit-Remaining", "0", "X-RateLimit-Reset-After", "1e300"), -1, 0},
+		{"nothing", header(), -1, 0},
+	} {
+		q := quota(c.header, now)
+		if q.Known != (c.left >= 0) || q.Known && (q.Remaining != c.left || q.Resets.Sub(now).Round(time.Millisecond) != c.resets) {
+			t.Errorf("%s: %+v, in %s", c.name, q, q.Resets.Sub(now))
+		}
+	}
+}
+
+func TestRetryAfter_OfTheBodyAndByTheEndpointsClock(t *testing.T) {
+	now := time.Date(2025, 11, 14, 15, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		header http.Header
+		body   string
+		want   time.Duration // -1: nothing is said
+	}{
+		{http.Header{"Retry-After": {"2"}}, `{"message":"You are being rate limited.","retry_after":1.337,"global":false}`, 1337 * time.Millisecond},
+		{http.Header{"Retry-After": {"2"}}, `{"retry_after":1337}`, 2 * time.Second}, // in milliseconds, as it once was
+		{http.Header{}, `{"ok":false,"error_code":429,"parameters":{"retry_after":35}}`, 35 * time.Second},
+		{http.Header{"Retry-After": {"Fri, 14 Nov 2025 16:00:10 GMT"}, "Date": {"Fri, 14 Nov 2025 16:00:00 GMT"}}, "", 10 * time.Second},
+		{http.Header{}, `{"retry_after":"soon"}`, -1},
+		{http.Header{}, `slow down`, -1},
+	} {
+		at := retryAfter(c.header, c.body, Quota{}, now)
+		if c.want < 0 && !at.IsZero() || c.want >= 0 && at.Sub(now) != c.want {
+			t.Errorf("%v %s: %s", c.header, c.body, at.Sub(now))
+		}
 	}
 }

@@ -1,0 +1,332 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// A receiver that was away for a while has everything within twice that and two seconds.
+func TestOutage_IsOverWithinTwiceItsLength(t *testing.T) {
+	for _, ordered := range []bool{false, true} {
+		for _, outage := range []time.Duration{100 * time.Millisecond, time.Second, 3 * time.Second, 20 * time.Second, 2 * time.Minute, 10 * time.Minute} {
+			t.Run(fmt.Sprintf("%s, ordered %v", outage, ordered), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					e := answering(serverError)
+					e.took = time.Millisecond
+					h := hook("a", e)
+					h.BreakerFailures = 20
+					if ordered { // one fails at a time, and waits for its retry
+						h.Ordered, h.BreakerFailures = true, 1
+					}
+					b := newBench(t, newModelStore(), h)
+					defer b.end()
+					began := time.Now()
+					b.queue("a", 200)
+					after(outage)
+					e.set(delivered)
+					after(outage + 2*time.Second)
+					if n := b.store.count(queue.Success); n != 200 {
+						t.Errorf("%d of 200 delivered %s after an outage of %s, in %d attempts", n, time.Since(began)-outage, outage, len(e.all()))
+					}
+				})
+			})
+		}
+	}
+}
+
+// What an outage used up is not forgotten by a restart within it.
+func TestOutage_RestartKeepsWhatItUsedUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := answering(serverError)
+		h := hook("a", e)
+		h.BreakerFailures, h.RetryDelay = 20, time.Hour
+		store := newModelStore()
+		b := newBench(t, store, h)
+		b.queue("a", 25)
+		after(4 * time.Second)
+		b.end()
+		e.set(delivered)
+		b = newBench(t, store, h)
+		defer b.end()
+		after(5 * time.Second)
+		if n := store.count(queue.Success); n != 25 {
+			t.Fatalf("%d of 25 delivered after a restart within the outage", n)
+		}
+	})
+}
+
+// limited is a receiver with limits, each a number of requests in a window that begins with
+// its first request, as most services have them.
+type limited struct {
+	mu      sync.Mutex
+	windows []*window
+	latency time.Duration
+	// refuse answers a request that is too much, with the time until it would not be;
+	// accept one that is not, with what is left.
+	refuse func(wait time.Duration) send.Result
+	accept func(left int, reset time.Duration) send.Result
+	taken  int
+	tried  int
+	last   time.Time
+}
+
+type window struct {
+	most   int
+	length time.Duration
+	began  time.Time
+	taken  int
+}
+
+func (l *limited) Send(ctx context.Context, _ send.Message) send.Result {
+	at := time.Now()
+	sleep(ctx, l.latency)
+	if ctx.Err() != nil {
+		return send.Result{Class: send.Stopped}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tried++
+	now := time.Now()
+	var wait, reset time.Duration
+	left := math.MaxInt
+	for _, w := range l.windows {
+		if now.Sub(w.began) >= w.length {
+			w.began, w.taken = now, 0
+		}
+		if w.taken >= w.most {
+			wait = max(wait, w.began.Add(w.length).Sub(now))
+		}
+		if n := w.most - w.taken - 1; n < left {
+			left, reset = n, w.began.Add(w.length).Sub(now)
+		}
+	}
+	r := l.refuse(wait)
+	if wait == 0 {
+		for _, w := range l.windows {
+			w.taken++
+		}
+		l.taken++
+		l.last = now
+		r = send.Result{Class: send.Delivered, Status: 200}
+		if l.accept != nil {
+			r = l.accept(left, reset)
+		}
+	}
+	r.At, r.Took = at, time.Since(at)
+	return r
+}
+
+func refusal(status int, after time.Duration) send.Result {
+	return send.Result{Class: send.Throttled, Status: status, Error: fmt.Sprintf("HTTP %d", status), RetryAfter: time.Now().Add(after)}
+}
+
+func wholeSeconds(d time.Duration) time.Duration { return (d + time.Second - 1).Truncate(time.Second) }
+
+// Receivers by their published limits: everything arrives, within 1.3 times of what the
+// limit allows, and nothing is given up.
+func TestThrottle_EverythingArrivesWithinWhatTheLimitAllows(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		windows  []*window
+		refuse   func(wait time.Duration) send.Result
+		accept   func(left int, reset time.Duration) send.Result
+		events   int
+		allowed  time.Duration // for so many
+		attempts int           // at most
+		set      func(w *Webhook)
+	}{
+		{
+			name: "Slack: one a second, whole seconds", windows: []*window{{most: 1, length: time.Second}},
+			refuse: func(wait time.Duration) send.Result { return refusal(429, wholeSeconds(wait)) },
+			events: 300, allowed: 299 * time.Second, attempts: 1000,
+		},
+		{
+			name: "Slack with its rate", windows: []*window{{most: 1, length: time.Second}},
+			refuse: func(wait time.Duration) send.Result { return refusal(429, wholeSeconds(wait)) },
+			events: 300, allowed: 299 * time.Second, attempts: 310,
+			set: func(w *Webhook) { w.RateLimit = 1 },
+		},
+		{
+			name: "Discord: five in two seconds and thirty a minute", windows: []*window{{most: 5, length: 2 * time.Second}, {most: 30, length: time.Minute}},
+			refuse: func(wait time.Duration) send.Result { return refusal(429, wait) },
+			accept: func(left int, reset time.Duration) send.Result {
+				return send.Result{Class: send.Delivered, Status: 204, Quota: send.Quota{Known: true, Remaining: left, Resets: time.Now().Add(reset)}}
+			},
+			events: 300, allowed: 9 * time.Minute, attempts: 400,
+		},
+		{
+			name: "Discord without its headers", windows: []*window{{most: 5, length: 2 * time.Second}, {most: 30, length: time.Minute}},
+			refuse: func(wait time.Duration) send.Result { return refusal(429, wait) },
+			events: 300, allowed: 9 * time.Minute, attempts: 800,
+		},
+		{
+			name: "503 with Retry-After", windows: []*window{{most: 10, length: time.Minute}},
+			refuse: func(wait time.Duration) send.Result { return refusal(503, wholeSeconds(wait)) },
+			events: 50, allowed: 4 * time.Minute, attempts: 200,
+		},
+		{
+			name: "nginx: ten a second, and no word of when", windows: []*window{{most: 1, length: 100 * time.Millisecond}},
+			refuse: func(time.Duration) send.Result { return tooMany },
+			events: 200, allowed: 20 * time.Second, attempts: 260,
+			set: func(w *Webhook) { w.RetryDelay = time.Second },
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &limited{windows: c.windows, refuse: c.refuse, accept: c.accept, latency: 5 * time.Millisecond}
+				h := hook("a", l)
+				h.BreakerFailures = 20
+				if c.set != nil {
+					c.set(&h)
+				}
+				b := newBench(t, newModelStore(), h)
+				defer b.end()
+				began := time.Now()
+				b.queue("a", c.events)
+				bound := c.allowed + c.allowed*3/10
+				after(bound)
+				delivered, given := b.store.count(queue.Success), b.store.count(queue.Failed)
+				t.Logf("delivered %d, given up %d, attempts %d, in %s of %s", delivered, given, l.tried, l.last.Sub(began).Round(time.Second), bound)
+				if delivered != c.events || given > 0 || l.tried > c.attempts {
+					t.Errorf("delivered %d of %d and gave up %d in %d attempts (of %d) and %s", delivered, c.events, given, l.tried, c.attempts, bound)
+				}
+				if n := strings.Count(b.log.String(), "takes no more"); n > 2 {
+					t.Errorf("logged %d times", n)
+				}
+			})
+		})
+	}
+}
+
+func TestThrottle_HoldsTheWebhookAndUsesUpNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := newModelStore()
+		e := &endpoint{}
+		e.answer = func(context.Context, send.Message) send.Result { return refusal(429, time.Hour) }
+		h := hook("a", e)
+		h.BreakerFailures = 2
+		b := newBench(t, store, h)
+		b.queue("a", 20)
+		after(time.Minute)
+		n := len(e.all())
+		if s := b.stateOf(t, "a"); s.State != Held || n > 8 || !strings.Contains(s.Reason, "takes no more") || s.NextProbe.Sub(time.Now()) < 50*time.Minute {
+			t.Fatalf("%d attempts, %+v", n, s)
+		}
+		b.end()
+		b = newBench(t, store, h) // it is stored
+		after(50 * time.Minute)
+		if got := len(e.all()); got != n {
+			t.Fatalf("%d attempts after a restart, before the time", got-n)
+		}
+		after(15 * time.Minute)
+		if got := len(e.all()); got != n+1 {
+			t.Fatalf("%d attempts when the time had come, want one", got-n)
+		}
+		for range 3 { // however often
+			after(time.Hour)
+		}
+		if failed := store.count(queue.Failed); failed > 0 {
+			t.Fatalf("%d given up", failed)
+		}
+		for _, o := range store.recorded {
+			if !o.Free {
+				t.Fatalf("an attempt was spent: %+v", o)
+			}
+		}
+		e.mu.Lock()
+		e.most, e.took = 0, 100*time.Millisecond
+		e.mu.Unlock()
+		e.set(delivered)
+		sent := len(e.all())
+		after(time.Hour)
+		if e.all()[sent+1].at.Sub(e.all()[sent].at) < e.took || store.count(queue.Success) != 20 {
+			t.Errorf("%d delivered; the second went out beside the first", store.count(queue.Success))
+		}
+		b.end()
+		if s := string(store.states["a"]); s != "{}" {
+			t.Errorf("stored in the end: %s", s)
+		}
+	})
+}
+
+func TestThrottle_ADayAtMostAndNeverAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		after time.Duration
+		most  int // attempts in 25 hours
+	}{{1000 * time.Hour, 3}, {0, 1600}} {
+		bubble(t, func(t *testing.T) {
+			e := &endpoint{answer: func(context.Context, send.Message) send.Result { return refusal(429, c.after) }}
+			b := newBench(t, newModelStore(), hook("a", e))
+			defer b.end()
+			b.queue("a", 1)
+			after(25 * time.Hour)
+			if n := len(e.all()); n < 2 || n > c.most {
+				t.Errorf("Retry-After %s: %d attempts in 25 hours", c.after, n)
+			}
+		})
+	}
+}
+
+// The quota of before, and the refusals, are another endpoint's after a reload.
+func TestThrottle_NewConfigurationAndResumeLetGo(t *testing.T) {
+	for _, how := range []string{"reload", "resume"} {
+		bubble(t, func(t *testing.T) {
+			e := &endpoint{answer: func(context.Context, send.Message) send.Result { return refusal(429, time.Hour) }}
+			b := newBench(t, newModelStore(), hook("a", e))
+			defer b.end()
+			b.queue("a", 20)
+			after(time.Second)
+			e.set(delivered)
+			h := hook("a", e)
+			h.Digest = "2"
+			var err error
+			if how == "reload" {
+				err = b.Apply([]Webhook{h})
+			} else {
+				err = b.Resume(t.Context(), "a")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			after(time.Second)
+			if n := b.store.count(queue.Success); n != 20 {
+				t.Errorf("%s: %d delivered, want 20", how, n)
+			}
+		})
+	}
+}
+
+func TestThrottle_OrderStays(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &limited{windows: []*window{{most: 3, length: 10 * time.Second}}, refuse: func(wait time.Duration) send.Result { return refusal(429, wait) }}
+		var ids []string
+		h := hook("a", senderFunc(func(ctx context.Context, m send.Message) send.Result {
+			r := l.Send(ctx, m)
+			if r.Class == send.Delivered {
+				ids = append(ids, m.DeliveryID)
+			}
+			return r
+		}))
+		h.Ordered = true
+		b := newBench(t, newModelStore(), h)
+		defer b.end()
+		want := b.queue("a", 20)
+		after(2 * time.Minute)
+		if !slices.Equal(ids, want) {
+			t.Errorf("arrived as %v", ids)
+		}
+	})
+}
+
+type senderFunc func(context.Context, send.Message) send.Result
+
+func (f senderFunc) Send(ctx context.Context, m send.Message) send.Result { return f(ctx, m) }
