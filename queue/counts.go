@@ -3,6 +3,8 @@ package queue
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
@@ -39,6 +41,17 @@ func (c *counts) load(txn *badger.Txn) error {
 		c.rejected = int64(binary.BigEndian.Uint64(n))
 	}
 	return err
+}
+
+// webhooks names those that have deliveries.
+func (c *counts) webhooks() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	names := map[string]bool{}
+	for co := range c.of {
+		names[co.webhook] = true
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // count writes the counts that the round changes and gives them.

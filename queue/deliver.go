@@ -255,6 +255,9 @@ func (q *Queue) claimable(txn *badger.Txn, r ref, webhook string) (*Delivery, er
 // Head gives the webhook's oldest unfinished delivery, due or not, in the order the events
 // were read.
 func (q *Queue) Head(webhook string) (Delivery, bool, error) {
+	if q.replaying.of(webhook) {
+		return Delivery{}, false, nil // notified at its end
+	}
 	name := bounded(webhook)
 	waiting := q.counts.combos(func(c combo) bool {
 		return c.webhook == name && (c.status == Pending || c.status == Retrying)

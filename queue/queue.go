@@ -73,15 +73,16 @@ type Queue struct {
 	open       sync.RWMutex // held by readers; the database goes only without them
 	unregister func()
 
-	limits  limits
-	counts  counts
-	marks   marks
-	space   space
-	tidy    tidy
-	deleted atomic.Int64 // keys, since the database was last flattened
-	touched atomic.Bool  // the database was read or written since the memory was last looked at
-	room    cost         // of one transaction
-	seq     uint64       // of the latest event or rejected record; the committer's alone
+	limits    limits
+	counts    counts
+	marks     marks
+	replaying replaying
+	space     space
+	tidy      tidy
+	deleted   atomic.Int64 // keys, since the database was last flattened
+	touched   atomic.Bool  // the database was read or written since the memory was last looked at
+	room      cost         // of one transaction
+	seq       uint64       // of the latest event or rejected record; the committer's alone
 }
 
 // limits may change while the queue is open.

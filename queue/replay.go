@@ -4,20 +4,67 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 	"time"
 )
 
-// Replay queues deliveries again, due at once, under the same event id; by says whose
-// wish it was. One that is not finished is only made due. An unknown id is an error, and
-// then nothing is replayed.
-func (q *Queue) Replay(ctx context.Context, by string, ids []string) (int, error) {
-	for _, id := range ids {
-		if _, err := q.Get(id); err != nil && !errors.Is(err, ErrDamaged) {
-			return 0, err
+// replaying counts the replays under way, by webhook; "" is for all webhooks. An ordered
+// webhook's deliveries are replayed in several commits, and none may go out before the
+// oldest is there: meanwhile Head finds nothing. The zero value is ready.
+type replaying struct {
+	mu sync.Mutex
+	by map[string]int
+}
+
+// begin returns what is to be called in the end.
+func (r *replaying) begin(webhooks map[string]bool) (end func()) {
+	add := func(n int) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.by == nil {
+			r.by = map[string]int{}
+		}
+		for name := range webhooks {
+			if r.by[name] += n; r.by[name] == 0 {
+				delete(r.by, name)
+			}
 		}
 	}
-	return q.replay(ctx, by, ids)
+	add(1)
+	return func() { add(-1) }
+}
+
+func (r *replaying) of(webhook string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.by[webhook] > 0 || r.by[""] > 0
+}
+
+// Replay queues deliveries again, due at once, the oldest first, under the same event id;
+// by says whose wish it was. One that is not finished is only made due. An unknown id is an
+// error, and then nothing is replayed.
+func (q *Queue) Replay(ctx context.Context, by string, ids []string) (int, error) {
+	webhooks := map[string]bool{}
+	for _, id := range ids {
+		d, err := q.Get(id)
+		if err != nil && !errors.Is(err, ErrDamaged) {
+			return 0, err
+		}
+		webhooks[d.Webhook] = true
+	}
+	defer q.notifyAll(webhooks)
+	defer q.replaying.begin(webhooks)()
+	return q.replay(ctx, by, slices.Sorted(slices.Values(ids))) // an id begins with its place
+}
+
+func (q *Queue) notifyAll(webhooks map[string]bool) {
+	names := slices.Sorted(maps.Keys(webhooks))
+	if webhooks[""] {
+		names = q.counts.webhooks()
+	}
+	q.notify(names)
 }
 
 // replay leaves out what is no longer there.
@@ -62,19 +109,52 @@ func (r *round) replay(by string, ids []string) (n int, err error) {
 	return n, nil
 }
 
-// ReplayMatching replays what a filter selects and tells how far it is. What was created
-// before the call is replayed, in parts: an error leaves those before it replayed.
+// ReplayMatching replays what a filter selects, the oldest first, and reports how far it
+// is. What was created before the call is replayed, in parts: an error leaves those before
+// it replayed.
 func (q *Queue) ReplayMatching(ctx context.Context, by string, f Filter, progress func(done, total int)) (int, error) {
-	total, err := q.Count(ctx, f)
+	webhooks := map[string]bool{f.Webhook: true}
+	defer q.notifyAll(webhooks)
+	defer q.replaying.begin(webhooks)()
+	// A list begins with the newest. Where its parts begin is all that is kept of it.
+	begins, total := []string{f.Before}, 0
+	err := q.each(ctx, f, func(ids []string) error {
+		begins = append(begins, ids[len(ids)-1])
+		total += len(ids)
+		return nil
+	})
 	if err != nil {
 		return 0, err
 	}
 	n := 0
-	err = q.each(ctx, f, func(ids []string) error {
-		done, err := q.replay(ctx, by, ids)
+	for i := len(begins) - 2; i >= 0; i-- {
+		f.Before = begins[i]
+		var part []string
+		err := q.each(ctx, f, func(ids []string) error {
+			for _, id := range ids {
+				if id < begins[i+1] {
+					return errEnough
+				}
+				part = append(part, id)
+			}
+			if ids[len(ids)-1] == begins[i+1] {
+				return errEnough
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			return n, err
+		}
+		slices.Reverse(part)
+		done, err := q.replay(ctx, by, part)
 		n += done
 		progress(n, max(n, total))
-		return err
-	})
-	return n, err
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
+
+// errEnough ends a walk through a list.
+var errEnough = errors.New("enough")
