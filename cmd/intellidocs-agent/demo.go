@@ -50,7 +50,7 @@ type demo struct {
 	c      *cli
 	dir    string
 	log    string
-	secret sign.Secret
+	secret sign.HMACKey
 	colors bool
 	begun  time.Time
 
@@ -171,7 +171,7 @@ func (d *demo) receive(ctx context.Context, name string, fail int) (string, erro
 	if err != nil {
 		return "", err
 	}
-	h := receiver.New(receiver.Options{Secrets: []sign.Secret{d.secret}, Fail: fail}, func(r receiver.Received) { d.received(name, r) })
+	h := receiver.New(receiver.Options{Secrets: []sign.HMACKey{d.secret}, Fail: fail}, func(r receiver.Received) { d.received(name, r) })
 	go func() { _ = serve(ctx, l, h) }() // its end is the demo's
 	return fmt.Sprintf("http://%s/%s", l.Addr(), name), nil
 }

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
 )
 
@@ -50,7 +50,7 @@ func (f *secretFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.public, "public-key", "", "the `KEY` (whpk_…) that v1a signatures must be of")
 }
 
-func (f *secretFlags) read() ([]sign.Secret, sign.PublicKey, error) {
+func (f *secretFlags) read() ([]sign.HMACKey, sign.PublicKey, error) {
 	text := f.secret
 	switch {
 	case text != "" && f.file != "":
@@ -60,12 +60,16 @@ func (f *secretFlags) read() ([]sign.Secret, sign.PublicKey, error) {
 		if err != nil {
 			return nil, nil, fmt.Errorf("--secret-file: %w", err)
 		}
-		text = strings.TrimRight(string(data), "\r\n")
+		text = string(data)
 	case text == "":
 		text = os.Getenv("INTELLIDOCS_AGENT_SECRET")
 	}
-	var secrets []sign.Secret
+	var secrets []sign.HMACKey
 	if text != "" {
+		text, err := config.CleanSecret(text)
+		if err != nil {
+			return nil, nil, usageError{fmt.Errorf("the secret: %w", err)}
+		}
 		s, err := sign.ParseSecret(text)
 		if err != nil {
 			return nil, nil, usageError{err}

@@ -84,7 +84,7 @@ func newRecorder(t testing.TB, o receiver.Options) (*recorder, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Secrets = []sign.Secret{secret}
+	o.Secrets = []sign.HMACKey{secret}
 	r := &recorder{ids: map[string]map[string]bool{}, changed: make(chan struct{}, 1)}
 	srv := httptest.NewServer(receiver.New(o, r.got))
 	t.Cleanup(srv.Close)

@@ -79,7 +79,7 @@ func (m *Mistakes) add(key, text string) { *m = append(*m, Mistake{key, errors.N
 // since an attempt says so.
 func New(cfg Config, policy target.Policy, log *slog.Logger) (*Endpoint, error) {
 	var wrong Mistakes
-	e := &Endpoint{cfg: cfg, url: parseURL(cfg.URL, &wrong), header: headerOf(cfg.Headers, &wrong), policy: policy, safe: RedactURL(cfg.URL)}
+	e := &Endpoint{cfg: cfg, url: parseURL(cfg.URL, &wrong), header: headerOf(cfg.Headers, &wrong), policy: policy, safe: RedactURL(encodeURL(cfg.URL))}
 	if cfg.Timeout <= 0 {
 		wrong.add("timeout", "it must be more than nothing")
 	}
@@ -105,7 +105,7 @@ func New(cfg Config, policy target.Policy, log *slog.Logger) (*Endpoint, error) 
 
 // parseURL reads a target. A URL that is none is empty, so that the rest can be judged.
 func parseURL(text string, wrong *Mistakes) *url.URL {
-	u, err := url.Parse(text)
+	u, err := url.Parse(encodeURL(text))
 	switch {
 	// The parser's own error would print the URL, which may hold a secret.
 	case err != nil:
@@ -186,10 +186,11 @@ func (e *Endpoint) request(ctx context.Context, m Message, at time.Time) (*http.
 			return nil, nil, err
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.cfg.URL, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, nil, fmt.Errorf("the URL cannot be used")
 	}
+	req.URL = asWritten(e.url, e.client.proxy != nil && e.url.Scheme == "http")
 	h := req.Header
 	h.Set("Content-Type", contentType)
 	h.Set("User-Agent", UserAgent)

@@ -12,7 +12,7 @@ import (
 
 // Probe resolves the endpoint's name, connects, and, with https, shakes hands; it sends
 // no request. Where a proxy stands before the endpoint, it goes to the proxy and no
-// further. It gives the address it reached.
+// further. It returns the address it reached.
 func (e *Endpoint) Probe(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
 	defer cancel()
@@ -38,7 +38,7 @@ func (e *Endpoint) Probe(ctx context.Context) (string, error) {
 	if e.url.Scheme == "https" {
 		conf := t.TLSClientConfig.Clone()
 		if conf.ServerName == "" {
-			conf.ServerName = e.url.Hostname()
+			conf.ServerName = asciiHost(e.url.Hostname())
 		}
 		if err := tls.Client(conn, conf).HandshakeContext(ctx); err != nil {
 			return reached, errors.New(e.explain(err, phases{remote: reached}))
@@ -61,5 +61,5 @@ func hostPort(u *url.URL) string {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]
 	}
-	return net.JoinHostPort(u.Hostname(), port)
+	return net.JoinHostPort(asciiHost(u.Hostname()), port)
 }

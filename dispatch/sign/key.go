@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// Secret is a shared secret. It never prints itself.
-type Secret struct {
-	// A function, since fmt prints the unexported fields of whatever holds a Secret without
+// HMACKey is the key of a shared secret. It never prints itself.
+type HMACKey struct {
+	// A function, since fmt prints the unexported fields of whatever holds an HMACKey without
 	// asking it, and follows pointers.
 	key func() []byte
 	// Expires is when it is no longer used, zero for never.
@@ -29,45 +29,45 @@ const redacted = "[secret]"
 
 // ParseSecret reads a secret: one that begins with whsec_ is base64-decoded, any other
 // is used as its UTF-8 bytes.
-func ParseSecret(text string) (Secret, error) {
+func ParseSecret(text string) (HMACKey, error) {
 	encoded, ok := strings.CutPrefix(text, "whsec_")
 	switch {
 	case text == "":
-		return Secret{}, errors.New("the secret is empty")
+		return HMACKey{}, errors.New("the secret is empty")
 	case !ok:
-		return Secret{key: func() []byte { return []byte(text) }}, nil
+		return HMACKey{key: func() []byte { return []byte(text) }}, nil
 	}
 	key, err := decode64(encoded)
 	if err != nil || len(key) == 0 {
-		return Secret{}, errors.New("a secret that begins with whsec_ must go on in base64")
+		return HMACKey{}, errors.New("a secret that begins with whsec_ must go on in base64")
 	}
-	return Secret{key: func() []byte { return key }}, nil
+	return HMACKey{key: func() []byte { return key }}, nil
 }
 
-// Until is the secret with the moment from which it is no longer used.
-func (s Secret) Until(t time.Time) Secret {
+// Until is the key with the moment from which it is no longer used.
+func (s HMACKey) Until(t time.Time) HMACKey {
 	s.Expires = t
 	return s
 }
 
 // Bytes is the key itself.
-func (s Secret) Bytes() []byte {
+func (s HMACKey) Bytes() []byte {
 	if s.key == nil {
 		return nil
 	}
 	return s.key()
 }
 
-func (s Secret) usable(now time.Time) bool { return s.Expires.IsZero() || now.Before(s.Expires) }
+func (s HMACKey) usable(now time.Time) bool { return s.Expires.IsZero() || now.Before(s.Expires) }
 
 // Format, LogValue and MarshalText keep the key out of whatever is printed, by every verb.
-func (Secret) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, redacted) }
-func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (HMACKey) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, redacted) }
+func (HMACKey) LogValue() slog.Value         { return slog.StringValue(redacted) }
+func (HMACKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // SigningKey is a private ed25519 key. It never prints itself.
 type SigningKey struct {
-	key func() ed25519.PrivateKey // as in Secret
+	key func() ed25519.PrivateKey // as in HMACKey
 }
 
 // ParseSigningKey reads whsk_ and the base64 of an ed25519 private key: 64 bytes, or its seed of 32.

@@ -24,7 +24,7 @@ const (
 
 // Signer signs for one webhook.
 type Signer struct {
-	Secrets []Secret // the current one first, then those that are going out of use
+	Secrets []HMACKey // the current one first, then those that are going out of use
 	Key     SigningKey
 }
 
@@ -52,9 +52,9 @@ func (s *Signer) Standard(id string, at time.Time, body []byte) string {
 	return strings.Join(entries, " ")
 }
 
-func hub(s Secret, body []byte) string { return "sha256=" + hex.EncodeToString(mac(s, body)) }
+func hub(s HMACKey, body []byte) string { return "sha256=" + hex.EncodeToString(mac(s, body)) }
 
-func mac(s Secret, data []byte) []byte {
+func mac(s HMACKey, data []byte) []byte {
 	m := hmac.New(sha256.New, s.Bytes())
 	m.Write(data)
 	return m.Sum(nil)
@@ -70,7 +70,7 @@ func content(id, timestamp string, body []byte) []byte {
 }
 
 // VerifyBody checks an X-IntelliDocs-Signature over the body as it came.
-func VerifyBody(secrets []Secret, body []byte, header string) error {
+func VerifyBody(secrets []HMACKey, body []byte, header string) error {
 	if header == "" {
 		return fmt.Errorf("there is no %s header", HeaderIntelliDocs)
 	}
@@ -86,7 +86,7 @@ func VerifyBody(secrets []Secret, body []byte, header string) error {
 type Check struct {
 	Header    http.Header
 	Body      []byte
-	Secrets   []Secret
+	Secrets   []HMACKey
 	PublicKey PublicKey
 	Now       time.Time
 	// Tolerance is how far the timestamp may be from Now, either way; 0: any.

@@ -29,7 +29,7 @@ func TestStandard_PublishedVectors(t *testing.T) {
 		signer Signer
 		want   string
 	}{
-		"v1":  {Signer{Secrets: []Secret{secret}}, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="},
+		"v1":  {Signer{Secrets: []HMACKey{secret}}, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="},
 		"v1a": {Signer{Key: key}, "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="},
 	} {
 		if got := c.signer.Standard(vectorID, vectorAt, []byte(vectorBody)); got != c.want {
@@ -55,11 +55,11 @@ func TestVerify_AcceptsWhatIsSignedAndRefusesAChangedByte(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer := Signer{Secrets: []Secret{current, old.Until(vectorAt.Add(time.Hour))}, Key: key}
+	signer := Signer{Secrets: []HMACKey{current, old.Until(vectorAt.Add(time.Hour))}, Key: key}
 	h := request(signer, vectorBody)
 	for name, c := range map[string]Check{
-		"current secret":  {Secrets: []Secret{current}},
-		"previous secret": {Secrets: []Secret{old}},
+		"current secret":  {Secrets: []HMACKey{current}},
+		"previous secret": {Secrets: []HMACKey{old}},
 		"public key":      {PublicKey: public},
 	} {
 		c.Header, c.Body, c.Now = h, []byte(vectorBody), vectorAt
@@ -74,10 +74,10 @@ func TestVerify_AcceptsWhatIsSignedAndRefusesAChangedByte(t *testing.T) {
 			}
 		}
 	}
-	if err := VerifyBody([]Secret{current}, []byte(vectorBody), h.Get(HeaderIntelliDocs)); err != nil {
+	if err := VerifyBody([]HMACKey{current}, []byte(vectorBody), h.Get(HeaderIntelliDocs)); err != nil {
 		t.Error(err)
 	}
-	if VerifyBody([]Secret{old}, []byte(vectorBody), h.Get(HeaderIntelliDocs)) == nil {
+	if VerifyBody([]HMACKey{old}, []byte(vectorBody), h.Get(HeaderIntelliDocs)) == nil {
 		t.Error("the body signature must be by the current secret")
 	}
 }
@@ -85,7 +85,7 @@ func TestVerify_AcceptsWhatIsSignedAndRefusesAChangedByte(t *testing.T) {
 func TestStandard_AnExpiredSecretSignsNoMore(t *testing.T) {
 	a, _ := ParseSecret("a")
 	b, _ := ParseSecret("b")
-	s := Signer{Secrets: []Secret{a, b.Until(vectorAt)}}
+	s := Signer{Secrets: []HMACKey{a, b.Until(vectorAt)}}
 	if n := len(strings.Fields(s.Standard("x", vectorAt, nil))); n != 1 {
 		t.Errorf("%d entries, want the current secret's only", n)
 	}
@@ -93,7 +93,7 @@ func TestStandard_AnExpiredSecretSignsNoMore(t *testing.T) {
 
 func TestVerify_SaysWhatIsWrong(t *testing.T) {
 	s, _ := ParseSecret("a")
-	signer := Signer{Secrets: []Secret{s}}
+	signer := Signer{Secrets: []HMACKey{s}}
 	for _, c := range []struct {
 		change func(http.Header)
 		want   string
@@ -105,7 +105,7 @@ func TestVerify_SaysWhatIsWrong(t *testing.T) {
 	} {
 		h := request(signer, "x")
 		c.change(h)
-		err := Verify(Check{Header: h, Body: []byte("x"), Secrets: []Secret{s}, Now: vectorAt, Tolerance: 5 * time.Minute})
+		err := Verify(Check{Header: h, Body: []byte("x"), Secrets: []HMACKey{s}, Now: vectorAt, Tolerance: 5 * time.Minute})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
 		}
@@ -120,9 +120,9 @@ func TestKeys_NeverPrintThemselves(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X"} {
 		fmt.Fprintf(&b, verb, s)
 		fmt.Fprintf(&b, verb, k)
-		fmt.Fprintf(&b, verb, struct{ S Secret }{s})
+		fmt.Fprintf(&b, verb, struct{ S HMACKey }{s})
 		fmt.Fprintf(&b, verb, struct {
-			s Secret
+			s HMACKey
 			k SigningKey
 		}{s, k}) // fmt does not ask what is unexported
 	}

@@ -70,7 +70,7 @@ func TestReadme_ItsLinesVerifySignatures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			signer := sign.Signer{Secrets: []sign.Secret{key}}
+			signer := sign.Signer{Secrets: []sign.HMACKey{key}}
 			header := signer.Body([]byte(body))
 			if language == "js" {
 				header = signer.Standard(id, now, []byte(body))

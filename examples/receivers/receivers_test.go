@@ -227,7 +227,7 @@ func deliver(t *testing.T, url string, n int, signed bool) send.Result {
 		if err != nil {
 			t.Fatal(err)
 		}
-		signer.Secrets = []sign.Secret{s}
+		signer.Secrets = []sign.HMACKey{s}
 	}
 	e, err := send.New(send.Config{Webhook: "example", URL: url, Signer: signer, Timeout: 10 * time.Second},
 		target.Policy{Schemes: []string{"http"}, AllowInternal: true}, slog.New(slog.DiscardHandler))

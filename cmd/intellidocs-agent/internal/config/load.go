@@ -316,8 +316,8 @@ func (b *binder) admin(t *table, a *Admin) {
 	if a.TokenFile != "" {
 		// Found like every secret. Blanks around it are no part of it: a request could not
 		// send them.
-		s, err := b.readSecret(a.TokenFile)
-		a.Token = NewSecret(strings.TrimSpace(s.Reveal()))
+		var err error
+		a.Token, err = b.readSecret(a.TokenFile, cleanURL)
 		if err != nil {
 			t.errorf("token_file", "%v", err)
 		} else if len(a.Token.Reveal()) < 16 {

@@ -29,9 +29,9 @@ func pasted(name string) bool {
 		strings.Contains(name, "://") || len(name) >= 24 && !filepath.IsAbs(name) && random.MatchString(name)
 }
 
-// secret reads key, key_file or key_env; no more than one may be there. The second
-// result tells whether one was.
-func (t *table) secret(key string) (Secret, bool) {
+// secret reads key, key_file or key_env by a rule such as Clean; no more than one may be
+// there. The second result reports whether one was.
+func (t *table) secret(key string, clean func(string) (string, error)) (Secret, bool) {
 	inline := t.text(key, "")
 	file := t.text(key+"_file", "")
 	env := t.text(key+"_env", "")
@@ -47,7 +47,7 @@ func (t *table) secret(key string) (Secret, bool) {
 	}
 	switch {
 	case file != "":
-		s, err := t.b.readSecret(file)
+		s, err := t.b.readSecret(file, clean)
 		if err != nil {
 			t.errorf(key+"_file", "%v", err)
 		}
@@ -61,15 +61,26 @@ func (t *table) secret(key string) (Secret, bool) {
 			} else {
 				t.errorf(key+"_env", "the environment has no such variable; the name of one belongs here, such as WEBHOOK_SECRET")
 			}
+			return Secret{}, true
 		}
-		return NewSecret(v), true
+		text, err := clean(v)
+		if err != nil {
+			t.errorf(key+"_env", "what the environment has in %s: %v", env, err)
+		}
+		return NewSecret(text), true
+	case inline == "":
+		return Secret{}, false
 	}
-	return NewSecret(inline), inline != ""
+	text, err := clean(inline)
+	if err != nil {
+		t.errorf(key, "%v", err)
+	}
+	return NewSecret(text), true
 }
 
 // readSecret reads a file that holds a secret. A name without a slash is looked for among
 // systemd's credentials, then in /run/secrets, then beside agent.toml.
-func (b *binder) readSecret(name string) (Secret, error) {
+func (b *binder) readSecret(name string, clean func(string) (string, error)) (Secret, error) {
 	tried := []string{b.abs(name)}
 	if !strings.ContainsRune(name, '/') {
 		tried = nil
@@ -87,9 +98,9 @@ func (b *binder) readSecret(name string) (Secret, error) {
 		if err != nil {
 			return Secret{}, err
 		}
-		text := strings.TrimRight(string(data), "\r\n")
-		if text == "" {
-			return Secret{}, fmt.Errorf("%s is empty", path)
+		text, err := clean(string(data))
+		if err != nil {
+			return Secret{}, fmt.Errorf("what is in %s: %w", path, err)
 		}
 		return NewSecret(text), nil
 	}

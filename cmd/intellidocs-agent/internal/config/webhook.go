@@ -108,14 +108,9 @@ func (b *binder) webhook(t *table, c *Config, d defaults) {
 
 func (b *binder) target(t *table, w *Webhook) {
 	var given bool
-	if w.URL, given = t.secret("url"); !given {
+	if w.URL, given = t.secret("url", cleanURL); !given {
 		t.errorf("url", "give url, url_file or url_env")
-		return
 	}
-	if !w.URL.Set() {
-		return // said already
-	}
-	w.URL = NewSecret(strings.TrimSpace(w.URL.Reveal()))
 }
 
 func (b *binder) headers(t *table, w *Webhook) {
@@ -127,12 +122,12 @@ func (b *binder) headers(t *table, w *Webhook) {
 }
 
 func (b *binder) secrets(t *table, w *Webhook) {
-	w.Secret, _ = t.secret("secret")
-	w.SigningKey, _ = t.secret("signing_key")
+	w.Secret, _ = t.secret("secret", CleanSecret)
+	w.SigningKey, _ = t.secret("signing_key", CleanSecret)
 	for _, p := range t.list("previous_secrets") {
 		var prev PreviousSecret
 		var given bool
-		if prev.Secret, given = p.secret("secret"); !given {
+		if prev.Secret, given = p.secret("secret", CleanSecret); !given {
 			p.errorf("secret", "give secret, secret_file or secret_env")
 		}
 		switch v, ok := p.take("expires"); v := v.(type) {

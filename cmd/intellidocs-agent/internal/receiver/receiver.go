@@ -22,7 +22,7 @@ const MaxBody = 16 << 20
 // Options say what to check and how to answer.
 type Options struct {
 	// Secrets are tried in turn; none: signatures are not checked.
-	Secrets []sign.Secret
+	Secrets []sign.HMACKey
 	// PublicKey, where set, is what a v1a signature must be of.
 	PublicKey sign.PublicKey
 	Status    int           // the answer, 0 for 200; 401 where a signature is wrong
@@ -111,7 +111,7 @@ func (r *Received) isEvent() bool {
 // Documented checks a signature the way IntelliDocs documents it: parse the body,
 // write it again with json.dumps(payload, sort_keys=True), and compare the HMAC-SHA256
 // of that. It also checks the bytes as they came; both must agree.
-func Documented(secrets []sign.Secret, body []byte, header string) error {
+func Documented(secrets []sign.HMACKey, body []byte, header string) error {
 	again, err := pyjson.Canonical(body)
 	if err != nil {
 		again = body

@@ -25,10 +25,10 @@ func deliver(t *testing.T, spec format.Spec, body string) Received {
 		t.Fatal(err)
 	}
 	got := make(chan Received, 1)
-	s := httptest.NewServer(New(Options{Secrets: []sign.Secret{secret}}, func(r Received) { got <- r }))
+	s := httptest.NewServer(New(Options{Secrets: []sign.HMACKey{secret}}, func(r Received) { got <- r }))
 	defer s.Close()
 	e, err := send.New(send.Config{
-		Webhook: "test", URL: s.URL, Timeout: 10 * time.Second, Signer: sign.Signer{Secrets: []sign.Secret{secret}},
+		Webhook: "test", URL: s.URL, Timeout: 10 * time.Second, Signer: sign.Signer{Secrets: []sign.HMACKey{secret}},
 		Render: func(m send.Message) ([]byte, string, error) {
 			return renderer.Render(format.Input{EventID: m.EventID, EventType: m.EventType, DeliveryID: m.DeliveryID, Body: m.Body})
 		},
