@@ -39,7 +39,7 @@ func rawSync(b *testing.B, size, times int) time.Duration {
 	return time.Since(began) / time.Duration(times)
 }
 
-// BenchmarkCommit gives events a second and the ratio to the same bytes appended to a file and synced.
+// BenchmarkCommit returns events a second and the ratio to the same bytes appended to a file and synced.
 func BenchmarkCommit(b *testing.B) {
 	for _, size := range []int{1, 16, 128, 512} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
@@ -130,7 +130,7 @@ func drain(tb testing.TB, q *Queue, webhooks []string, claim int) (slowest time.
 	return slowest
 }
 
-// BenchmarkList gives how long a page takes over a history of finished deliveries.
+// BenchmarkList returns how long a page takes over a history of finished deliveries.
 func BenchmarkList(b *testing.B) {
 	const total = 1_000_000
 	q := open(b, Options{})

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Every value carries a checksum: after damage to a value log Badger gives empty or wrong
+// Every value carries a checksum: after damage to a value log Badger returns empty or wrong
 // values without an error, and a wrong payload must never be sent.
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

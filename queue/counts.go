@@ -14,16 +14,16 @@ import (
 // change, and in memory for those who ask.
 type counts struct {
 	mu       sync.Mutex
-	of       map[combo]int64
+	of       map[indexKey]int64
 	rejected int64
 }
 
 func (c *counts) load(txn *badger.Txn) error {
-	c.of = map[combo]int64{}
+	c.of = map[indexKey]int64{}
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindCount}, PrefetchValues: true, PrefetchSize: 100})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
-		co, err := comboOf(it.Item().KeyCopy(nil))
+		co, err := parseCountKey(it.Item().KeyCopy(nil))
 		if err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func (c *counts) load(txn *badger.Txn) error {
 	return err
 }
 
-// webhooks names those that have deliveries.
+// webhooks returns the names of those that have deliveries.
 func (c *counts) webhooks() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,34 +54,34 @@ func (c *counts) webhooks() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// count writes the counts that the round changes and gives them.
-func (r *round) count() (map[combo]int64, error) {
-	c := &r.q.counts
+// count writes the counts that the transaction changes and returns them.
+func (w *writeTxn) count() (map[indexKey]int64, error) {
+	c := &w.wr.counts
 	c.mu.Lock()
-	now := make(map[combo]int64, len(r.diff))
-	for co, d := range r.diff {
+	now := make(map[indexKey]int64, len(w.diff))
+	for co, d := range w.diff {
 		now[co] = c.of[co] + d
 	}
-	rejected := c.rejected + r.rej
+	rejected := c.rejected + w.rejectedDiff
 	c.mu.Unlock()
 	for co, n := range now {
 		var err error
 		if n == 0 {
-			err = r.delete(co.countKey())
+			err = w.delete(co.countKey())
 		} else {
-			err = r.set(co.countKey(), seal(u64(nil, uint64(n))))
+			err = w.set(co.countKey(), seal(u64(nil, uint64(n))))
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	if r.rej == 0 {
+	if w.rejectedDiff == 0 {
 		return now, nil
 	}
-	return now, r.set(metaRejected, seal(u64(nil, uint64(rejected))))
+	return now, w.set(metaRejected, seal(u64(nil, uint64(rejected))))
 }
 
-func (c *counts) add(now map[combo]int64, rejected int64) {
+func (c *counts) add(now map[indexKey]int64, rejected int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rejected += rejected
@@ -94,11 +94,11 @@ func (c *counts) add(now map[combo]int64, rejected int64) {
 	}
 }
 
-// combos gives those that have any deliveries and that f says yes to.
-func (c *counts) combos(f func(combo) bool) map[combo]int64 {
+// where returns those that have any deliveries and that f accepts.
+func (c *counts) where(f func(indexKey) bool) map[indexKey]int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := map[combo]int64{}
+	out := map[indexKey]int64{}
 	for co, n := range c.of {
 		if f(co) {
 			out[co] = n
@@ -107,16 +107,22 @@ func (c *counts) combos(f func(combo) bool) map[combo]int64 {
 	return out
 }
 
-// waiting tells whether any delivery is unfinished.
+func (c *counts) rejectedRecords() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rejected
+}
+
+// waiting reports whether any delivery is unfinished.
 func (c *counts) waiting() bool {
-	return len(c.combos(func(co combo) bool { return co.status == Pending || co.status == Retrying })) > 0
+	return len(c.where(func(co indexKey) bool { return co.status == Pending || co.status == Retrying })) > 0
 }
 
 // Counts are the deliveries of each webhook by status. Webhooks that are no longer
 // configured are there as long as they have deliveries.
-func (q *Queue) Counts() map[string]map[Status]int64 {
+func (rd *reader) Counts() map[string]map[Status]int64 {
 	out := map[string]map[Status]int64{}
-	for co, n := range q.counts.combos(func(combo) bool { return true }) {
+	for co, n := range rd.counts.where(func(indexKey) bool { return true }) {
 		if out[co.webhook] == nil {
 			out[co.webhook] = map[Status]int64{}
 		}

@@ -145,16 +145,16 @@ func TestDamage_ADamagedDeliveryCanBeGivenUp(t *testing.T) {
 	q := open(t, Options{})
 	commit(t, q, Batch{Events: []NewEvent{event(1, "a"), event(2, "a"), event(3, "a")}})
 	ds := due(t, q, "a", time.Now())
-	err := q.do(t.Context(), cost{}, func(r *round) error {
+	err := q.writer.submit(t.Context(), cost{}, func(w *writeTxn) error {
 		seq := func(i int) uint64 { at, _ := q.parseDeliveryID(ds[i].ID); return at.seq }
-		if err := r.set(eventKey(seq(0)), []byte("not what was sealed")); err != nil {
+		if err := w.set(eventKey(seq(0)), []byte("not what was sealed")); err != nil {
 			return err
 		}
 		// Of the second there is only its due key.
-		if err := r.delete(comboFor("a", Pending, "scan_completed").indexKey(ref{seq: seq(1)})); err != nil {
+		if err := w.delete(indexKeyFor("a", Pending, "scan_completed").key(ref{seq: seq(1)})); err != nil {
 			return err
 		}
-		return r.delete(eventKey(seq(1)))
+		return w.delete(eventKey(seq(1)))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +234,7 @@ func TestDiskFull_ReadingStopsAndDeliveringGoesOn(t *testing.T) {
 	if err := os.WriteFile(hog, make([]byte, free-total/8), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	q.space.measure(q)
+	q.disk.measure()
 	if s := q.Stats(); !s.Full || s.Reason == "" {
 		t.Fatalf("%+v", s)
 	}

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mount gives a file system of its own of a size, which may be filled.
+// mount returns a file system of its own of a size, which may be filled.
 func mount(t *testing.T, size string) string {
 	t.Helper()
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
@@ -107,7 +107,7 @@ func TestFullDisk_ACursorAloneWaitsWithoutSpinning(t *testing.T) {
 	}()
 	eventually(t, "it tries on and on", func() bool {
 		var stacks bytes.Buffer
-		return pprof.Lookup("goroutine").WriteTo(&stacks, 1) == nil && strings.Contains(stacks.String(), "(*space).wait")
+		return pprof.Lookup("goroutine").WriteTo(&stacks, 1) == nil && strings.Contains(stacks.String(), "(*disk).wait")
 	})
 	if err := os.Remove(others); err != nil {
 		t.Fatal(err)
@@ -163,7 +163,7 @@ func TestMaxSize_IntakeWaitsAndGoesOnWhenItIsRaised(t *testing.T) {
 		fill.Events = append(fill.Events, bigEvent(n, "a"))
 	}
 	commit(t, q, fill)
-	q.space.measure(q)
+	q.disk.measure()
 	if s := q.Stats(); !s.Full || s.Reason == "" {
 		t.Fatalf("%+v", s)
 	}
@@ -193,7 +193,7 @@ func TestCommit_512EventsFor4WebhooksAreOneTransaction(t *testing.T) {
 		b.Events = append(b.Events, bigEvent(n, webhooks...))
 	}
 	if _, c, last := q.part(b); !last {
-		t.Errorf("it takes more than one: %+v of %+v", c, q.room)
+		t.Errorf("it takes more than one: %+v of %+v", c, q.writer.room)
 	}
 	if got := commit(t, q, b); got.Deliveries != 4*512 {
 		t.Fatalf("%+v", got)

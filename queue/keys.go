@@ -41,7 +41,7 @@ const (
 	kindIndex    = 'i'
 	kindCount    = 'c'
 	kindCursor   = 's'
-	kindLeft     = 'u'
+	kindPartial  = 'u'
 	kindState    = 'w'
 	kindRejected = 'r'
 	kindRejectID = 'R'
@@ -51,7 +51,7 @@ const (
 
 var (
 	metaSeq      = []byte("mseq")
-	metaLabel    = []byte("mlabel")
+	metaIdentity = []byte("mlabel")
 	metaRejected = []byte("mrejected")
 )
 
@@ -79,13 +79,13 @@ func refAt(key []byte) ref {
 	return ref{binary.BigEndian.Uint64(tail), binary.BigEndian.Uint16(tail[8:])}
 }
 
-func eventKey(seq uint64) []byte     { return u64([]byte{kindEvent}, seq) }
-func dedupKey(id string) []byte      { return append([]byte{kindDedup}, id...) }
-func deliveryKey(r ref) []byte       { return r.append([]byte{kindDelivery}) }
-func cursorKey(source string) []byte { return append([]byte{kindCursor}, bounded(source)...) }
-func leftKey(source string) []byte   { return append([]byte{kindLeft}, bounded(source)...) }
-func stateKey(webhook string) []byte { return append([]byte{kindState}, bounded(webhook)...) }
-func rejectedKey(seq uint64) []byte  { return u64([]byte{kindRejected}, seq) }
+func eventKey(seq uint64) []byte      { return u64([]byte{kindEvent}, seq) }
+func dedupKey(id string) []byte       { return append([]byte{kindDedup}, id...) }
+func deliveryKey(r ref) []byte        { return r.append([]byte{kindDelivery}) }
+func cursorKey(source string) []byte  { return append([]byte{kindCursor}, bounded(source)...) }
+func partialKey(source string) []byte { return append([]byte{kindPartial}, bounded(source)...) }
+func stateKey(webhook string) []byte  { return append([]byte{kindState}, bounded(webhook)...) }
+func rejectedKey(seq uint64) []byte   { return u64([]byte{kindRejected}, seq) }
 func expiryKey(seq uint64, id string) []byte {
 	return append(u64([]byte{kindExpiry}, seq), id...)
 }
@@ -117,8 +117,8 @@ func nanos(t time.Time) uint64 {
 
 func seqTime(seq uint64) time.Time { return time.Unix(0, int64(seq)) }
 
-// combo is what deliveries are indexed and counted by.
-type combo struct {
+// indexKey is what deliveries are indexed and counted by.
+type indexKey struct {
 	webhook string
 	status  Status
 	typ     string
@@ -128,19 +128,19 @@ var statusByte = map[Status]byte{Pending: 'p', Retrying: 'r', Success: 's', Fail
 
 var byteStatus = map[byte]Status{'p': Pending, 'r': Retrying, 's': Success, 'f': Failed}
 
-func (c combo) append(b []byte) []byte {
+func (c indexKey) append(b []byte) []byte {
 	b = appendName(b, bounded(c.webhook))
 	b = append(b, statusByte[c.status])
 	return appendName(b, bounded(c.typ))
 }
 
-func (c combo) prefix() []byte        { return c.append([]byte{kindIndex}) }
-func (c combo) indexKey(r ref) []byte { return r.append(c.prefix()) }
-func (c combo) countKey() []byte      { return c.append([]byte{kindCount}) }
+func (c indexKey) prefix() []byte   { return c.append([]byte{kindIndex}) }
+func (c indexKey) key(r ref) []byte { return r.append(c.prefix()) }
+func (c indexKey) countKey() []byte { return c.append([]byte{kindCount}) }
 
-// comboOf reads a count key.
-func comboOf(key []byte) (combo, error) {
-	var c combo
+// parseCountKey reads a count key.
+func parseCountKey(key []byte) (indexKey, error) {
+	var c indexKey
 	key = key[1:]
 	name := func() (string, bool) {
 		if len(key) < 2 {
@@ -176,19 +176,19 @@ func bounded(name string) string {
 }
 
 // deliveryID is dlv_, the queue's instance, and where the delivery is kept.
-func (q *Queue) deliveryID(r ref) string {
-	return fmt.Sprintf("dlv_%s%016x%04x", q.instance, r.seq, r.idx)
+func (s *store) deliveryID(r ref) string {
+	return fmt.Sprintf("dlv_%s%016x%04x", s.instance, r.seq, r.idx)
 }
 
-func (q *Queue) parseDeliveryID(id string) (ref, error) {
-	hexed, ok := strings.CutPrefix(id, "dlv_"+q.instance)
+func (s *store) parseDeliveryID(id string) (ref, error) {
+	hexed, ok := strings.CutPrefix(id, "dlv_"+s.instance)
 	if !ok || len(hexed) != 20 {
-		return ref{}, fmt.Errorf("delivery %q: %w", id, ErrNotFound)
+		return ref{}, fmt.Errorf("delivery %s: %w", id, ErrNotFound)
 	}
 	seq, err1 := strconv.ParseUint(hexed[:16], 16, 64)
 	idx, err2 := strconv.ParseUint(hexed[16:], 16, 16)
 	if err1 != nil || err2 != nil {
-		return ref{}, fmt.Errorf("delivery %q: %w", id, ErrNotFound)
+		return ref{}, fmt.Errorf("delivery %s: %w", id, ErrNotFound)
 	}
 	return ref{seq, uint16(idx)}, nil
 }

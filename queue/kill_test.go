@@ -88,11 +88,11 @@ func work(dir string) error {
 	return <-failed
 }
 
-// audit fails unless everything in the queue agrees with everything else, and gives the
+// audit fails unless everything in the queue agrees with everything else, and returns the
 // number of its events.
 func audit(t *testing.T, q *Queue) (events int) {
 	t.Helper()
-	index, due, counts := map[string]bool{}, map[string]bool{}, map[combo]int64{}
+	index, due, counts := map[string]bool{}, map[string]bool{}, map[indexKey]int64{}
 	err := q.view(func(txn *badger.Txn) error {
 		keys := func(kind byte) (out []string) {
 			it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kind}})
@@ -117,8 +117,8 @@ func audit(t *testing.T, q *Queue) (events int) {
 				if err != nil {
 					return err
 				}
-				index[string(d.combo().indexKey(r))] = true
-				counts[d.combo()]++
+				index[string(d.indexed().key(r))] = true
+				counts[d.indexed()]++
 				if !d.finished() {
 					due[string(dueKey(d.Webhook, d.NextAttemptAt, r))] = true
 				}
@@ -140,13 +140,13 @@ func audit(t *testing.T, q *Queue) (events int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := q.counts.combos(func(combo) bool { return true }); !maps.Equal(got, counts) {
+	if got := q.counts.where(func(indexKey) bool { return true }); !maps.Equal(got, counts) {
 		t.Fatalf("counts %v, want %v", got, counts)
 	}
 	return events
 }
 
-// killed runs the child, kills it within a time after its first commit, and gives what it
+// killed runs the child, kills it within a time after its first commit, and returns what it
 // said was durable.
 func killed(t *testing.T, dir string, within time.Duration, command ...string) (committed int, recorded map[string]int, stderr string) {
 	t.Helper()

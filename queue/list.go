@@ -38,9 +38,9 @@ type Page struct {
 // searchFor bounds how long one List searches; what it has not reached is for the next page.
 const searchFor = 80 * time.Millisecond
 
-// List gives deliveries, newest first. It takes as long as the page is large, however
+// List returns deliveries, newest first. It takes as long as the page is large, however
 // many there are; a search ends after 80 ms with what it has found.
-func (q *Queue) List(ctx context.Context, f Filter) (Page, error) {
+func (rd *reader) List(ctx context.Context, f Filter) (Page, error) {
 	if f.Limit <= 0 {
 		f.Limit = 50
 	}
@@ -49,7 +49,7 @@ func (q *Queue) List(ctx context.Context, f Filter) (Page, error) {
 		until = ref{seq: nanos(f.Until)}
 	}
 	if f.Before != "" {
-		before, err := q.parseDeliveryID(f.Before)
+		before, err := rd.parseDeliveryID(f.Before)
 		if err != nil {
 			return Page{}, err
 		}
@@ -60,17 +60,17 @@ func (q *Queue) List(ctx context.Context, f Filter) (Page, error) {
 	stop := time.Now().Add(searchFor)
 	var page Page
 	for {
-		// One more than wanted tells whether there is more.
-		refs, err := q.newest(&f, until, f.Limit-len(page.Deliveries)+1)
+		// One more than wanted shows whether there is more.
+		refs, err := rd.newest(&f, until, f.Limit-len(page.Deliveries)+1)
 		if err != nil {
 			return Page{}, err
 		}
 		for _, r := range refs {
 			if len(page.Deliveries) == f.Limit {
-				page.Next = q.deliveryID(until)
+				page.Next = rd.deliveryID(until)
 				return page, nil
 			}
-			d, ok, err := q.match(r, &f)
+			d, ok, err := rd.match(r, &f)
 			if err != nil {
 				return Page{}, err
 			}
@@ -85,7 +85,7 @@ func (q *Queue) List(ctx context.Context, f Filter) (Page, error) {
 		case ctx.Err() != nil:
 			return Page{}, ctx.Err()
 		case f.Search != "" && time.Now().After(stop):
-			page.Next = q.deliveryID(until)
+			page.Next = rd.deliveryID(until)
 			return page, nil
 		}
 	}
@@ -94,11 +94,11 @@ func (q *Queue) List(ctx context.Context, f Filter) (Page, error) {
 func (r ref) less(o ref) bool { return r.seq < o.seq || r.seq == o.seq && r.idx < o.idx }
 
 // match loads a delivery and applies what the index does not know.
-func (q *Queue) match(r ref, f *Filter) (d *Delivery, ok bool, err error) {
-	err = q.view(func(txn *badger.Txn) error {
-		d, err = q.load(txn, r)
+func (rd *reader) match(r ref, f *Filter) (d *Delivery, ok bool, err error) {
+	err = rd.view(func(txn *badger.Txn) error {
+		d, err = rd.load(txn, r)
 		if errors.Is(err, ErrDamaged) {
-			if d, err = q.locate(txn, r); err == nil && d.Error == "" {
+			if d, err = rd.locate(txn, r); err == nil && d.Error == "" {
 				d.Error = "its record is damaged on the disk"
 			}
 		}
@@ -122,30 +122,30 @@ func (q *Queue) match(r ref, f *Filter) (d *Delivery, ok bool, err error) {
 	return d, ok, err
 }
 
-func (q *Queue) matching(f *Filter) map[combo]int64 {
+func (rd *reader) matching(f *Filter) map[indexKey]int64 {
 	webhook, typ := bounded(f.Webhook), bounded(f.EventType)
-	return q.counts.combos(func(c combo) bool {
+	return rd.counts.where(func(c indexKey) bool {
 		return (f.Webhook == "" || c.webhook == webhook) && (f.EventType == "" || c.typ == typ) &&
 			(len(f.Status) == 0 || slices.Contains(f.Status, c.status))
 	})
 }
 
-// newest gives the newest refs below until that the index can tell, at most limit.
-func (q *Queue) newest(f *Filter, until ref, limit int) ([]ref, error) {
+// newest returns the newest refs below until that the index knows, at most limit.
+func (rd *reader) newest(f *Filter, until ref, limit int) ([]ref, error) {
 	var since uint64
 	if !f.Since.IsZero() {
 		since = nanos(f.Since)
 	}
 	var refs []ref
-	err := q.view(func(txn *badger.Txn) error {
-		combos := q.matching(f)
+	err := rd.view(func(txn *badger.Txn) error {
+		combos := rd.matching(f)
 		if len(combos) == 0 {
 			return nil
 		}
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindIndex}, Reverse: true})
 		defer it.Close()
 		for co := range combos {
-			part, err := q.newestOf(txn, it, co, since, until, limit)
+			part, err := rd.newestOf(txn, it, co, since, until, limit)
 			if err != nil {
 				return err
 			}
@@ -165,11 +165,11 @@ func (q *Queue) newest(f *Filter, until ref, limit int) ([]ref, error) {
 	return refs[:min(len(refs), limit)], err
 }
 
-// newestOf gives those of one combo. It asks for no more than there are: the way to the
+// newestOf returns those of one indexKey. It asks for no more than there are: the way to the
 // next key may lead past a million deleted ones.
-func (q *Queue) newestOf(txn *badger.Txn, it *badger.Iterator, co combo, since uint64, until ref, limit int) ([]ref, error) {
+func (rd *reader) newestOf(txn *badger.Txn, it *badger.Iterator, co indexKey, since uint64, until ref, limit int) ([]ref, error) {
 	prefix := co.prefix()
-	lowest := q.marks.from(prefix)
+	lowest := rd.hints.start(prefix)
 	seek := until.append(bytes.Clone(prefix))
 	if bytes.Compare(seek, lowest) <= 0 {
 		return nil, nil
@@ -199,23 +199,23 @@ func (q *Queue) newestOf(txn *badger.Txn, it *badger.Iterator, co combo, since u
 
 // Count says how many deliveries a filter selects. Without Search, Since, Until and
 // Before it costs nothing.
-func (q *Queue) Count(ctx context.Context, f Filter) (int, error) {
+func (rd *reader) Count(ctx context.Context, f Filter) (int, error) {
 	n := 0
 	if f.Search == "" && f.Since.IsZero() && f.Until.IsZero() && f.Before == "" {
-		for _, c := range q.matching(&f) {
+		for _, c := range rd.matching(&f) {
 			n += int(c)
 		}
 		return n, nil
 	}
-	err := q.each(ctx, f, func(ids []string) error { n += len(ids); return nil })
+	err := rd.each(ctx, f, func(ids []string) error { n += len(ids); return nil })
 	return n, err
 }
 
 // each walks everything a filter selects, newest first, in parts.
-func (q *Queue) each(ctx context.Context, f Filter, do func(ids []string) error) error {
+func (rd *reader) each(ctx context.Context, f Filter, do func(ids []string) error) error {
 	f.Limit = 500
 	for {
-		page, err := q.List(ctx, f)
+		page, err := rd.List(ctx, f)
 		if err != nil {
 			return err
 		}
@@ -235,15 +235,21 @@ func (q *Queue) each(ctx context.Context, f Filter, do func(ids []string) error)
 	}
 }
 
-// Get gives one delivery.
-func (q *Queue) Get(id string) (Delivery, error) {
-	r, err := q.parseDeliveryID(id)
+// reader answers what is asked about deliveries, events and rejected records.
+type reader struct {
+	*store
+	replaying replaying
+}
+
+// Get returns one delivery.
+func (rd *reader) Get(id string) (Delivery, error) {
+	r, err := rd.parseDeliveryID(id)
 	if err != nil {
 		return Delivery{}, err
 	}
 	var d *Delivery
-	err = q.view(func(txn *badger.Txn) (err error) {
-		d, err = q.load(txn, r)
+	err = rd.view(func(txn *badger.Txn) (err error) {
+		d, err = rd.load(txn, r)
 		return err
 	})
 	if err != nil {
@@ -252,10 +258,10 @@ func (q *Queue) Get(id string) (Delivery, error) {
 	return *d, nil
 }
 
-// DeliveriesOf gives the deliveries of the latest event of an id.
-func (q *Queue) DeliveriesOf(eventID string) ([]Delivery, error) {
+// DeliveriesOf returns the deliveries of the latest event of an id.
+func (rd *reader) DeliveriesOf(eventID string) ([]Delivery, error) {
 	var out []Delivery
-	err := q.view(func(txn *badger.Txn) error {
+	err := rd.view(func(txn *badger.Txn) error {
 		seq, err := get(txn, dedupKey(eventID), "event "+eventID)
 		if err != nil {
 			return err
@@ -267,7 +273,7 @@ func (q *Queue) DeliveriesOf(eventID string) ([]Delivery, error) {
 		}
 		for i := range e.Webhooks {
 			at.idx = uint16(i)
-			d, err := q.load(txn, at)
+			d, err := rd.load(txn, at)
 			if err != nil {
 				return err
 			}
@@ -279,10 +285,10 @@ func (q *Queue) DeliveriesOf(eventID string) ([]Delivery, error) {
 	return out, err
 }
 
-// Recent gives the latest events, newest first, without their bodies and with long types cut.
-func (q *Queue) Recent(_ context.Context, limit int) ([]Event, error) {
+// Recent returns the latest events, newest first, without their bodies and with long types cut.
+func (rd *reader) Recent(_ context.Context, limit int) ([]Event, error) {
 	var out []Event
-	err := q.view(func(txn *badger.Txn) error {
+	err := rd.view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindEvent}, Reverse: true})
 		defer it.Close()
 		for it.Seek(after([]byte{kindEvent})); it.Valid() && len(out) < limit; it.Next() {
@@ -309,8 +315,8 @@ type RejectedFilter struct {
 	Limit  int    // 0: 50
 }
 
-// Rejected gives rejected records, newest first, and the Before of the next part.
-func (q *Queue) Rejected(ctx context.Context, f RejectedFilter) (out []Rejected, next string, err error) {
+// Rejected returns rejected records, newest first, and the Before of the next part.
+func (rd *reader) Rejected(ctx context.Context, f RejectedFilter) (out []Rejected, next string, err error) {
 	if f.Limit <= 0 {
 		f.Limit = 50
 	}
@@ -322,7 +328,7 @@ func (q *Queue) Rejected(ctx context.Context, f RejectedFilter) (out []Rejected,
 		}
 		seek = rejectedKey(seq - 1)
 	}
-	err = q.view(func(txn *badger.Txn) error {
+	err = rd.view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindRejected}, Reverse: true})
 		defer it.Close()
 		for it.Seek(seek); it.Valid(); it.Next() {
@@ -349,13 +355,13 @@ func (q *Queue) Rejected(ctx context.Context, f RejectedFilter) (out []Rejected,
 	return out, next, err
 }
 
-// RejectedByID gives one rejected record.
-func (q *Queue) RejectedByID(id string) (rec Rejected, err error) {
+// RejectedByID returns one rejected record.
+func (rd *reader) RejectedByID(id string) (rec Rejected, err error) {
 	seq, err := parseRejectedID(id)
 	if err != nil {
 		return rec, err
 	}
-	err = q.view(func(txn *badger.Txn) error {
+	err = rd.view(func(txn *badger.Txn) error {
 		rec, err = loadRejected(txn, seq)
 		return err
 	})

@@ -77,7 +77,7 @@ func (m *model) recall() {
 		waiting := m.waiting(w)
 		for _, r := range slices.Backward(waiting) {
 			d := m.deliveries[r]
-			from := d.reckoned()
+			from := d.dueFrom()
 			if d.NextAttemptAt.Before(soon) || from.Before(soon) {
 				break
 			}
@@ -86,7 +86,7 @@ func (m *model) recall() {
 	}
 }
 
-// waiting gives a webhook's unfinished deliveries in the order in which they are due.
+// waiting returns a webhook's unfinished deliveries in the order in which they are due.
 func (m *model) waiting(webhook string) []ref {
 	waiting := m.refs(func(d *Delivery) bool { return d.Webhook == webhook && !d.finished() })
 	slices.SortStableFunc(waiting, func(a, b ref) int {
@@ -120,7 +120,7 @@ func (m *model) upkeep() {
 	}
 }
 
-// refs gives the deliveries that f selects, in order.
+// refs returns the deliveries that f selects, in order.
 func (m *model) refs(f func(*Delivery) bool) []ref {
 	var out []ref
 	for r, d := range m.deliveries {

@@ -13,13 +13,13 @@ import (
 // maxResident is how much of the database's mapped files may stay in memory.
 const maxResident = 6 << 20
 
-// pager gives back the memory of the database's mapped files once they are too much of
+// pager returns to the system the memory of the database's mapped files once they are too much of
 // it: they stay mapped, so that with time all of the data would count as this process's.
 type pager struct {
 	rest int64 // what the other mapped files take: the program itself
 }
 
-// pageOut tells whether there was anything to give back. MADV_PAGEOUT writes dirty pages
+// pageOut reports whether there was anything to return. MADV_PAGEOUT writes dirty pages
 // first; MADV_DONTNEED would be quicker and not safe.
 func (p *pager) pageOut(dir string) bool {
 	now := resident()

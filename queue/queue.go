@@ -4,8 +4,8 @@
 //
 // Whatever belongs together is one transaction with a synced write: an event is there
 // with its deliveries and the position it was read at, or not at all. One goroutine
-// writes; it gathers what waits into one transaction a round, since a sync costs the
-// same for one write as for hundreds.
+// writes; it gathers what waits into one transaction, since a sync costs the same for one
+// write as for hundreds.
 package queue
 
 import (
@@ -19,12 +19,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dawnsystem/intellidocs-agent/queue/badgercheck"
 )
 
 // What can be wrong, for errors.Is.
@@ -58,31 +59,15 @@ type Options struct {
 
 // Queue is safe for concurrent use.
 type Queue struct {
-	dir      string
-	db       *badger.DB
-	log      *slog.Logger
-	now      func() time.Time
-	notify   func([]string)
-	instance string
+	reader
+	writer      *writer
+	maintenance *maintenance
+	disk        *disk
+	limits      *limits
 
-	requests   chan *request
-	quit       chan struct{}
-	done       chan struct{}
 	closing    sync.Once
 	closeErr   error
-	open       sync.RWMutex // held by readers; the database goes only without them
 	unregister func()
-
-	limits    limits
-	counts    counts
-	marks     marks
-	replaying replaying
-	space     space
-	tidy      tidy
-	deleted   atomic.Int64 // keys, since the database was last flattened
-	touched   atomic.Bool  // the database was read or written since the memory was last looked at
-	room      cost         // of one transaction
-	seq       uint64       // of the latest event or rejected record; the committer's alone
 }
 
 // limits may change while the queue is open.
@@ -132,40 +117,69 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	q := &Queue{
-		dir: o.Dir, log: o.Logger, now: o.Now, notify: o.Notify,
-		unregister: func() {},
-		requests:   make(chan *request), quit: make(chan struct{}), done: make(chan struct{}),
-	}
-	q.SetLimits(o.MaxSize, o.Retention, o.DedupWindow)
-	known, err := readLabel(o.Dir)
+	known, err := readIdentity(o.Dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := inspect(q.dbDir(), known != nil); err != nil {
+	dbDir := filepath.Join(o.Dir, "queue")
+	if err := verifyDir(dbDir, known != nil); err != nil {
 		return nil, err
 	}
 	if err := roomFor(o.Dir); err != nil {
 		return nil, err
 	}
-	if q.db, err = openDB(q.dbDir(), valueLogSize(o.MaxSize)); err != nil {
+	db, err := openDB(dbDir, valueLogSize(o.MaxSize))
+	if err != nil {
 		return nil, err
 	}
-	if err := q.begin(known); err != nil {
-		return nil, errors.Join(err, q.closeDB())
+	q := newQueue(&o, &store{dir: dbDir, db: db, now: o.Now})
+	if err := q.restore(o.Dir, known); err != nil {
+		return nil, errors.Join(err, q.close())
 	}
 	if o.Registerer != nil {
 		metrics := collector{q, o.Webhooks}
 		if err := o.Registerer.Register(metrics); err != nil {
-			return nil, errors.Join(err, q.closeDB())
+			return nil, errors.Join(err, q.close())
 		}
 		q.unregister = func() { o.Registerer.Unregister(metrics) }
 	}
-	go q.commitLoop()
+	go q.writer.run()
 	return q, nil
 }
 
-func (q *Queue) dbDir() string { return filepath.Join(q.dir, "queue") }
+// newQueue joins the parts around an open database.
+func newQueue(o *Options, s *store) *Queue {
+	limits := &limits{maxSize: o.MaxSize, retention: o.Retention, dedupWindow: o.DedupWindow}
+	disk := &disk{dir: o.Dir, limits: limits, waiting: s.counts.waiting, log: o.Logger}
+	wr := &writer{
+		store: s, disk: disk, limits: limits, notify: o.Notify,
+		requests: make(chan *request), quit: make(chan struct{}), done: make(chan struct{}),
+		room: cost{int(s.db.MaxBatchCount()) * 9 / 10, s.db.MaxBatchSize() * 9 / 10},
+	}
+	return &Queue{
+		reader: reader{store: s}, writer: wr, disk: disk, limits: limits, unregister: func() {},
+		maintenance: &maintenance{store: s, writer: wr, disk: disk, limits: limits, log: o.Logger},
+	}
+}
+
+// verifyDir refuses a directory that Badger would open and empty, or panic over.
+func verifyDir(dir string, known bool) error {
+	var damage *badgercheck.Damage
+	switch err := badgercheck.Check(dir, dbOptions(dir, valueLogSize(0)), known); {
+	case err == nil:
+		return nil
+	case errors.Is(err, badgercheck.ErrLocked):
+		return fmt.Errorf("%w: %s", ErrLocked, dir)
+	case errors.As(err, &damage):
+		return damagedError(err)
+	default:
+		return fmt.Errorf("state directory: %w", err)
+	}
+}
+
+func damagedError(err error) error {
+	return fmt.Errorf("%w: %w. Nothing was changed: restore the state directory from a backup, or move it away to start empty", ErrDamaged, err)
+}
 
 // prepare makes the state directory, or takes from others what they may do in it.
 func prepare(dir string, log *slog.Logger) error {
@@ -218,7 +232,7 @@ func dbOptions(dir string, valueLogSize int64) badger.Options {
 }
 
 // valueLogSize is how large a file of payloads grows. The one that is written to is never
-// given back, so a small queue needs small ones; but the largest event must fit, a line of
+// reclaimed, so a small queue needs small ones; but the largest event must fit, a line of
 // 1 MiB whose every character is escaped.
 func valueLogSize(maxSize int64) int64 {
 	const least, most = 8 << 20, 16 << 20
@@ -244,7 +258,7 @@ func openDB(dir string, valueLogSize int64) (*badger.DB, error) {
 	case errors.Is(err, fs.ErrPermission), strings.Contains(err.Error(), fs.ErrPermission.Error()):
 		return nil, fmt.Errorf("open the queue: %w (run as the user that owns the state directory)", err)
 	}
-	return nil, fmt.Errorf("%w: %w. Nothing was changed: restore the state directory from a backup, or move it away to begin anew", ErrDamaged, err)
+	return nil, damagedError(err)
 }
 
 // tryOpen turns Badger's panics on damaged files into errors.
@@ -257,16 +271,15 @@ func tryOpen(dir string, valueLogSize int64) (db *badger.DB, err error) {
 	return badger.Open(dbOptions(dir, valueLogSize))
 }
 
-// begin reads what is kept in memory.
-func (q *Queue) begin(known *label) (err error) {
-	if q.instance, err = q.identify(known); err != nil {
+// restore reads what is kept in memory.
+func (q *Queue) restore(stateDir string, known *identity) (err error) {
+	if q.instance, err = q.identify(stateDir, known); err != nil {
 		return err
 	}
-	q.room = q.transaction()
-	q.marks.init()
+	q.hints.init()
 	err = q.view(func(txn *badger.Txn) error {
 		if data, err := get(txn, metaSeq, "the sequence"); err == nil && len(data) == 8 {
-			q.seq = binary.BigEndian.Uint64(data)
+			q.writer.seq = binary.BigEndian.Uint64(data)
 		} else if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
@@ -275,69 +288,27 @@ func (q *Queue) begin(known *label) (err error) {
 	if err != nil {
 		return err
 	}
-	q.space.measure(q)
+	q.disk.measure()
 	return nil
 }
+
+// Run keeps the queue in order until ctx ends: retention, reclaiming space and memory,
+// watching the disk.
+func (q *Queue) Run(ctx context.Context) error { return q.maintenance.run(ctx) }
+
+// Upkeep does at once what Run does every five minutes.
+func (q *Queue) Upkeep(ctx context.Context) error { return q.maintenance.upkeep(ctx) }
 
 // Close stops the writer after what it has begun and closes the database. Calls that
 // wait get ErrClosed.
 func (q *Queue) Close() error {
 	q.closing.Do(func() {
 		q.unregister()
-		close(q.quit)
-		<-q.done
-		q.tidy.mu.Lock() // a round of upkeep ends first
-		defer q.tidy.mu.Unlock()
-		q.open.Lock()
-		defer q.open.Unlock()
-		q.closeErr = q.closeDB()
+		close(q.writer.quit)
+		<-q.writer.done
+		q.maintenance.mu.Lock() // a round of upkeep ends first
+		defer q.maintenance.mu.Unlock()
+		q.closeErr = q.close()
 	})
 	return q.closeErr
-}
-
-// closeDB turns the panics of a damaged database into an error.
-func (q *Queue) closeDB() (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: close: %v", ErrDamaged, p)
-		}
-	}()
-	if err := q.db.Close(); err != nil {
-		return fmt.Errorf("close the queue: %w", err)
-	}
-	return nil
-}
-
-// view reads. Values must be copied and the transaction be short: an open one keeps
-// space from being given back.
-func (q *Queue) view(f func(txn *badger.Txn) error) (err error) {
-	defer func() {
-		// A read of a damaged table panics within Badger.
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", ErrDamaged, p)
-		}
-	}()
-	q.open.RLock()
-	defer q.open.RUnlock()
-	if q.db.IsClosed() {
-		return ErrClosed
-	}
-	q.touched.Store(true)
-	return q.db.View(f)
-}
-
-// get reads a sealed value.
-func get(txn *badger.Txn, key []byte, what string) ([]byte, error) {
-	item, err := txn.Get(key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil, fmt.Errorf("%s: %w", what, ErrNotFound)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", what, err)
-	}
-	value, err := item.ValueCopy(nil)
-	if err != nil {
-		return nil, fmt.Errorf("%w: read %s: %w", ErrDamaged, what, err)
-	}
-	return unseal(what, value)
 }

@@ -64,7 +64,7 @@ func (q *Queue) notifyAll(webhooks map[string]bool) {
 	if webhooks[""] {
 		names = q.counts.webhooks()
 	}
-	q.notify(names)
+	q.writer.notify(names)
 }
 
 // replay leaves out what is no longer there.
@@ -72,7 +72,7 @@ func (q *Queue) replay(ctx context.Context, by string, ids []string) (int, error
 	total := 0
 	for part := range slices.Chunk(ids, maxChanges) {
 		n := 0
-		err := q.do(ctx, changeCost(len(part)), func(r *round) (err error) { n, err = r.replay(by, part); return err })
+		err := q.writer.submit(ctx, changeCost(len(part)), func(w *writeTxn) (err error) { n, err = w.replay(by, part); return err })
 		if err != nil {
 			return total, fmt.Errorf("after %d deliveries: %w", total, err)
 		}
@@ -81,12 +81,12 @@ func (q *Queue) replay(ctx context.Context, by string, ids []string) (int, error
 	return total, nil
 }
 
-func (r *round) replay(by string, ids []string) (n int, err error) {
-	now := r.q.now()
+func (w *writeTxn) replay(by string, ids []string) (n int, err error) {
+	now := w.wr.now()
 	for _, id := range ids {
-		at, err := r.q.parseDeliveryID(id)
+		at, err := w.wr.parseDeliveryID(id)
 		if err == nil {
-			err = r.change(at, func(d *Delivery) {
+			err = w.change(at, func(d *Delivery) {
 				d.Status = Pending
 				if d.Attempts > 0 {
 					d.Status = Retrying

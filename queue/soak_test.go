@@ -70,7 +70,7 @@ func TestSoak_AMillionEventsWithinTheMemoryAndTheDiskComesBack(t *testing.T) {
 	began := time.Now()
 	fill(t, q, total, func(n int) []string { return webhooks[n%4 : n%4+1] })
 	_, highest := memory(t)
-	t.Logf("filled %.0f events/s, peak %d MiB, %d MiB on the disk", float64(total)/time.Since(began).Seconds(), highest/mib, usage(q.dir)/mib)
+	t.Logf("filled %.0f events/s, peak %d MiB, %d MiB on the disk", float64(total)/time.Since(began).Seconds(), highest/mib, usage(q.disk.dir)/mib)
 
 	stop()
 	if err := q.Close(); err != nil {
@@ -91,7 +91,7 @@ func TestSoak_AMillionEventsWithinTheMemoryAndTheDiskComesBack(t *testing.T) {
 
 	began = time.Now()
 	slowest := drain(t, q, webhooks, 16)
-	full := usage(q.dir)
+	full := usage(q.disk.dir)
 	_, highest = memory(t)
 	if highest > 64*mib {
 		t.Errorf("filling and draining took %d MiB of memory", highest/mib)
@@ -100,12 +100,12 @@ func TestSoak_AMillionEventsWithinTheMemoryAndTheDiskComesBack(t *testing.T) {
 
 	now.Store(int64(3 * time.Hour))
 	began = time.Now()
-	for usage(q.dir) > full/10 && time.Since(began) < 5*time.Minute {
+	for usage(q.disk.dir) > full/10 && time.Since(began) < 5*time.Minute {
 		if err := q.Upkeep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	left := usage(q.dir)
+	left := usage(q.disk.dir)
 	_, highest = memory(t)
 	t.Logf("expired in %s: %d MiB on the disk, peak %d MiB", time.Since(began), left/mib, highest/mib)
 	stop()

@@ -36,7 +36,7 @@ type NewEvent struct {
 // Rejected is a record that was meant as an event and cannot be read as one.
 // Source, Stream and Offset identify it: committing it again changes nothing.
 type Rejected struct {
-	ID     string    `json:"id"` // rej_…, given by the queue
+	ID     string    `json:"id"` // rej_…, set by the queue
 	Source string    `json:"source"`
 	Path   string    `json:"path"`
 	Stream string    `json:"stream"`

@@ -78,13 +78,13 @@ func TestUpkeep_WhatIsReplayedWhileItExpiresExpiresLater(t *testing.T) {
 		}
 	}
 	go func() {
-		ended <- q.hand(t.Context(), &request{done: make(chan error, 1), alone: func() error { close(begun); <-hold; return nil }})
+		ended <- q.writer.exclusive(t.Context(), func() error { close(begun); <-hold; return nil })
 	}()
 	<-begun
 	go func() { _, err := q.Replay(t.Context(), "cli", []string{id}); ended <- err }()
 	eventually(t, "no replay", within("(*Queue).replay"))
 	go func() { ended <- q.Upkeep(t.Context()) }()
-	eventually(t, "no upkeep", within("(*Queue).forgetAll"))
+	eventually(t, "no upkeep", within("(*maintenance).forgetAll"))
 	close(hold)
 	for range 3 {
 		if err := <-ended; err != nil {

@@ -22,7 +22,7 @@ func killedState(t *testing.T) string {
 		}
 		commit(t, q, b)
 	}
-	return copied(t, q.dir)
+	return copied(t, q.disk.dir)
 }
 
 func copied(t *testing.T, dir string) string {

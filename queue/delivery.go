@@ -19,23 +19,11 @@ const (
 	maxError    = 2000
 )
 
-func comboFor(webhook string, s Status, typ string) combo {
-	return combo{bounded(webhook), s, bounded(typ)}
+func indexKeyFor(webhook string, s Status, typ string) indexKey {
+	return indexKey{bounded(webhook), s, bounded(typ)}
 }
 
-func (d *Delivery) combo() combo { return comboFor(d.Webhook, d.Status, d.EventType) }
-
-// read reads a sealed value into out, which stays nil where there is none.
-func (q *Queue) read(key []byte, what string, out *[]byte) error {
-	return q.view(func(txn *badger.Txn) error {
-		v, err := get(txn, key, what)
-		if errors.Is(err, ErrNotFound) {
-			return nil
-		}
-		*out = v
-		return err
-	})
-}
+func (d *Delivery) indexed() indexKey { return indexKeyFor(d.Webhook, d.Status, d.EventType) }
 
 func loadEvent(txn *badger.Txn, seq uint64) (*storedEvent, error) {
 	item, err := txn.Get(eventKey(seq))
@@ -57,25 +45,25 @@ func loadEvent(txn *badger.Txn, seq uint64) (*storedEvent, error) {
 
 // load reads a delivery. One that was never tried has no record of its own: it is what
 // its event says.
-func (q *Queue) load(txn *badger.Txn, r ref) (*Delivery, error) {
-	value, err := get(txn, deliveryKey(r), "delivery "+q.deliveryID(r))
+func (s *store) load(txn *badger.Txn, r ref) (*Delivery, error) {
+	value, err := get(txn, deliveryKey(r), "delivery "+s.deliveryID(r))
 	if err == nil {
 		d := &Delivery{}
-		return d, decodeJSON("delivery "+q.deliveryID(r), value, d)
+		return d, decodeJSON("delivery "+s.deliveryID(r), value, d)
 	}
 	if !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
 	e, err := loadEvent(txn, r.seq)
 	if err != nil {
-		return nil, fmt.Errorf("delivery %s: %w", q.deliveryID(r), err)
+		return nil, fmt.Errorf("delivery %s: %w", s.deliveryID(r), err)
 	}
 	if int(r.idx) >= len(e.Webhooks) {
-		return nil, fmt.Errorf("delivery %s: %w", q.deliveryID(r), ErrNotFound)
+		return nil, fmt.Errorf("delivery %s: %w", s.deliveryID(r), ErrNotFound)
 	}
 	created := e.queued(r.seq)
 	return &Delivery{
-		ID: q.deliveryID(r), EventID: e.ID, EventType: e.Type, Webhook: e.Webhooks[r.idx],
+		ID: s.deliveryID(r), EventID: e.ID, EventType: e.Type, Webhook: e.Webhooks[r.idx],
 		Status: Pending, CreatedAt: created, NextAttemptAt: created,
 	}, nil
 }
@@ -87,9 +75,9 @@ const maxChanges = 200
 // 200. An outcome of a delivery that is no longer there is dropped.
 func (q *Queue) Record(ctx context.Context, outcomes ...Outcome) error {
 	for part := range slices.Chunk(outcomes, maxChanges) {
-		err := q.do(ctx, changeCost(len(part)), func(r *round) error {
+		err := q.writer.submit(ctx, changeCost(len(part)), func(w *writeTxn) error {
 			for i := range part {
-				if err := r.record(&part[i]); err != nil {
+				if err := w.record(&part[i]); err != nil {
 					return err
 				}
 			}
@@ -107,12 +95,12 @@ func (q *Queue) Record(ctx context.Context, outcomes ...Outcome) error {
 // after, and the same of its place in the index and of the counts.
 func changeCost(n int) cost { return cost{7 * n, 1000 * int64(n)} }
 
-func (r *round) record(o *Outcome) error {
-	at, err := r.q.parseDeliveryID(o.DeliveryID)
+func (w *writeTxn) record(o *Outcome) error {
+	at, err := w.wr.parseDeliveryID(o.DeliveryID)
 	if err != nil {
 		return err
 	}
-	err = r.change(at, func(d *Delivery) {
+	err = w.change(at, func(d *Delivery) {
 		a := o.Attempt
 		a.Response, a.Error = clip(a.Response, maxResponse), clip(a.Error, maxError)
 		d.Attempts = max(d.Attempts, a.N)
@@ -132,8 +120,8 @@ func (r *round) record(o *Outcome) error {
 		return err
 	}
 	// What is left of it would be due for ever.
-	if key := dueKeyOf(r.txn, []byte{kindDue}, at); key != nil {
-		return r.delete(key)
+	if key := dueKeyOf(w.txn, []byte{kindDue}, at); key != nil {
+		return w.delete(key)
 	}
 	return nil
 }
@@ -141,43 +129,43 @@ func (r *round) record(o *Outcome) error {
 func (d *Delivery) finished() bool { return d.Status == Success || d.Status == Failed }
 
 // change rewrites a delivery and moves it where it then belongs.
-func (r *round) change(at ref, f func(d *Delivery)) error {
-	d, err := r.q.load(r.txn, at)
+func (w *writeTxn) change(at ref, f func(d *Delivery)) error {
+	d, err := w.wr.load(w.txn, at)
 	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotFound) {
-		d, err = r.q.locate(r.txn, at)
+		d, err = w.wr.locate(w.txn, at)
 	}
 	if err != nil {
 		return err
 	}
-	before, due, waiting := d.combo(), d.NextAttemptAt, !d.finished()
+	before, due, waiting := d.indexed(), d.NextAttemptAt, !d.finished()
 	f(d)
 	value, err := encodeJSON(d)
 	if err != nil {
 		return err
 	}
 	if waiting {
-		if err := r.delete(dueKey(d.Webhook, due, at)); err != nil {
+		if err := w.delete(dueKey(d.Webhook, due, at)); err != nil {
 			return err
 		}
 	}
 	if !d.finished() {
-		if err := r.enqueue(dueKey(d.Webhook, d.NextAttemptAt, at), d.Webhook); err != nil {
+		if err := w.enqueue(dueKey(d.Webhook, d.NextAttemptAt, at), d.Webhook); err != nil {
 			return err
 		}
 	}
-	if err := r.index(at, before, d.combo()); err != nil {
+	if err := w.index(at, before, d.indexed()); err != nil {
 		return err
 	}
-	return r.set(deliveryKey(at), value)
+	return w.set(deliveryKey(at), value)
 }
 
 // locate rebuilds from the index what is known of a delivery whose record or event is
 // damaged, so that it can be given up.
-func (q *Queue) locate(txn *badger.Txn, r ref) (*Delivery, error) {
-	for co := range q.counts.combos(func(combo) bool { return true }) {
-		if _, err := txn.Get(co.indexKey(r)); err == nil {
+func (s *store) locate(txn *badger.Txn, r ref) (*Delivery, error) {
+	for co := range s.counts.where(func(indexKey) bool { return true }) {
+		if _, err := txn.Get(co.key(r)); err == nil {
 			d := &Delivery{
-				ID: q.deliveryID(r), Webhook: co.webhook, EventType: co.typ, Status: co.status,
+				ID: s.deliveryID(r), Webhook: co.webhook, EventType: co.typ, Status: co.status,
 				CreatedAt: seqTime(r.seq),
 			}
 			if key := dueKeyOf(txn, duePrefix(co.webhook), r); key != nil {
@@ -186,7 +174,7 @@ func (q *Queue) locate(txn *badger.Txn, r ref) (*Delivery, error) {
 			return d, nil
 		}
 	}
-	return nil, fmt.Errorf("delivery %s: %w", q.deliveryID(r), ErrNotFound)
+	return nil, fmt.Errorf("delivery %s: %w", s.deliveryID(r), ErrNotFound)
 }
 
 // dueKeyOf finds the due key of a delivery by walking them: for repair only.
@@ -201,18 +189,18 @@ func dueKeyOf(txn *badger.Txn, prefix []byte, r ref) []byte {
 	return nil
 }
 
-// Due gives deliveries of the webhook that are due at now in order of their due time, at
+// Due returns deliveries of the webhook that are due at now in order of their due time, at
 // most limit, leaving out those that skip says yes to; and when the next one after them
 // is due, zero where none waits.
-func (q *Queue) Due(webhook string, now time.Time, limit int, skip func(id string) bool) ([]Delivery, time.Time, error) {
+func (rd *reader) Due(webhook string, now time.Time, limit int, skip func(id string) bool) ([]Delivery, time.Time, error) {
 	var out []Delivery
 	var next time.Time
-	token := q.marks.token()
-	err := q.view(func(txn *badger.Txn) error {
+	token := rd.hints.token()
+	err := rd.view(func(txn *badger.Txn) error {
 		var refs []ref
-		q.ascend(txn, token, duePrefix(webhook), func(key []byte) bool {
+		rd.ascend(txn, token, duePrefix(webhook), func(key []byte) bool {
 			r := refAt(key)
-			if skip != nil && skip(q.deliveryID(r)) {
+			if skip != nil && skip(rd.deliveryID(r)) {
 				return true
 			}
 			if due := dueOf(key); len(refs) == limit || due.After(now) {
@@ -223,7 +211,7 @@ func (q *Queue) Due(webhook string, now time.Time, limit int, skip func(id strin
 			return true
 		})
 		for _, r := range refs {
-			d, err := q.claimable(txn, r, webhook)
+			d, err := rd.claimable(txn, r, webhook)
 			if err != nil {
 				return err
 			}
@@ -239,35 +227,35 @@ func (q *Queue) Due(webhook string, now time.Time, limit int, skip func(id strin
 // claimable loads a delivery for sending. One that is damaged or half gone must be
 // claimed to be given up, or it would be in the way for ever; EventOf says what is wrong
 // with it.
-func (q *Queue) claimable(txn *badger.Txn, r ref, webhook string) (*Delivery, error) {
-	d, err := q.load(txn, r)
+func (s *store) claimable(txn *badger.Txn, r ref, webhook string) (*Delivery, error) {
+	d, err := s.load(txn, r)
 	if err == nil {
 		if item, err := txn.Get(eventKey(r.seq)); err == nil {
 			d.Size = int(item.ValueSize())
 		}
 	}
 	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotFound) {
-		return &Delivery{ID: q.deliveryID(r), Webhook: webhook, Status: Pending, CreatedAt: seqTime(r.seq), NextAttemptAt: seqTime(r.seq)}, nil
+		return &Delivery{ID: s.deliveryID(r), Webhook: webhook, Status: Pending, CreatedAt: seqTime(r.seq), NextAttemptAt: seqTime(r.seq)}, nil
 	}
 	return d, err
 }
 
-// Head gives the webhook's oldest unfinished delivery, due or not, in the order the events
+// Head returns the webhook's oldest unfinished delivery, due or not, in the order the events
 // were read.
-func (q *Queue) Head(webhook string) (Delivery, bool, error) {
-	if q.replaying.of(webhook) {
+func (rd *reader) Head(webhook string) (Delivery, bool, error) {
+	if rd.replaying.of(webhook) {
 		return Delivery{}, false, nil // notified at its end
 	}
 	name := bounded(webhook)
-	waiting := q.counts.combos(func(c combo) bool {
+	waiting := rd.counts.where(func(c indexKey) bool {
 		return c.webhook == name && (c.status == Pending || c.status == Retrying)
 	})
 	var d *Delivery
-	token := q.marks.token()
-	err := q.view(func(txn *badger.Txn) (err error) {
+	token := rd.hints.token()
+	err := rd.view(func(txn *badger.Txn) (err error) {
 		var head *ref
 		for co := range waiting {
-			q.ascend(txn, token, co.prefix(), func(key []byte) bool {
+			rd.ascend(txn, token, co.prefix(), func(key []byte) bool {
 				r := refAt(key)
 				if head == nil || r.seq < head.seq {
 					head = &r
@@ -276,7 +264,7 @@ func (q *Queue) Head(webhook string) (Delivery, bool, error) {
 			})
 		}
 		if head != nil {
-			d, err = q.claimable(txn, *head, webhook)
+			d, err = rd.claimable(txn, *head, webhook)
 		}
 		return err
 	})
@@ -287,11 +275,11 @@ func (q *Queue) Head(webhook string) (Delivery, bool, error) {
 }
 
 // OldestDue is when the webhook's first unfinished delivery is, or was, due; zero where none waits.
-func (q *Queue) OldestDue(webhook string) (due time.Time) {
-	token := q.marks.token()
+func (rd *reader) OldestDue(webhook string) (due time.Time) {
+	token := rd.hints.token()
 	// For display only: an error shows elsewhere.
-	_ = q.view(func(txn *badger.Txn) error {
-		q.ascend(txn, token, duePrefix(webhook), func(key []byte) bool {
+	_ = rd.view(func(txn *badger.Txn) error {
+		rd.ascend(txn, token, duePrefix(webhook), func(key []byte) bool {
 			due = dueOf(key)
 			return false
 		})
@@ -300,10 +288,10 @@ func (q *Queue) OldestDue(webhook string) (due time.Time) {
 	return due
 }
 
-// Event gives the latest event of an id, with its body.
-func (q *Queue) Event(id string) (Event, error) {
+// Event returns the latest event of an id, with its body.
+func (rd *reader) Event(id string) (Event, error) {
 	var e *storedEvent
-	err := q.view(func(txn *badger.Txn) error {
+	err := rd.view(func(txn *badger.Txn) error {
 		seq, err := get(txn, dedupKey(id), "event "+id)
 		if err == nil {
 			e, err = loadEvent(txn, binary.BigEndian.Uint64(seq))
@@ -316,14 +304,14 @@ func (q *Queue) Event(id string) (Event, error) {
 	return e.Event, nil
 }
 
-// EventOf gives the event a delivery belongs to, with its body.
-func (q *Queue) EventOf(deliveryID string) (Event, error) {
-	r, err := q.parseDeliveryID(deliveryID)
+// EventOf returns the event a delivery belongs to, with its body.
+func (rd *reader) EventOf(deliveryID string) (Event, error) {
+	r, err := rd.parseDeliveryID(deliveryID)
 	if err != nil {
 		return Event{}, err
 	}
 	var e *storedEvent
-	err = q.view(func(txn *badger.Txn) (err error) {
+	err = rd.view(func(txn *badger.Txn) (err error) {
 		e, err = loadEvent(txn, r.seq)
 		return err
 	})

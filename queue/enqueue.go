@@ -15,20 +15,20 @@ import (
 //
 // It is one transaction as long as one holds it: about 2,500 deliveries, so 512 events
 // for 4 webhooks with names of common length. A larger one is written in several, the
-// cursor with the last; see left.
+// cursor with the last; see partialBatch.
 func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
 	var total Committed
 	refused := false // even the cursor, which else needs no room to speak of
 	for {
 		if refused || len(b.Events)+len(b.Rejected) > 0 {
-			if err := q.space.wait(ctx, q); err != nil {
+			if err := q.disk.wait(ctx, q.writer.quit); err != nil {
 				return Committed{}, err
 			}
 		}
 		part, c, last := q.part(b)
 		done, err := q.commitPart(ctx, part, c, total.again)
 		if refused = errors.Is(err, ErrFull); refused && ctx.Err() == nil {
-			q.space.measure(q) // others have filled the disk since it was looked at
+			q.disk.measure() // others have filled the disk since it was looked at
 			continue
 		}
 		if err != nil {
@@ -49,11 +49,11 @@ func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
 // is all of it.
 func (q *Queue) part(b Batch) (part Batch, c cost, last bool) {
 	c = cost{3, int64(2*len(b.Source)+len(b.Cursor)) + 200}
-	counted := map[combo]bool{}
+	counted := map[indexKey]bool{}
 	n := 0
 	for ; n < len(b.Events); n++ {
 		next := c.plus(eventCost(&b.Events[n], counted))
-		if n > 0 && !next.fits(q.room) {
+		if n > 0 && !next.fits(q.writer.room) {
 			break
 		}
 		c = next
@@ -63,7 +63,7 @@ func (q *Queue) part(b Batch) (part Batch, c cost, last bool) {
 	m := 0
 	for ; n == len(b.Events) && m < len(b.Rejected); m++ {
 		next := c.plus(cost{2, 512})
-		if n+m > 0 && !next.fits(q.room) {
+		if n+m > 0 && !next.fits(q.writer.room) {
 			break
 		}
 		c = next
@@ -77,10 +77,10 @@ func (q *Queue) part(b Batch) (part Batch, c cost, last bool) {
 
 // eventCost bounds what an event takes: itself, its id, of each delivery the due time
 // and the index, and the counts that no event before it in the batch changes.
-func eventCost(e *NewEvent, counted map[combo]bool) cost {
+func eventCost(e *NewEvent, counted map[indexKey]bool) cost {
 	c := cost{2, int64(min(len(e.Body)+600, inline) + len(e.ID) + 100)}
 	for _, webhook := range e.Webhooks {
-		co := comboFor(webhook, Pending, e.Type)
+		co := indexKeyFor(webhook, Pending, e.Type)
 		c.keys, c.bytes = c.keys+2, c.bytes+int64(2*len(co.webhook)+len(co.typ)+80)
 		if !counted[co] {
 			counted[co] = true
@@ -93,45 +93,45 @@ func eventCost(e *NewEvent, counted map[combo]bool) cost {
 func (q *Queue) commitPart(ctx context.Context, b Batch, c cost, again bool) (Committed, error) {
 	var done Committed
 	_, _, window := q.limits.get()
-	err := q.do(ctx, c, func(r *round) error {
-		done = Committed{again: again} // a round that failed is applied again
-		left, err := r.left(&b)
+	err := q.writer.submit(ctx, c, func(w *writeTxn) error {
+		done = Committed{again: again} // a transaction that failed is applied again
+		left, err := w.readPartial(&b)
 		if err != nil {
 			return err
 		}
 		for i := range b.Events {
 			e := &b.Events[i]
-			seq, err := r.known(e.ID)
+			seq, err := w.known(e.ID)
 			if err != nil {
 				return err
 			}
 			done.again = left.has(seq)
-			if seq != 0 && (b.Backfill || window == 0 || done.again || r.q.now().Sub(seqTime(seq)) < window) {
+			if seq != 0 && (b.Backfill || window == 0 || done.again || w.wr.now().Sub(seqTime(seq)) < window) {
 				done.Duplicates++
 				continue
 			}
-			if err := r.event(e); err != nil {
+			if err := w.event(e); err != nil {
 				return err
 			}
 			done.Queued = append(done.Queued, e.ID)
 			done.Deliveries += len(e.Webhooks)
 		}
 		for i := range b.Rejected {
-			if err := r.rejected(&b.Rejected[i]); err != nil {
+			if err := w.rejected(&b.Rejected[i]); err != nil {
 				return err
 			}
 		}
-		if err := r.setLeft(&b, left, done.again); err != nil || b.Cursor == nil {
+		if err := w.writePartial(&b, left, done.again); err != nil || b.Cursor == nil {
 			return err
 		}
-		return r.set(cursorKey(b.Source), seal(b.Cursor))
+		return w.set(cursorKey(b.Source), seal(b.Cursor))
 	})
 	return done, err
 }
 
-// known gives the seq of the latest event of an id, 0 where there is none.
-func (r *round) known(id string) (uint64, error) {
-	seq, err := get(r.txn, dedupKey(id), "the id of an event")
+// known returns the seq of the latest event of an id, 0 where there is none.
+func (w *writeTxn) known(id string) (uint64, error) {
+	seq, err := get(w.txn, dedupKey(id), "the id of an event")
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return 0, nil
@@ -142,13 +142,13 @@ func (r *round) known(id string) (uint64, error) {
 }
 
 // event queues an event.
-func (r *round) event(e *NewEvent) error {
+func (w *writeTxn) event(e *NewEvent) error {
 	if e.ID == "" || len(e.Webhooks) > 1<<16-1 {
 		return fmt.Errorf("event %q from %s cannot be queued: it has no id, or too many webhooks want it", e.ID, e.Path)
 	}
-	seq := r.next()
+	seq := w.next()
 	stored := &storedEvent{Event: e.Event, Webhooks: e.Webhooks}
-	if now := r.q.now(); seqTime(seq).Sub(now) > time.Second {
+	if now := w.wr.now(); seqTime(seq).Sub(now) > time.Second {
 		// The clock was set back. What is new is due now all the same.
 		stored.QueuedAt = time.Unix(0, now.UnixNano())
 	}
@@ -156,18 +156,18 @@ func (r *round) event(e *NewEvent) error {
 	if err != nil {
 		return err
 	}
-	if err := r.set(eventKey(seq), value); err != nil {
+	if err := w.set(eventKey(seq), value); err != nil {
 		return err
 	}
-	if err := r.set(dedupKey(e.ID), seal(u64(nil, seq))); err != nil {
+	if err := w.set(dedupKey(e.ID), seal(u64(nil, seq))); err != nil {
 		return err
 	}
 	for i, webhook := range e.Webhooks {
 		d := ref{seq, uint16(i)}
-		if err := r.index(d, combo{}, comboFor(webhook, Pending, e.Type)); err != nil {
+		if err := w.index(d, indexKey{}, indexKeyFor(webhook, Pending, e.Type)); err != nil {
 			return err
 		}
-		if err := r.enqueue(dueKey(webhook, stored.queued(seq), d), webhook); err != nil {
+		if err := w.enqueue(dueKey(webhook, stored.queued(seq), d), webhook); err != nil {
 			return err
 		}
 	}
@@ -175,32 +175,36 @@ func (r *round) event(e *NewEvent) error {
 }
 
 // rejected keeps a record that could not be read, once for each place it was read at.
-func (r *round) rejected(rec *Rejected) error {
+func (w *writeTxn) rejected(rec *Rejected) error {
 	key := rejectIDKey(rec)
-	if _, err := get(r.txn, key, "a rejected record"); !errors.Is(err, ErrNotFound) {
+	if _, err := get(w.txn, key, "a rejected record"); !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	seq := r.next()
+	seq := w.next()
 	kept := *rec
 	kept.ID = rejectedID(seq)
 	value, err := encodeJSON(kept)
 	if err != nil {
 		return err
 	}
-	r.rej++
-	return errors.Join(r.set(rejectedKey(seq), value), r.set(key, seal(u64(nil, seq))))
+	w.rejectedDiff++
+	return errors.Join(w.set(rejectedKey(seq), value), w.set(key, seal(u64(nil, seq))))
 }
 
 // DropRejected forgets rejected records. Unknown ids are no error.
 func (q *Queue) DropRejected(ctx context.Context, ids ...string) error {
+	return q.writer.dropRejected(ctx, ids)
+}
+
+func (wr *writer) dropRejected(ctx context.Context, ids []string) error {
 	for part := range slices.Chunk(ids, 1000) {
-		err := q.do(ctx, cost{2 * len(part), 100 * int64(len(part))}, func(r *round) error {
+		err := wr.submit(ctx, cost{2 * len(part), 100 * int64(len(part))}, func(w *writeTxn) error {
 			for _, id := range part {
 				seq, err := parseRejectedID(id)
 				if err != nil {
 					continue
 				}
-				if err := r.dropRejected(seq); err != nil {
+				if err := w.deleteRejected(seq); err != nil {
 					return err
 				}
 			}
@@ -213,9 +217,9 @@ func (q *Queue) DropRejected(ctx context.Context, ids ...string) error {
 	return nil
 }
 
-func (r *round) dropRejected(seq uint64) error {
+func (w *writeTxn) deleteRejected(seq uint64) error {
 	var rec Rejected
-	value, err := get(r.txn, rejectedKey(seq), "a rejected record")
+	value, err := get(w.txn, rejectedKey(seq), "a rejected record")
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil
@@ -226,28 +230,16 @@ func (r *round) dropRejected(seq uint64) error {
 		return err
 	}
 	// A damaged one goes too; its other key then stays, which only keeps it from being rejected again.
-	r.rej--
-	return errors.Join(r.delete(rejectedKey(seq)), r.delete(rejectIDKey(&rec)))
-}
-
-// Cursor is where reading a source goes on, nil where it was never read.
-func (q *Queue) Cursor(source string) (cursor []byte, err error) {
-	err = q.read(cursorKey(source), "the cursor of "+source, &cursor)
-	return cursor, err
-}
-
-// State is what SetState kept about a webhook, nil for none.
-func (q *Queue) State(webhook string) (state []byte, err error) {
-	err = q.read(stateKey(webhook), "the state of webhook "+webhook, &state)
-	return state, err
+	w.rejectedDiff--
+	return errors.Join(w.delete(rejectedKey(seq)), w.delete(rejectIDKey(&rec)))
 }
 
 // SetState keeps something about a webhook; nil forgets it.
 func (q *Queue) SetState(ctx context.Context, webhook string, state []byte) error {
-	return q.do(ctx, cost{1, 512}, func(r *round) error {
+	return q.writer.submit(ctx, cost{1, 512}, func(w *writeTxn) error {
 		if state == nil {
-			return r.delete(stateKey(webhook))
+			return w.delete(stateKey(webhook))
 		}
-		return r.set(stateKey(webhook), seal(state))
+		return w.set(stateKey(webhook), seal(state))
 	})
 }

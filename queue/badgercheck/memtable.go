@@ -1,4 +1,4 @@
-package queue
+package badgercheck
 
 import (
 	"bytes"
@@ -34,14 +34,14 @@ type walEntry struct {
 	size int
 }
 
-// inspectLogs refuses logs in which whole commits follow what is damaged.
-func inspectLogs(dir string, names []string) error {
+// checkMemtables refuses logs in which whole commits follow what is damaged.
+func checkMemtables(dir string, names []string) error {
 	slices.Sort(names) // Badger pads the number to five digits, and they are few
 	for i, name := range names {
 		path := filepath.Join(dir, name)
 		err := withMapped(path, func(data []byte) error {
 			if at, lost := lostCommits(data, i == len(names)-1); lost {
-				return damaged("%s: what stands at byte %d is garbled, and commits follow it", path, at)
+				return damage(path, "what stands at byte %d is garbled, and commits follow it", at)
 			}
 			return nil
 		})
@@ -52,7 +52,7 @@ func inspectLogs(dir string, names []string) error {
 	return nil
 }
 
-// lostCommits tells whether commits that were durable lie behind an entry that is not
+// lostCommits reports whether commits that were durable lie behind an entry that is not
 // whole, and where that one is. In the last log one commit may be torn.
 func lostCommits(data []byte, last bool) (at int, lost bool) {
 	if len(data) <= walHeader {
@@ -85,7 +85,7 @@ func lostCommits(data []byte, last bool) (at int, lost bool) {
 	return 0, false
 }
 
-// readCommits gives where the first entry is that cannot be read, and the timestamp of
+// readCommits returns where the first entry is that cannot be read, and the timestamp of
 // the commit that it belongs to, 0 where that is unknown.
 func readCommits(data []byte) (at int, commit uint64) {
 	for at = walHeader; at < len(data); {
@@ -124,7 +124,7 @@ func readEntry(b []byte) walEntry {
 	}
 	key, value := b[n:n+int(lens[0])], b[n+int(lens[0]):n+int(lens[0]+lens[1])]
 	n += int(lens[0] + lens[1])
-	if crc32.Checksum(b[:n], crc32.MakeTable(crc32.Castagnoli)) != binary.BigEndian.Uint32(b[n:]) {
+	if crc32.Checksum(b[:n], castagnoli) != binary.BigEndian.Uint32(b[n:]) {
 		return walEntry{}
 	}
 	e.ts, e.size = y.ParseTs(key), n+crc32.Size
@@ -138,7 +138,7 @@ func readEntry(b []byte) walEntry {
 	return e
 }
 
-// withMapped gives a file's content without making it this process's memory.
+// withMapped passes a file's content to f without making it this process's memory.
 func withMapped(path string, f func(data []byte) error) error {
 	file, err := os.Open(path)
 	if err != nil {

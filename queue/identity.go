@@ -13,17 +13,17 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// label is the file beside the database that says what it is. It is written once the
+// identity is the file beside the database that says what it is. It is written once the
 // database exists, so that with it and without a database something was lost.
-type label struct {
+type identity struct {
 	Format   int    `json:"format"`
 	Instance string `json:"instance"`
 }
 
-const labelName = "queue.json"
+const identityFile = "queue.json"
 
-func readLabel(dir string) (*label, error) {
-	path := filepath.Join(dir, labelName)
+func readIdentity(dir string) (*identity, error) {
+	path := filepath.Join(dir, identityFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -31,9 +31,9 @@ func readLabel(dir string) (*label, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	l := &label{}
+	l := &identity{}
 	if err := json.Unmarshal(data, l); err != nil || l.Format < 1 || len(l.Instance) != 8 {
-		return nil, fmt.Errorf("%w: %s is not readable; restore the state directory from a backup, or move it away to begin anew", ErrDamaged, path)
+		return nil, fmt.Errorf("%w: %s is not readable; restore the state directory from a backup, or move it away to start empty", ErrDamaged, path)
 	}
 	if l.Format > format {
 		return nil, fmt.Errorf("%w: %s has format %d and this version knows %d; use the newer version again, nothing was changed", ErrNewer, dir, l.Format, format)
@@ -41,56 +41,56 @@ func readLabel(dir string) (*label, error) {
 	return l, nil
 }
 
-// identify gives the queue's instance. The database has the label too, so that its
+// identify returns the queue's instance. The database has the identity too, so that its
 // deliveries keep their ids should the file be lost.
-func (q *Queue) identify(known *label) (string, error) {
-	var data []byte
-	if err := q.read(metaLabel, "the queue's label", &data); err != nil {
+func (s *store) identify(stateDir string, known *identity) (string, error) {
+	data, err := s.read(metaIdentity, "the queue's identity")
+	if err != nil {
 		return "", err
 	}
 	kept := known
 	switch {
 	case data != nil:
-		kept = &label{}
-		if err := decodeJSON("the queue's label", data, kept); err != nil {
+		kept = &identity{}
+		if err := decodeJSON("the queue's identity", data, kept); err != nil {
 			return "", err
 		}
 		if kept.Format > format {
 			return "", fmt.Errorf("%w: the database has format %d and this version knows %d; use the newer version again, nothing was changed", ErrNewer, kept.Format, format)
 		}
 	case known != nil:
-		// The label is written after the database has it.
-		return "", fmt.Errorf("%w: the database in %s is empty and should not be; restore the state directory from a backup, or move it away to begin anew", ErrDamaged, q.dbDir())
+		// The file is written after the database has it.
+		return "", fmt.Errorf("%w: the database in %s is empty and should not be; restore the state directory from a backup, or move it away to start empty", ErrDamaged, s.dir)
 	default:
 		id := make([]byte, 4)
 		if _, err := rand.Read(id); err != nil {
 			return "", err
 		}
-		kept = &label{Format: format, Instance: hex.EncodeToString(id)}
+		kept = &identity{Format: format, Instance: hex.EncodeToString(id)}
 	}
 	if data == nil {
 		value, err := encodeJSON(kept)
 		if err != nil {
 			return "", err
 		}
-		if err := q.db.Update(func(txn *badger.Txn) error { return txn.Set(metaLabel, value) }); err != nil {
+		if err := s.db.Update(func(txn *badger.Txn) error { return txn.Set(metaIdentity, value) }); err != nil {
 			return "", fmt.Errorf("write to the queue: %w", err)
 		}
 	}
 	if known == nil || *known != *kept {
-		if err := writeLabel(q.dir, kept); err != nil {
+		if err := writeIdentity(stateDir, kept); err != nil {
 			return "", fmt.Errorf("state directory: %w", err)
 		}
 	}
 	return kept.Instance, nil
 }
 
-func writeLabel(dir string, l *label) error {
+func writeIdentity(dir string, l *identity) error {
 	data, err := json.Marshal(l)
 	if err != nil {
 		return err
 	}
-	tmp, err := os.OpenFile(filepath.Join(dir, labelName+".tmp"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	tmp, err := os.OpenFile(filepath.Join(dir, identityFile+".tmp"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func writeLabel(dir string, l *label) error {
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp.Name(), filepath.Join(dir, labelName)); err != nil {
+	if err := os.Rename(tmp.Name(), filepath.Join(dir, identityFile)); err != nil {
 		return err
 	}
 	return syncDir(dir)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -12,10 +13,15 @@ import (
 	"time"
 )
 
-// space watches how much the queue takes and how much the disk has left. Badger maps its
+// disk watches how much the queue takes and how much the disk has left. Badger maps its
 // files: a write to a full disk ends the process by SIGBUS, so intake stops well before,
 // and outcomes are refused before the last of it.
-type space struct {
+type disk struct {
+	dir     string // the state directory
+	limits  *limits
+	waiting func() bool // any delivery is unfinished
+	log     *slog.Logger
+
 	mu       sync.Mutex
 	bytes    int64
 	free     int64 // -1: unknown
@@ -52,99 +58,97 @@ type Stats struct {
 
 // Stats are at most a second old.
 func (q *Queue) Stats() Stats {
-	q.space.refresh(q)
-	q.counts.mu.Lock()
-	rejected := q.counts.rejected
-	q.counts.mu.Unlock()
-	s := &q.space
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return Stats{Bytes: s.bytes, DiskFree: s.free, Full: s.reason != "", Reason: s.reason, Rejected: rejected}
+	q.disk.refresh()
+	rejected := q.counts.rejectedRecords()
+	d := q.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return Stats{Bytes: d.bytes, DiskFree: d.free, Full: d.reason != "", Reason: d.reason, Rejected: rejected}
 }
 
-func (s *space) refresh(q *Queue) {
-	s.mu.Lock()
-	stale := time.Since(s.measured) >= remeasure || s.written >= remeasureBytes
-	s.mu.Unlock()
+func (d *disk) refresh() {
+	d.mu.Lock()
+	stale := time.Since(d.measured) >= remeasure || d.written >= remeasureBytes
+	d.mu.Unlock()
 	if stale {
-		s.measure(q)
+		d.measure()
 	}
 }
 
-func (s *space) taken() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.bytes
+func (d *disk) taken() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.bytes
 }
 
-func (s *space) wrote(n int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.written += n
+func (d *disk) wrote(n int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.written += n
 }
 
 // admit refuses a write that may be the process's last: SIGBUS cannot be caught.
-func (s *space) admit(q *Queue) error {
-	s.refresh(q)
-	return roomFor(q.dir)
+func (d *disk) admit() error {
+	d.refresh()
+	return roomFor(d.dir)
 }
 
 // wait returns when there is room.
-func (s *space) wait(ctx context.Context, q *Queue) error {
-	s.refresh(q)
+func (d *disk) wait(ctx context.Context, quit <-chan struct{}) error {
+	d.refresh()
 	for {
-		s.mu.Lock()
-		full := s.reason != ""
-		s.mu.Unlock()
+		d.mu.Lock()
+		full := d.reason != ""
+		d.mu.Unlock()
 		if !full {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-q.quit:
+		case <-quit:
 			return ErrClosed
 		case <-time.After(remeasure / 2):
-			s.refresh(q)
+			d.refresh()
 		}
 	}
 }
 
 // measure looks at the disk and decides whether intake stands. It begins again only
 // with a tenth of the bound to spare, so that it does not flutter.
-func (s *space) measure(q *Queue) {
-	s.mu.Lock()
-	s.written = 0
-	s.mu.Unlock()
-	bytes := usage(q.dir)
-	free, total := diskFree(q.dir)
-	if free >= 0 && free < lastFree+ballastSize/2 && os.Remove(filepath.Join(q.dir, ballastName)) == nil {
-		free, total = diskFree(q.dir)
+func (d *disk) measure() {
+	d.mu.Lock()
+	d.written = 0
+	d.mu.Unlock()
+	bytes := usage(d.dir)
+	free, total := diskFree(d.dir)
+	if free >= 0 && free < lastFree+ballastSize/2 && os.Remove(filepath.Join(d.dir, ballastName)) == nil {
+		free, total = diskFree(d.dir)
 	}
 	floor := min(int64(watermark), total/4)
-	maxSize, _, _ := q.limits.get()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	was := s.reason
-	s.bytes, s.free, s.measured = bytes, free, time.Now()
+	maxSize, _, _ := d.limits.get()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	was := d.reason
+	d.bytes, d.free, d.measured = bytes, free, time.Now()
 	if was != "" {
 		maxSize, floor = maxSize-maxSize/10, floor+floor/10
 	}
 	switch {
 	case free >= 0 && free < floor:
-		s.reason = fmt.Sprintf("the disk is nearly full: %d MiB are free and %d MiB must be; make room", free>>20, floor>>20)
+		d.reason = fmt.Sprintf("the disk is nearly full: %d MiB are free and %d MiB must be; make room", free>>20, floor>>20)
 	// With nothing waiting all of it is history and files that Badger has open: more
 	// room than that will not come.
-	case maxSize > 0 && bytes > maxSize && q.counts.waiting():
-		s.reason = fmt.Sprintf("the queue takes %d MiB, more than [state] max_size allows; it goes on when deliveries make room, or raise max_size", bytes>>20)
+	case maxSize > 0 && bytes > maxSize && d.waiting():
+		d.reason = fmt.Sprintf("the queue takes %d MiB, more than [state] max_size allows; it continues when deliveries make room, or raise max_size", bytes>>20)
 	default:
-		s.reason = ""
+		d.reason = ""
 	}
 	switch {
-	case was == "" && s.reason != "":
-		q.log.Warn("reading stops; nothing is lost, what is queued is still delivered", "reason", s.reason)
-	case was != "" && s.reason == "":
-		q.log.Info("reading goes on: there is room again")
+	case was == "" && d.reason != "":
+		d.log.Warn("reading stops; nothing is lost, what is queued is still delivered", "reason", d.reason)
+	case was != "" && d.reason == "":
+		d.log.Info("reading continues: there is room again")
 	}
 }
 
@@ -155,7 +159,8 @@ func diskFree(dir string) (free, total int64) {
 	if syscall.Statfs(dir, &st) != nil {
 		return -1, 0
 	}
-	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize
+	size := int64(st.Bsize) // its type differs between systems
+	return int64(st.Bavail) * size, int64(st.Blocks) * size
 }
 
 // roomFor refuses to write with too little room. The ballast is the first to go.
@@ -193,13 +198,19 @@ func usage(dir string) int64 {
 }
 
 // keepBallast makes the ballast where there is plenty of room for it.
-func (q *Queue) keepBallast() error {
-	path := filepath.Join(q.dir, ballastName)
-	q.space.mu.Lock()
-	free := q.space.free
-	q.space.mu.Unlock()
+func (d *disk) keepBallast() error {
+	path := filepath.Join(d.dir, ballastName)
+	d.mu.Lock()
+	free := d.free
+	d.mu.Unlock()
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) || free < 2*watermark {
 		return nil
 	}
 	return os.WriteFile(path, make([]byte, ballastSize), 0o600)
+}
+
+// pressed reports whether the queue is close to its bound: then history is the first to go.
+func (d *disk) pressed() bool {
+	maxSize, _, _ := d.limits.get()
+	return maxSize > 0 && d.taken() > maxSize-maxSize/10
 }

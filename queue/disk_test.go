@@ -9,14 +9,14 @@ func TestUpkeep_TheDiskComesBackOnceHistoryExpires(t *testing.T) {
 	now := time.Now()
 	q := open(t, Options{MaxSize: 64 << 20, Retention: time.Hour, DedupWindow: time.Hour, Now: func() time.Time { return now }})
 	history(t, q, 15_000, []string{"a", "b"})
-	full := usage(q.dir)
+	full := usage(q.disk.dir)
 	now = now.Add(3 * time.Hour)
 	left := full
 	for range 4 { // the agent does it every five minutes
 		if err := q.Upkeep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		left = usage(q.dir)
+		left = usage(q.disk.dir)
 		t.Logf("%d of %d KiB stay, %v", left>>10, full>>10, q.Counts())
 	}
 	if left > full/10 {

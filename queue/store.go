@@ -1,0 +1,96 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// store is the open database with what is derived from it in memory, and how it is read.
+// Only the writer changes it.
+type store struct {
+	dir      string // of the database
+	db       *badger.DB
+	now      func() time.Time
+	instance string // of delivery IDs
+	counts   counts
+	hints    seekHints
+	touched  atomic.Bool // the database was read or written since the memory was last looked at
+
+	reading sync.RWMutex // held by readers; the database is closed only without them
+}
+
+// view reads. Values must be copied and the transaction be short: an open one keeps
+// space from being reclaimed.
+func (s *store) view(f func(txn *badger.Txn) error) (err error) {
+	defer func() {
+		// A read of a damaged table panics within Badger.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+	}()
+	s.reading.RLock()
+	defer s.reading.RUnlock()
+	if s.db.IsClosed() {
+		return ErrClosed
+	}
+	s.touched.Store(true)
+	return s.db.View(f)
+}
+
+// close closes the database once nobody reads. The panics of a damaged one are errors.
+func (s *store) close() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: close: %v", ErrDamaged, p)
+		}
+	}()
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close the queue: %w", err)
+	}
+	return nil
+}
+
+// get reads a sealed value.
+func get(txn *badger.Txn, key []byte, what string) ([]byte, error) {
+	item, err := txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, fmt.Errorf("%s: %w", what, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", what, err)
+	}
+	value, err := item.ValueCopy(nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: read %s: %w", ErrDamaged, what, err)
+	}
+	return unseal(what, value)
+}
+
+// read reads a sealed value, nil where there is none.
+func (s *store) read(key []byte, what string) (value []byte, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		value, err = get(txn, key, what)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	return value, err
+}
+
+// Cursor is where reading a source continues, nil where it was never read.
+func (s *store) Cursor(source string) ([]byte, error) {
+	return s.read(cursorKey(source), "the cursor of "+source)
+}
+
+// State is what SetState kept about a webhook, nil for none.
+func (s *store) State(webhook string) ([]byte, error) {
+	return s.read(stateKey(webhook), "the state of webhook "+webhook)
+}

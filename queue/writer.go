@@ -1,0 +1,242 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// cost bounds what a change adds to a transaction, the way Badger counts it.
+type cost struct {
+	keys  int
+	bytes int64
+}
+
+func (c cost) plus(o cost) cost    { return cost{c.keys + o.keys, c.bytes + o.bytes} }
+func (c cost) fits(room cost) bool { return c.keys <= room.keys && c.bytes <= room.bytes }
+
+// writer is the one goroutine that writes. Whoever wants a change submits it; the writer
+// puts what waits into one transaction, since a sync costs the same for one change as for
+// hundreds, and answers each once it is durable.
+type writer struct {
+	*store
+	disk   *disk
+	limits *limits
+	notify func(webhooks []string)
+
+	requests chan *request
+	quit     chan struct{}
+	done     chan struct{}
+
+	room    cost         // of one transaction
+	seq     uint64       // of the latest event or rejected record; the goroutine's alone
+	deleted atomic.Int64 // keys, since the database was last flattened
+}
+
+// request is one change that waits for the writer.
+type request struct {
+	cost cost
+	// apply adds it to the transaction. It must not change anything but through it, since
+	// the transaction may fail.
+	apply func(w *writeTxn) error
+	// exclusive, instead of apply, is called while nothing is being written.
+	exclusive func() error
+	done      chan error
+}
+
+// submit hands a change to the writer and waits until it is durable.
+func (wr *writer) submit(ctx context.Context, c cost, apply func(w *writeTxn) error) error {
+	return wr.send(ctx, &request{cost: c, apply: apply})
+}
+
+// exclusive calls f while nothing is being written.
+func (wr *writer) exclusive(ctx context.Context, f func() error) error {
+	return wr.send(ctx, &request{exclusive: f})
+}
+
+func (wr *writer) send(ctx context.Context, req *request) error {
+	req.done = make(chan error, 1)
+	select {
+	case wr.requests <- req:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-wr.quit:
+		return ErrClosed
+	}
+	// From here on it will be decided, and quickly; giving up would leave the caller not knowing.
+	return <-req.done
+}
+
+// run takes requests until quit is closed.
+func (wr *writer) run() {
+	defer close(wr.done)
+	for {
+		var batch []*request
+		select {
+		case req := <-wr.requests:
+			batch = append(batch, req)
+		case <-wr.quit:
+			return
+		}
+		c, exclusive := batch[0].cost, batch[0].exclusive != nil
+	gather:
+		for c.fits(wr.room) && !exclusive {
+			select {
+			case req := <-wr.requests:
+				batch = append(batch, req)
+				c, exclusive = c.plus(req.cost), req.exclusive != nil
+			default:
+				break gather
+			}
+		}
+		last := batch[len(batch)-1]
+		if exclusive {
+			batch = batch[:len(batch)-1]
+		}
+		wr.commitBatch(batch)
+		if exclusive {
+			last.done <- last.exclusive()
+		}
+	}
+}
+
+// commitBatch commits requests together, or, should that fail, one by one, so that one
+// that cannot be applied does not fail the others.
+func (wr *writer) commitBatch(batch []*request) {
+	for len(batch) > 0 {
+		n, c := 1, batch[0].cost
+		for n < len(batch) && c.plus(batch[n].cost).fits(wr.room) {
+			c = c.plus(batch[n].cost)
+			n++
+		}
+		err := wr.commit(batch[:n])
+		for _, req := range batch[:n] {
+			if err != nil && n > 1 {
+				req.done <- wr.commit([]*request{req})
+			} else {
+				req.done <- err
+			}
+		}
+		batch = batch[n:]
+	}
+}
+
+func (wr *writer) commit(batch []*request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+	}()
+	w := &writeTxn{wr: wr, txn: wr.db.NewTransaction(true), seq: wr.seq, diff: map[indexKey]int64{}, due: map[string]bool{}}
+	defer w.txn.Discard()
+	for _, req := range batch {
+		if err := req.apply(w); err != nil {
+			return err
+		}
+	}
+	counted, err := w.count()
+	if err != nil {
+		return err
+	}
+	if w.seq != wr.seq {
+		if err := w.set(metaSeq, seal(u64(nil, w.seq))); err != nil {
+			return err
+		}
+	}
+	if err := wr.disk.admit(); err != nil {
+		return err
+	}
+	wr.touched.Store(true)
+	if err := w.txn.Commit(); err != nil {
+		return fmt.Errorf("write to the queue: %w", err)
+	}
+	wr.disk.wrote(w.bytes)
+	wr.deleted.Add(w.deleted)
+	wr.seq = w.seq
+	wr.counts.add(counted, w.rejectedDiff)
+	wr.hints.lower(w.low)
+	if len(w.due) > 0 {
+		names := make([]string, 0, len(w.due))
+		for name := range w.due {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		wr.notify(names)
+	}
+	return nil
+}
+
+// writeTxn is one transaction and what follows once it is durable.
+type writeTxn struct {
+	wr           *writer
+	txn          *badger.Txn
+	seq          uint64
+	diff         map[indexKey]int64 // of the counts
+	rejectedDiff int64              // of the number of rejected records
+	bytes        int64              // that it writes
+	deleted      int64              // keys
+	due          map[string]bool    // webhooks with something new due
+	low          []placed           // keys that may lie below a seek hint
+}
+
+// placed is a key that was added under a prefix that may have a seek hint.
+type placed struct{ prefix, key []byte }
+
+// errTooBig is a request of ours that one transaction cannot hold: its ops were counted wrong.
+var errTooBig = errors.New("a change is too big for one transaction; please report this")
+
+func (w *writeTxn) set(key, value []byte) error {
+	err := w.txn.Set(key, value)
+	w.bytes += int64(len(key) + len(value))
+	if errors.Is(err, badger.ErrTxnTooBig) {
+		return errTooBig
+	}
+	return err
+}
+
+func (w *writeTxn) delete(key []byte) error {
+	err := w.txn.Delete(key)
+	w.bytes += int64(len(key))
+	w.deleted++
+	if errors.Is(err, badger.ErrTxnTooBig) {
+		return errTooBig
+	}
+	return err
+}
+
+// next returns a seq: now, but later than every one before.
+func (w *writeTxn) next() uint64 {
+	w.seq = max(w.seq+1, nanos(w.wr.now()))
+	return w.seq
+}
+
+// index moves a delivery from one indexKey to another; "" is none.
+func (w *writeTxn) index(d ref, from, to indexKey) error {
+	if from == to {
+		return nil
+	}
+	if from.webhook != "" {
+		w.diff[from]--
+		if err := w.delete(from.key(d)); err != nil {
+			return err
+		}
+	}
+	if to.webhook == "" {
+		return nil
+	}
+	w.diff[to]++
+	key := to.key(d)
+	w.low = append(w.low, placed{to.prefix(), key})
+	return w.set(key, nil)
+}
+
+// enqueue makes a delivery due.
+func (w *writeTxn) enqueue(key []byte, webhook string) error {
+	w.due[webhook] = true
+	w.low = append(w.low, placed{duePrefix(webhook), key})
+	return w.set(key, nil)
+}
