@@ -28,6 +28,7 @@ type outcome struct {
 	silent     bool // not worth recording: an offline machine is still offline
 	opened     bool // the webhook is held from now on
 	closed     bool // it was held until now
+	heldSince  time.Time
 	paused     bool
 	throttled  bool      // its endpoint takes no more until …, which is to be logged
 	until      time.Time // with throttled

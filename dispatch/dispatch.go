@@ -70,6 +70,8 @@ type Options struct {
 	Grace      time.Duration
 	Logger     *slog.Logger          // nil: none
 	Registerer prometheus.Registerer // nil: metrics are kept but not registered
+	// Notice is told of what people should hear of; nil: nobody is. It must not block.
+	Notice func(Notice)
 }
 
 // Dispatcher delivers. Apply gives it its webhooks, Run sets it going.
@@ -78,6 +80,7 @@ type Dispatcher struct {
 	grace   time.Duration
 	log     *slog.Logger
 	metrics *metrics
+	notice  func(Notice)
 	routes  atomic.Pointer[[]route]
 
 	mu      sync.Mutex // workers, order, running; never held over I/O
@@ -100,6 +103,7 @@ func New(o Options) *Dispatcher {
 		store:   o.Store,
 		grace:   o.Grace,
 		log:     o.Logger,
+		notice:  o.Notice,
 		workers: map[string]*worker{},
 		budget:  newBudget(),
 	}

@@ -203,8 +203,8 @@ func (g *gate) decide(p probe, d queue.Delivery, r send.Result, jitter float64) 
 func (g *gate) decideDelivered(v *outcome, r send.Result, now time.Time) {
 	v.Attempt.Outcome, v.Status = outcomeDelivered, queue.Success
 	if g.breaker.open {
+		v.closed, v.heldSince, g.dirty = true, g.breaker.since, true
 		g.reopen()
-		v.closed, g.dirty = true, true
 	} else {
 		g.breaker.answered(g.cfg.Concurrency)
 	}
@@ -227,6 +227,7 @@ func (g *gate) decideThrottled(v *outcome, p probe, d queue.Delivery, r send.Res
 	} else if !g.breaker.open {
 		g.breaker.ramp = 1
 	}
+	v.heldSince = now
 	v.throttled, v.until = g.throttle.refused(now, r, g.cfg.RetryDelay)
 	if g.throttle.lasts(now) {
 		g.dirty = true
@@ -237,7 +238,7 @@ func (g *gate) decideFailed(v *outcome, p probe, d queue.Delivery, r send.Result
 	held := g.breaker.open
 	if p.digest == g.cfg.Digest { // else it says nothing about the endpoint there is now
 		if r.Outage {
-			v.opened = g.breaker.failed(d.ID, now, g.cfg.BreakerFailures)
+			v.opened, v.heldSince = g.breaker.failed(d.ID, now, g.cfg.BreakerFailures), now
 			if r.Status == 503 && now.Sub(g.stats.lastSuccess) < recently {
 				g.throttle.pace.refused(r.At, now, g.cfg.RetryDelay) // some servers say so that it was too much
 			}
@@ -268,7 +269,7 @@ func (g *gate) describe(s *State, now time.Time) {
 	case !g.active:
 		s.State = Disabled
 	case g.paused != nil:
-		s.State, s.Reason, s.Since = Paused, g.paused.Reason, g.paused.Since
+		s.State, s.Reason, s.Since, s.Gone = Paused, g.paused.Reason, g.paused.Since, g.paused.Gone
 	case g.offline.is():
 		s.State, s.Since, s.NextProbe = Held, g.offline.since, g.offline.retry
 		s.Reason = "this machine has no network"

@@ -46,6 +46,7 @@ func (w *worker) report(d queue.Delivery, v outcome) {
 			"failures", v.unreported, "error", v.Attempt.Error)
 	}
 	w.reportChange(v)
+	w.notify(v, d.EventType, d.EventID)
 }
 
 // reportChange logs what the attempt changed for the webhook as a whole.

@@ -236,3 +236,41 @@ func BenchmarkRoute(b *testing.B) {
 		})
 	}
 }
+
+// The agent's own events go to those that name them, and never to the one they are about.
+func TestRouteOwn_OnlyToThoseThatNameThem(t *testing.T) {
+	d := New(Options{Store: newModelStore()})
+	filter, err := NewFilter(`severity == "warning"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var webhooks []Webhook
+	for name, events := range map[string][]string{
+		"all": nil, "any": {"*"}, "own": {"agent.*"}, "some": {"agent.webhook_*", "x"}, "digest": {"agent.digest"}, "filtered": {"agent.*"},
+	} {
+		h := hook(name, answering(delivered))
+		h.Events = events
+		if name == "filtered" {
+			h.Filter = filter
+		}
+		webhooks = append(webhooks, h)
+	}
+	if err := d.Apply(webhooks); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ eventType, about, want string }{
+		{"agent.webhook_held", "x", "[own some]"},
+		{"agent.webhook_held", "own", "[some]"},
+		{"agent.gap", "", "[own]"},
+		{"agent.digest", "", "[digest]"},
+	} {
+		got := d.RouteOwn(c.eventType, []byte(`{"severity":"info"}`), c.about)
+		slices.Sort(got)
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("%s about %q goes to %v, want %s", c.eventType, c.about, got, c.want)
+		}
+	}
+	if got := d.RouteOwn("agent.gap", []byte(`{"severity":"warning"}`), ""); len(got) != 2 {
+		t.Errorf("a filter does not hold: %v", got)
+	}
+}

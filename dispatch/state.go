@@ -28,6 +28,7 @@ type State struct {
 	State   Condition `json:"state"`
 	Reason  string    `json:"reason,omitempty"` // of Retrying, Held and Paused, for people
 	Since   time.Time `json:"since,omitzero"`   // of Retrying, Held and Paused
+	Gone    bool      `json:"-"`                // of Paused: by a 410
 	// NextProbe is when a held webhook is next tried.
 	NextProbe time.Time `json:"next_probe,omitzero"`
 	InFlight  int       `json:"in_flight"`

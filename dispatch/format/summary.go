@@ -59,13 +59,15 @@ const (
 // summarise never fails: what is missing or of another type is left out.
 func summarise(in Input, p object) *summary {
 	s := &summary{when: p.get("timestamp").time(), eventType: plain.Clip(plain.OneLine(in.EventType), maxName), eventID: plain.Clip(plain.OneLine(in.EventID), maxName)}
-	switch in.EventType {
-	case "deletion_request_created":
+	switch {
+	case in.EventType == "deletion_request_created":
 		s.deletion(p)
-	case "suggestion_auto_applied":
+	case in.EventType == "suggestion_auto_applied":
 		s.suggestion(p)
-	case "scan_completed":
+	case in.EventType == "scan_completed":
 		s.scan(p)
+	case strings.HasPrefix(in.EventType, ownPrefix):
+		s.own(p)
 	default:
 		s.custom(p)
 	}

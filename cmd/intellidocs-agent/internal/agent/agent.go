@@ -41,6 +41,7 @@ type Agent struct {
 	ingest     *ingest.Ingest
 	sources    *sources
 	notifier   *notifier
+	announcer  *announcer
 	registry   *prometheus.Registry
 }
 
@@ -94,10 +95,12 @@ func Open(ctx context.Context, p *Plan, o Options) (_ *Agent, err error) {
 			err = errors.Join(err, a.queue.Close())
 		}
 	}()
-	a.dispatcher = dispatch.New(dispatch.Options{Store: a.queue, Grace: o.Grace, Logger: log, Registerer: a.registry})
+	a.dispatcher = dispatch.New(dispatch.Options{Store: a.queue, Grace: o.Grace, Logger: log, Registerer: a.registry, Notice: a.noticed})
+	a.announcer = newAnnouncer(a.queue, a.dispatcher.RouteOwn, log)
 	a.ingest = ingest.New(ingest.Options{
 		Queue: a.queue, Route: a.dispatcher.Route, Logger: log, Registerer: a.registry,
 		Positional: func() bool { return a.config.current().State.DedupWindow == 0 },
+		Rejected:   a.rejected, Missed: a.missed,
 	})
 	a.sources = newSources(a.queue, a.ingest, log)
 	a.registry.MustRegister(sourceCollector{a.sources})

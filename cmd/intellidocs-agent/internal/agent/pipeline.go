@@ -36,6 +36,8 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	work.start("sources", a.sources.run)
 	work.start("configuration watch", a.watch)
 	work.start("watchdog", a.notifier.watchdog)
+	work.start("announcements", a.announcer.Run)
+	work.start("observer", a.observe)
 
 	a.notifier.ready(a.summary())
 	a.log.Info("running", "version", a.version, "config", a.config.path, "state", a.state)

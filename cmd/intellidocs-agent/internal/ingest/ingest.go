@@ -31,6 +31,9 @@ type Options struct {
 	// Positional identifies an event by where it was read instead of by its content
 	// (dedup_window = 0).
 	Positional func() bool
+	// Rejected and Missed are told of records that cannot be read and of gaps; nil: nobody is.
+	Rejected   func(source, path string, offset int64, reason string)
+	Missed     func(source, path, reason string)
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -45,6 +48,12 @@ type Ingest struct {
 func New(o Options) *Ingest {
 	if o.Positional == nil {
 		o.Positional = func() bool { return false }
+	}
+	if o.Rejected == nil {
+		o.Rejected = func(string, string, int64, string) {}
+	}
+	if o.Missed == nil {
+		o.Missed = func(string, string, string) {}
 	}
 	return &Ingest{opts: o, metrics: newMetrics(o.Registerer)}
 }
@@ -193,6 +202,7 @@ func (s *Source) read(b *tailer.Batch, now time.Time) (qb queue.Batch, rejection
 			seen.rejected++
 			s.in.opts.Logger.Warn("record rejected: it was meant as an event and cannot be read as one; see 'intellidocs-agent rejected'",
 				"source", s.name, "file", r.Path, "offset", r.Offset, "reason", res.Reason)
+			s.in.opts.Rejected(s.name, r.Path, r.Offset, res.Reason)
 		default:
 			if seen.skipped == nil {
 				seen.skipped = map[string]int{}
@@ -252,6 +262,7 @@ func (s *Source) reject(r *tailer.Record, reason string, now time.Time) queue.Re
 }
 
 func (s *Source) gap(g *tailer.Gap) {
+	s.in.opts.Missed(s.name, g.Path, g.Reason)
 	s.in.metrics.gaps.WithLabelValues(s.name).Inc()
 	s.in.opts.Logger.Warn("records may have been missed: content that was not read to its end is gone; if a copy exists, run 'intellidocs-agent ingest FILE'",
 		"source", s.name, "file", g.Path, "read_up_to", g.Offset, "last_read", g.Since, "reason", g.Reason)

@@ -1,0 +1,94 @@
+package dispatch
+
+import (
+	"strings"
+	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// Kind is what happened to a webhook that people should hear of.
+type Kind string
+
+// The kinds of notices.
+const (
+	NoticeHeld      Kind = "webhook_held"
+	NoticeRecovered Kind = "webhook_recovered"
+	NoticePaused    Kind = "webhook_paused" // by a 410
+	NoticeFailed    Kind = "delivery_failed"
+)
+
+// Notice is something that happened to a webhook.
+type Notice struct {
+	Kind    Kind
+	Webhook string
+	Reason  string    // for people
+	Since   time.Time // of NoticeHeld and NoticeRecovered: when it was first held
+	// Of NoticeFailed: the event and its delivery.
+	EventType, EventID, DeliveryID string
+}
+
+// noticeThrottled is how long an endpoint must put deliveries off for people to hear of it.
+const noticeThrottled = 10 * time.Minute
+
+// OwnPrefix begins the types of the agent's own events.
+const OwnPrefix = "agent."
+
+// Digest is the type of the agent's daily report.
+const Digest = OwnPrefix + "digest"
+
+// RouteOwn names the webhooks that want one of the agent's own events: those that name it
+// in Events ("agent.*" does, "*" and an empty list do not, and the daily digest must be
+// written out), and never the webhook that it is about.
+func (d *Dispatcher) RouteOwn(eventType string, body []byte, about string) []string {
+	return d.route(eventType, body, func(r route) bool {
+		return r.webhook != about && namesOwn(r.events, eventType)
+	})
+}
+
+// WantsOwn reports whether any webhook names an own event of this type.
+func (d *Dispatcher) WantsOwn(eventType string) bool {
+	for _, r := range *d.routes.Load() {
+		if namesOwn(r.events, eventType) {
+			return true
+		}
+	}
+	return false
+}
+
+func namesOwn(patterns []string, eventType string) bool {
+	for _, p := range patterns {
+		if p == eventType || eventType != Digest && strings.HasPrefix(p, "agent") && matchType(p, eventType) {
+			return true
+		}
+	}
+	return false
+}
+
+// notify tells people what an attempt changed. That one of the agent's own events could not
+// be delivered is no news: it would make another.
+func (w *worker) notify(v outcome, eventType, eventID string) {
+	if w.d.notice == nil {
+		return
+	}
+	n := Notice{Webhook: w.name, Reason: v.Attempt.Error, Since: v.heldSince}
+	switch {
+	case v.opened:
+		n.Kind = NoticeHeld
+	case v.throttled && time.Until(v.until) >= noticeThrottled:
+		n.Kind = NoticeHeld
+	case v.closed:
+		n.Kind = NoticeRecovered
+	case v.paused:
+		n.Kind = NoticePaused
+	}
+	if n.Kind != "" {
+		w.d.notice(n)
+	}
+	if v.Status == queue.Failed && !strings.HasPrefix(eventType, OwnPrefix) {
+		w.d.notice(Notice{
+			Kind: NoticeFailed, Webhook: w.name, Reason: v.Attempt.Error,
+			EventType: eventType, EventID: eventID, DeliveryID: v.DeliveryID,
+		})
+	}
+}
