@@ -29,6 +29,7 @@ type discordMessage struct {
 
 type discordEmbed struct {
 	Title       string         `json:"title"`
+	URL         string         `json:"url,omitempty"`
 	Description string         `json:"description,omitempty"`
 	Color       int            `json:"color"`
 	Fields      []discordField `json:"fields,omitempty"`
@@ -46,7 +47,7 @@ type discordField struct {
 
 // discord is a message with one embed, which mentions nobody.
 func discord(s *summary) ([]byte, error) {
-	e := discordEmbed{Title: plain.Escape(s.title, discordTitle, discordEscape)}
+	e := discordEmbed{Title: plain.Escape(s.title, discordTitle, discordEscape), URL: s.link}
 	switch s.tone {
 	case attention:
 		e.Color = 0xE67E22
@@ -114,7 +115,11 @@ func discordList(s *summary, most int) string {
 	var out []string
 	most -= 60 // the line that says how many more there are
 	for _, d := range s.list {
-		line := "- **" + plain.Escape(d.title, 2*maxDocument, discordEscape) + "**"
+		line := "**" + plain.Escape(d.title, 2*maxDocument, discordEscape) + "**"
+		if d.link != "" {
+			line = "[" + line + "](" + d.link + ")"
+		}
+		line = "- " + line
 		if d.details != "" {
 			line += " " + plain.Escape(d.details, 4*maxName, discordEscape)
 		}

@@ -9,15 +9,29 @@ package format
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch/format/template"
 )
 
 // Spec is what agent.toml says of a webhook's body.
 type Spec struct {
-	Format      string // json (also when empty), slack, discord, teams, cloudevents, template
+	Format      string // one of Names; json also when empty
 	Template    string // with template: its text
 	ContentType string // with template; empty: application/json
+	Link        string // where people open IntelliDocs: cards then link each document
+	To          string // whom messages are for, as Address has it
+}
+
+// Names are the formats there are.
+var Names = []string{
+	"json", "slack", "discord", "teams", "mattermost", "ntfy", "gotify", "telegram", "matrix", "cloudevents", "template",
+}
+
+// cards make one message of a summary each.
+var cards = map[string]func(s *summary) ([]byte, error){
+	"slack": slack, "discord": discord, "teams": teams, "mattermost": mattermost,
+	"ntfy": ntfy, "gotify": gotify, "telegram": telegram, "matrix": matrix,
 }
 
 // Input is an event to render.
@@ -41,12 +55,6 @@ func New(s Spec) (*Renderer, error) {
 	switch s.Format {
 	case "", "json":
 		return &Renderer{func(in Input) ([]byte, string, error) { return in.Body, jsonType, nil }}, nil
-	case "slack":
-		return card(slack), nil
-	case "discord":
-		return card(discord), nil
-	case "teams":
-		return card(teams), nil
 	case "cloudevents":
 		return &Renderer{cloudevent}, nil
 	case "template":
@@ -56,7 +64,10 @@ func New(s Spec) (*Renderer, error) {
 		}
 		return &Renderer{func(in Input) ([]byte, string, error) { return t.Render(template.Event(in)) }}, nil
 	}
-	return nil, fmt.Errorf("there is no format %q; there are json, slack, discord, teams, cloudevents and template", s.Format)
+	if message := cards[s.Format]; message != nil {
+		return card(message, s), nil
+	}
+	return nil, fmt.Errorf("there is no format %q; there are %s", s.Format, strings.Join(Names, ", "))
 }
 
 // ErrContentType is New's error where the content type is at fault and not the template.
@@ -64,20 +75,20 @@ var ErrContentType = template.ErrContentType
 
 const jsonType = "application/json"
 
-// Render gives the body and its content type. An error is for good: the same event will
+// Render returns the body and its content type. An error is for good: the same event will
 // not render another time either.
 func (r *Renderer) Render(in Input) (body []byte, contentType string, err error) {
 	return r.render(in)
 }
 
-// card makes a renderer of a chat service's message.
-func card(message func(s *summary) ([]byte, error)) *Renderer {
+// card makes a renderer of a service's message.
+func card(message func(s *summary) ([]byte, error), spec Spec) *Renderer {
 	return &Renderer{func(in Input) ([]byte, string, error) {
 		payload, err := decode(in.Body)
 		if err != nil {
 			return nil, "", err
 		}
-		out, err := message(summarise(in, payload))
+		out, err := message(summarise(in, payload, spec.Link, spec.To))
 		return out, jsonType, err
 	}}
 }

@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files again")
 
-var formats = []string{"slack", "discord", "teams", "cloudevents"}
+var formats = []string{"slack", "discord", "teams", "mattermost", "ntfy", "gotify", "telegram", "matrix", "cloudevents"}
 
 func input(t testing.TB, eventType string, payload []byte) Input {
 	t.Helper()
@@ -30,7 +30,7 @@ func input(t testing.TB, eventType string, payload []byte) Input {
 
 func render(t testing.TB, format string, in Input) []byte {
 	t.Helper()
-	r, err := New(Spec{Format: format})
+	r, err := New(Spec{Format: format, To: to[format]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,8 +61,7 @@ func TestGolden_EachTypeInEachFormat(t *testing.T) {
 		for _, f := range formats {
 			t.Run(name+"/"+f, func(t *testing.T) {
 				out := render(t, f, input(t, name, data))
-				check := map[string]func(testing.TB, []byte){"slack": checkSlack, "discord": checkDiscord, "teams": checkTeams}[f]
-				if check != nil {
+				if check := checks[f]; check != nil {
 					check(t, out)
 				}
 				var got bytes.Buffer

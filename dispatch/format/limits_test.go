@@ -3,8 +3,10 @@ package format
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -34,6 +36,11 @@ func str(t testing.TB, o doc, key string, most int) string {
 	s, ok := o[key].(string)
 	if !ok || s == "" || length16(s) > most {
 		t.Errorf("%s has %d of %d characters: %.100q", key, length16(s), most, s)
+	}
+	if strings.TrimFunc(s, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.In(r, unicode.Cf, unicode.Mn) || strings.ContainsRune("\u3164\u2800\u115f\u1160\uffa0", r)
+	}) == "" {
+		t.Errorf("nothing of %s is seen: %.100q", key, s)
 	}
 	for _, r := range s {
 		if r < ' ' && r != '\n' || r == 0x7f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
@@ -86,6 +93,28 @@ func checkSlack(t testing.TB, out []byte) {
 			only(t, b, "type", "fields")
 			for _, f := range list(t, b, "fields", 10) {
 				slackObject(t, f, 2000, "mrkdwn")
+			}
+		case b["type"] == "rich_text":
+			only(t, b, "type", "elements")
+			for _, section := range list(t, b, "elements", 1) {
+				for _, e := range list(t, section, "elements", 40) {
+					only(t, e, "type", "text", "url")
+					if e["type"] != "text" && e["type"] != "link" || e["url"] != nil && !ours(e["url"]) {
+						t.Errorf("%v in a rich text", e)
+					}
+					if text, _ := e["text"].(string); text == "" {
+						t.Errorf("an empty %v", e)
+					}
+				}
+			}
+		case b["type"] == "actions":
+			only(t, b, "type", "elements")
+			for _, e := range list(t, b, "elements", 1) {
+				only(t, e, "type", "text", "url", "action_id")
+				slackObject(t, e["text"], 75, "plain_text")
+				if !ours(e["url"]) {
+					t.Errorf("a button leads to %v", e["url"])
+				}
 			}
 		case b["type"] == "context":
 			only(t, b, "type", "elements")
@@ -141,7 +170,10 @@ func checkDiscord(t testing.TB, out []byte) {
 		return s
 	}
 	for _, e := range list(t, m, "embeds", 10) {
-		only(t, e, "title", "description", "color", "fields", "footer", "timestamp")
+		only(t, e, "title", "description", "color", "fields", "footer", "timestamp", "url")
+		if e["url"] != nil && !ours(e["url"]) {
+			t.Errorf("it leads to %v", e["url"])
+		}
 		add(str(t, e, "title", 256))
 		if e["description"] != nil {
 			add(str(t, e, "description", 4096))
@@ -171,7 +203,7 @@ func checkTeams(t testing.TB, out []byte) {
 	for _, a := range list(t, m, "attachments", 1) {
 		only(t, a, "contentType", "contentUrl", "content")
 		card, _ := a["content"].(doc)
-		only(t, card, "$schema", "type", "version", "fallbackText", "body", "msteams")
+		only(t, card, "$schema", "type", "version", "fallbackText", "body", "msteams", "actions")
 		if m["type"] != "message" || a["contentType"] != "application/vnd.microsoft.card.adaptive" || card["type"] != "AdaptiveCard" {
 			t.Errorf("no Adaptive Card: %s", out)
 		}
@@ -193,7 +225,10 @@ func teamsElement(t testing.TB, b doc) {
 	case "RichTextBlock":
 		only(t, b, "type", "inlines", "spacing", "separator")
 		for _, run := range list(t, b, "inlines", 5) {
-			only(t, run, "type", "text", "size", "weight", "isSubtle")
+			only(t, run, "type", "text", "size", "weight", "isSubtle", "selectAction")
+			if open, ok := run["selectAction"].(doc); ok && !ours(open["url"]) {
+				t.Errorf("a text leads to %v", open)
+			}
 			if run["type"] != "TextRun" {
 				t.Errorf("%v would read Markdown", run)
 			}
@@ -204,11 +239,130 @@ func teamsElement(t testing.TB, b doc) {
 	}
 }
 
+// base is IntelliDocs' address in these tests.
+const base = "https://docs.example.org/intellidocs"
+
+func ours(url any) bool {
+	s, _ := url.(string)
+	return s == base || regexp.MustCompile("^"+regexp.QuoteMeta(base)+`/documents/[0-9]+/details$`).MatchString(s)
+}
+
+// foreign finds addresses and names that a service would make links and notifications of.
+func foreign(t testing.TB, text string) {
+	t.Helper()
+	text = regexp.MustCompile(regexp.QuoteMeta(base)+`(/documents/[0-9]+/details)?`).ReplaceAllString(text, "")
+	if m := regexp.MustCompile(`(?i)://|@[a-z]`).FindString(text); m != "" {
+		t.Errorf("%q would mean something in %.300q", m, text)
+	}
+}
+
+func checkNtfy(t testing.TB, out []byte) {
+	t.Helper()
+	m := tree(t, out)
+	only(t, m, "topic", "title", "message", "priority", "tags", "click", "actions")
+	title, message := str(t, m, "title", 250), str(t, m, "message", 4096)
+	if len(title) > 250 || len(message) > 4096 || m["topic"] != "docs" {
+		t.Errorf("%d and %d bytes to %v", len(title), len(message), m["topic"])
+	}
+	if p := m["priority"]; p != 3.0 && p != 4.0 {
+		t.Errorf("priority %v", p)
+	}
+	if m["click"] != nil && !ours(m["click"]) {
+		t.Errorf("it leads to %v", m["click"])
+	}
+}
+
+func checkGotify(t testing.TB, out []byte) {
+	t.Helper()
+	m := tree(t, out)
+	only(t, m, "title", "message", "priority", "extras")
+	str(t, m, "title", 250)
+	str(t, m, "message", 8000)
+	if !strings.Contains(string(out), `"client::display":{"contentType":"text/plain"}`) {
+		t.Errorf("it may be read as Markdown: %s", out)
+	}
+}
+
+func checkTelegram(t testing.TB, out []byte) {
+	t.Helper()
+	m := tree(t, out)
+	only(t, m, "chat_id", "text", "parse_mode", "link_preview_options", "reply_markup")
+	text := str(t, m, "text", 4096)
+	if m["chat_id"] != "-1001" || m["parse_mode"] != "HTML" {
+		t.Errorf("to %v in %v", m["chat_id"], m["parse_mode"])
+	}
+	// What is left without Telegram's tags and entities, as it nests them, has none of their signs.
+	bare := regexp.MustCompile(`</?(b|i)>|<a href="https://docs\.example\.org/[^"<>]*">|</a>`).ReplaceAllString(text, "")
+	bare = strings.NewReplacer("&amp;", "", "&lt;", "", "&gt;", "").Replace(bare)
+	if strings.ContainsAny(bare, "<>&") {
+		t.Errorf("Telegram would refuse %.300q", bare)
+	}
+	for _, tag := range []string{"b", "i", "a"} {
+		if strings.Count(text, "<"+tag+">")+strings.Count(text, "<"+tag+" ") != strings.Count(text, "</"+tag+">") {
+			t.Errorf("<%s> is not closed in %.300q", tag, text)
+		}
+	}
+	foreign(t, text)
+}
+
+func checkMatrix(t testing.TB, out []byte) {
+	t.Helper()
+	m := tree(t, out)
+	only(t, m, "text", "html", "username")
+	if len(out) > 64<<10 {
+		t.Errorf("%d bytes", len(out))
+	}
+	text, html := str(t, m, "text", 40_000), str(t, m, "html", 40_000)
+	foreign(t, text)
+	foreign(t, html)
+	bare := regexp.MustCompile(`</?(strong|em)>|<br>|<a href="https://docs\.example\.org/[^"<>]*">|</a>`).ReplaceAllString(html, "")
+	if strings.ContainsAny(bare, "<>") || strings.Contains(text, "@room") || strings.Contains(html, "@room") {
+		t.Errorf("it would mean something: %.300q", bare)
+	}
+}
+
+func checkMattermost(t testing.TB, out []byte) {
+	t.Helper()
+	m := tree(t, out)
+	only(t, m, "text")
+	text := str(t, m, "text", 4500)
+	foreign(t, text)
+	for _, sign := range []string{"`", "~", "<", "\\", "|", "](h"} {
+		if sign == "](h" {
+			text = strings.ReplaceAll(text, "]("+base, "")
+		}
+		if strings.Contains(text, sign) {
+			t.Errorf("%s would mean something in %.300q", sign, text)
+		}
+	}
+}
+
+// checks are by format: what the service would take, with which Spec.
+var checks = map[string]func(testing.TB, []byte){
+	"slack": checkSlack, "discord": checkDiscord, "teams": checkTeams, "mattermost": checkMattermost,
+	"ntfy": checkNtfy, "gotify": checkGotify, "telegram": checkTelegram, "matrix": checkMatrix,
+}
+
+// to is whom a format's messages are for in these tests.
+var to = map[string]string{"ntfy": "docs", "telegram": "-1001"}
+
 func checkCard(t testing.TB, in Input) {
 	t.Helper()
-	checkSlack(t, render(t, "slack", in))
-	checkDiscord(t, render(t, "discord", in))
-	checkTeams(t, render(t, "teams", in))
+	for format, check := range checks {
+		check(t, render(t, format, in))
+		r, err := New(Spec{Format: format, Link: base, To: to[format]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, _, err := r.Render(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, out)
+		if t.Failed() {
+			t.Fatalf("%s: %.2000s", format, out)
+		}
+	}
 }
 
 // Every text at once is as long as it may be, of characters that take the most room in
@@ -245,7 +399,7 @@ func TestCards_KeepToTheLimitsWhateverIsInside(t *testing.T) {
 
 // Discord refuses a field without a name, Slack a text without a character.
 func TestCards_NothingInThemIsEmpty(t *testing.T) {
-	for _, blank := range []string{"", " ", "\n", "\u202e", "\x00", "\ufeff"} {
+	for _, blank := range []string{"", " ", "\n", "\u202e", "\x00", "\ufeff", "_", " _ ", "\u200b", "\u00ad", "\u3164", "\u2800\u0301", "\u200d"} {
 		body, err := json.Marshal(doc{"event_type": blank, blank: "x", "message": blank, "document": doc{"title": blank, "id": blank}, "l": []any{blank}, "deletion_request": doc{"documents": []any{blank}, "ai_reason": blank}})
 		if err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ const ownPrefix = "agent."
 // own is a card for what happened to the agent itself: its events say in a line what is the
 // matter, and why.
 func (s *summary) own(p object) {
+	s.link = "" // it is not about IntelliDocs
 	s.title = p.get("title").text()
 	s.text = p.get("message").paragraphs()
 	s.tone = good

@@ -31,7 +31,23 @@ type slackBlock struct {
 	Type     string      `json:"type"`
 	Text     *slackText  `json:"text,omitempty"`
 	Fields   []slackText `json:"fields,omitempty"`
-	Elements []slackText `json:"elements,omitempty"`
+	Elements any         `json:"elements,omitempty"`
+}
+
+type slackButton struct {
+	Type     string     `json:"type"`
+	Text     *slackText `json:"text"`
+	URL      string     `json:"url"`
+	ActionID string     `json:"action_id"`
+}
+
+// slackRich is a piece of a rich_text block, which knows no markup but its own members
+// (https://docs.slack.dev/reference/block-kit/blocks/rich-text-block).
+type slackRich struct {
+	Type     string      `json:"type"`
+	Text     string      `json:"text,omitempty"`
+	URL      string      `json:"url,omitempty"`
+	Elements []slackRich `json:"elements,omitempty"`
 }
 
 type slackMessage struct {
@@ -53,7 +69,9 @@ func slack(s *summary) ([]byte, error) {
 	if len(s.reason) > 0 {
 		section(slackPlain("Why: "+strings.Join(s.reason, "\n"), slackSection))
 	}
-	if list := slackList(s); list != "" {
+	if s.base != "" && len(s.list) > 0 {
+		blocks = append(blocks, slackBlock{Type: "rich_text", Elements: []slackRich{{Type: "rich_text_section", Elements: slackLinks(s)}}})
+	} else if list := slackList(s); list != "" {
 		section(slackPlain(list, slackSection))
 	}
 	if len(s.facts) > 0 {
@@ -67,6 +85,10 @@ func slack(s *summary) ([]byte, error) {
 	if s.todo != "" {
 		todo := slackMarkup("*" + plain.Escape(s.todo, slackSection-2, slackEscape) + "*")
 		section(&todo)
+	}
+	if s.link != "" {
+		button := slackButton{Type: "button", Text: slackPlain(openLabel, 75), URL: s.link, ActionID: "open"}
+		blocks = append(blocks, slackBlock{Type: "actions", Elements: []slackButton{button}})
 	}
 	blocks = append(blocks, slackBlock{Type: "context", Elements: []slackText{slackMarkup(slackFooter(s))}})
 	return plain.JSON(slackMessage{Text: plain.Escape(s.fallback(), slackShort, slackEscape), Blocks: blocks})
@@ -91,6 +113,26 @@ func slackList(s *summary) string {
 		out = append(out, r)
 	}
 	return strings.Join(out, "\n")
+}
+
+// slackLinks is the list with a link to each document. A rich text's text is shown as it is.
+func slackLinks(s *summary) []slackRich {
+	var out []slackRich
+	for _, d := range s.list {
+		title := slackRich{Type: "text", Text: d.title}
+		if d.link != "" {
+			title = slackRich{Type: "link", Text: d.title, URL: d.link}
+		}
+		details := "\n"
+		if d.details != "" {
+			details = " — " + d.details + "\n"
+		}
+		out = append(out, slackRich{Type: "text", Text: "• "}, title, slackRich{Type: "text", Text: details})
+	}
+	if r := s.remainder(len(s.list)); r != "" {
+		out = append(out, slackRich{Type: "text", Text: r})
+	}
+	return out
 }
 
 // slackFooter shows the time in the reader's own zone

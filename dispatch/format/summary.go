@@ -22,6 +22,10 @@ type summary struct {
 	todo   string // what is asked of the reader
 	tone   tone
 
+	link string // where people see it in IntelliDocs, "" where that is not known
+	to   string // whom the message is for, in formats that name it
+	base string // IntelliDocs' address
+
 	eventType string
 	eventID   string
 	when      time.Time // zero where the event does not say
@@ -32,6 +36,7 @@ type fact struct{ name, value string }
 type document struct {
 	title   string
 	details string // what else tells it from another
+	link    string // where people find it, "" where that is not known
 }
 
 type tone uint8
@@ -57,8 +62,8 @@ const (
 )
 
 // summarise never fails: what is missing or of another type is left out.
-func summarise(in Input, p object) *summary {
-	s := &summary{when: p.get("timestamp").time(), eventType: plain.Clip(plain.OneLine(in.EventType), maxName), eventID: plain.Clip(plain.OneLine(in.EventID), maxName)}
+func summarise(in Input, p object, base, to string) *summary {
+	s := &summary{base: base, link: base, to: to, when: p.get("timestamp").time(), eventType: plain.Clip(plain.OneLine(in.EventType), maxName), eventID: plain.Clip(plain.OneLine(in.EventID), maxName)}
 	switch {
 	case in.EventType == "deletion_request_created":
 		s.deletion(p)
@@ -71,7 +76,7 @@ func summarise(in Input, p object) *summary {
 	default:
 		s.custom(p)
 	}
-	s.title, s.text = plain.Clip(plain.OneLine(s.title), maxTitle), plain.Clip(plain.OneLine(s.text), maxText)
+	s.title, s.text = plain.Clip(cmp.Or(plain.OneLine(s.title), "Event"), maxTitle), plain.Clip(plain.OneLine(s.text), maxText)
 	return s
 }
 
@@ -106,7 +111,7 @@ func (s *summary) deletion(p object) {
 	}
 	s.why(r.get("ai_reason").paragraphs())
 	for _, d := range docs {
-		s.list = append(s.list, documentOf(d))
+		s.list = append(s.list, documentOf(d, s.base))
 	}
 	s.total = count
 	s.fact("Request", hash(r.get("id")))
@@ -180,6 +185,7 @@ func (s *summary) scan(p object) {
 
 // document tells what is known of the one the event is about, but for what told already says.
 func (s *summary) document(d, told object) {
+	s.link = cmp.Or(documentLink(s.base, d.get("id").text()), s.base)
 	s.fact("Document", hash(d.get("id")))
 	for _, k := range []struct{ key, name string }{{"correspondent", "Correspondent"}, {"document_type", "Type"}, {"tags", "Tags"}} {
 		if n := d.get(k.key).name(); n != "" && n != told.get(k.key).name() {
@@ -200,7 +206,8 @@ func (s *summary) custom(p object) {
 		}
 	}
 	if d := p.get("document").object(); d.get("title").text() != "" {
-		s.list, s.total = []document{documentOf(p.get("document"))}, 1
+		s.list, s.total = []document{documentOf(p.get("document"), s.base)}, 1
+		s.link = cmp.Or(s.list[0].link, s.base)
 	}
 	for _, key := range p.keys() {
 		switch key {
@@ -218,12 +225,12 @@ func (s *summary) custom(p object) {
 	}
 }
 
-func documentOf(v value) document {
+func documentOf(v value, base string) document {
 	d := v.object()
 	if d == nil {
 		return document{title: plain.Clip(cmp.Or(v.text(), "a document without a title"), maxDocument)}
 	}
-	out := document{title: d.get("title").text()}
+	out := document{title: d.get("title").text(), link: documentLink(base, d.get("id").text())}
 	id := hash(d.get("id"))
 	if out.title == "" {
 		out.title, id = strings.TrimSpace("Document "+id), ""

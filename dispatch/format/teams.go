@@ -25,6 +25,7 @@ type teamsCard struct {
 	Version  string       `json:"version"`
 	Fallback string       `json:"fallbackText"`
 	Body     []teamsBlock `json:"body"`
+	Actions  []teamsOpen  `json:"actions,omitempty"`
 	MSTeams  struct {
 		Width string `json:"width"`
 	} `json:"msteams"`
@@ -41,12 +42,20 @@ type teamsBlock struct {
 	Items     []teamsBlock `json:"items,omitempty"`
 }
 
+type teamsOpen struct {
+	Type  string `json:"type"`
+	Title string `json:"title,omitempty"`
+	URL   string `json:"url"`
+}
+
 type teamsRun struct {
 	Type   string `json:"type"`
 	Text   string `json:"text"`
 	Size   string `json:"size,omitempty"`
 	Weight string `json:"weight,omitempty"`
 	Subtle bool   `json:"isSubtle,omitempty"`
+	// Select is what a click on it does.
+	Select *teamsOpen `json:"selectAction,omitempty"`
 }
 
 // teams is an Adaptive Card in the envelope that a Teams workflow ("When a Teams webhook
@@ -80,6 +89,9 @@ func teamsOf(s *summary, share int) teamsEnvelope {
 	}
 	for _, d := range s.list {
 		line := teamsLine("Small", teamsRun{Text: "• " + plain.Clip(d.title, maxDocument/share), Weight: "Bolder"})
+		if d.link != "" {
+			line.Inlines[0].Select = &teamsOpen{Type: "Action.OpenUrl", URL: d.link}
+		}
 		if d.details != "" {
 			line.Inlines = append(line.Inlines, teamsRun{Type: "TextRun", Text: " " + plain.Clip(d.details, 4*maxName/share)})
 		}
@@ -106,6 +118,9 @@ func teamsOf(s *summary, share int) teamsEnvelope {
 		Fallback: plain.Clip(s.fallback(), maxText/share), Body: body,
 	}
 	card.MSTeams.Width = "Full"
+	if s.link != "" {
+		card.Actions = []teamsOpen{{Type: "Action.OpenUrl", Title: openLabel, URL: s.link}}
+	}
 	return teamsEnvelope{Type: "message", Attachments: []teamsAttachment{
 		{ContentType: "application/vnd.microsoft.card.adaptive", Content: card},
 	}}

@@ -78,8 +78,23 @@ func visible(r rune) rune {
 	return r
 }
 
-// OneLine is text on one line, blanks collapsed.
-func OneLine(s string) string { return strings.Join(strings.Fields(strings.Map(visible, s)), " ") }
+// OneLine is text on one line, blanks collapsed; "" where nothing of it would be seen.
+func OneLine(s string) string {
+	s = strings.Join(strings.Fields(strings.Map(visible, s)), " ")
+	if !strings.ContainsFunc(s, shows) {
+		return ""
+	}
+	return s
+}
+
+// shows reports whether r is more than room: services refuse a text in which nothing is.
+func shows(r rune) bool {
+	switch r {
+	case '\u115f', '\u1160', '\u2800', '\u3164', '\uffa0': // letters without a shape
+		return false
+	}
+	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.In(r, unicode.Mn, unicode.Me)
+}
 
 // Lines are the lines of a text that hold something, at most most of them.
 func Lines(s string, most int) []string {

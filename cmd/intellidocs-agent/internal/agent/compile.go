@@ -79,7 +79,7 @@ type builder struct {
 
 func (b *builder) build() (dispatch.Webhook, endpoint) {
 	w := b.w
-	digest := fmt.Sprintf("%s %v", w.Digest(), b.policy)
+	digest := fmt.Sprintf("%s %v %s", w.Digest(), b.policy, b.cfg.IntelliDocs)
 	filter, err := dispatch.NewFilter(w.Filter)
 	if err != nil {
 		b.wrong("filter", err)
@@ -102,9 +102,16 @@ func (b *builder) endpoint(digest string) endpoint {
 	if b.kept.digest == digest {
 		return b.kept
 	}
+	target, to, err := w.URL.Reveal(), "", error(nil)
+	if w.URL.Set() { // else reported with the file
+		if target, to, err = format.Address(w.Format, target); err != nil {
+			b.wrong("url", err)
+			target = w.URL.Reveal()
+		}
+	}
 	c := send.Config{
-		Webhook: w.Name, URL: w.URL.Reveal(), Headers: map[string]string{}, Signer: b.signer(), Timeout: w.Timeout,
-		TLS: send.TLS(w.TLS), Render: b.render(), Concurrency: w.Concurrency,
+		Webhook: w.Name, URL: target, Headers: map[string]string{}, Signer: b.signer(), Timeout: w.Timeout,
+		TLS: send.TLS(w.TLS), Render: b.render(to), Concurrency: w.Concurrency,
 	}
 	for name, v := range w.Headers {
 		c.Headers[name] = v.Reveal()
@@ -125,11 +132,11 @@ func (b *builder) endpoint(digest string) endpoint {
 }
 
 // render is nil where the event is sent as it is stored.
-func (b *builder) render() send.Render {
+func (b *builder) render(to string) send.Render {
 	if b.w.Format == "json" || b.w.Format == "template" && b.w.Template == "" { // reported with the file
 		return nil
 	}
-	spec := format.Spec{Format: b.w.Format}
+	spec := format.Spec{Format: b.w.Format, Link: b.cfg.IntelliDocs, To: to}
 	if b.w.Format == "template" { // of another format they were reported with the file
 		spec.Template, spec.ContentType = b.w.Template, b.w.ContentType
 	}

@@ -5,11 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf16"
 
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
+	"github.com/dawnsystem/intellidocs-agent/dispatch/format"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
 	"github.com/dawnsystem/intellidocs-agent/examples/events"
 )
@@ -55,6 +58,7 @@ var wanted = map[string]map[string]int{
 	"gotify":   {"title": 250, "message": 10_000},
 	"telegram": {"chat_id": 100, "text": 4096},
 	"matrix":   {"text": 20_000},
+	"chat":     {"text": 4500},
 	"own":      {"text": 200},
 	"home":     {"id": 100, "title": 250, "message": 10_000},
 }
@@ -65,8 +69,12 @@ func TestExamples_EveryFormatLoadsAndRendersEverySample(t *testing.T) {
 		t.Errorf("%d examples, want %d", len(examples), len(wanted))
 	}
 	for name, plan := range examples {
-		b := builder{w: &plan.Config.Webhooks[0], wrong: func(key string, err error) { t.Fatalf("%s: %s: %v", name, key, err) }}
-		render := b.render()
+		b := builder{cfg: plan.Config, w: &plan.Config.Webhooks[0], wrong: func(key string, err error) { t.Fatalf("%s: %s: %v", name, key, err) }}
+		_, to, err := format.Address(b.w.Format, b.w.URL.Reveal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		render := b.render(to)
 		for what, in := range exampleInputs(t) {
 			out, _, err := render(in)
 			if err != nil {
@@ -125,4 +133,11 @@ func exampleInputs(t *testing.T) map[string]send.Message {
 		})
 	}
 	return out
+}
+
+// What the reader of agent.toml takes is what can be rendered.
+func TestFormats_AreTheSameInBothPlaces(t *testing.T) {
+	if !slices.Equal(config.Formats, format.Names) {
+		t.Errorf("%q can be configured and %q rendered", config.Formats, format.Names)
+	}
 }

@@ -18,15 +18,17 @@ const DefaultPath = "/etc/intellidocs-agent/agent.toml"
 
 // Config is a whole, valid configuration with defaults, environment and secrets filled in.
 type Config struct {
-	Path     string // absolute
-	Enabled  bool
-	State    State
-	Sources  []Source
-	Security Security
-	Admin    Admin
-	Log      Log
-	Webhooks []Webhook
-	Warnings []Problem
+	Path    string // absolute
+	Enabled bool
+	State   State
+	// IntelliDocs is where people open IntelliDocs, "" where that is not known.
+	IntelliDocs string
+	Sources     []Source
+	Security    Security
+	Admin       Admin
+	Log         Log
+	Webhooks    []Webhook
+	Warnings    []Problem
 	// Files are those the configuration was made from: itself, secrets, templates, tokens.
 	Files Files
 

@@ -304,7 +304,7 @@ func TestExample_LoadsAndMentionsEveryKey(t *testing.T) {
 			!strings.HasPrefix(m[1], "enabled") && !strings.HasPrefix(m[1], "filter") && !strings.HasPrefix(m[1], "headers") {
 			line = m[1] + "\n"
 		}
-		if regexp.MustCompile(`^(type = "spool"|path = "/usr/src/paperless/data/ai|after|name = "slack|url_file|format = "slack|events = \["deletion_request_created"\]|secret_file)`).MatchString(line) {
+		if regexp.MustCompile(`^(type = "spool"|path = "/usr/src/paperless/data/ai|after|name = "(slack|ops)|url_file|url = "https://ntfy|format = "(slack|ntfy)|events = \["agent|events = \["deletion_request_created"\]|secret_file)`).MatchString(line) {
 			continue
 		}
 		all.WriteString(line)

@@ -172,6 +172,7 @@ func (b *binder) config(t *table) *Config {
 		c.Enabled = b.paperlessBool("PAPERLESS_AI_WEBHOOKS_ENABLED", v)
 	}
 	b.state(t.sub("state"), &c.State)
+	b.intelliDocs(t.sub("intellidocs"), c)
 	b.security(t.sub("security"), &c.Security)
 	b.admin(t.sub("admin"), &c.Admin)
 	log := t.sub("log")
@@ -304,6 +305,34 @@ func commas(v string) []string {
 		}
 	}
 	return out
+}
+
+// intelliDocs reads where people open IntelliDocs. PAPERLESS_URL is another program's: what
+// is wrong with it stops nothing.
+func (b *binder) intelliDocs(t *table, c *Config) {
+	text := t.text("url", "")
+	t.finish()
+	var err error
+	if text != "" {
+		if c.IntelliDocs, err = openedAt(text); err != nil {
+			t.errorf("url", "%v", err)
+		}
+		return
+	}
+	if v, ok := b.env("PAPERLESS_URL"); ok && v != "" {
+		if c.IntelliDocs, err = openedAt(v); err != nil {
+			b.warnings = append(b.warnings, Problem{File: "environment", Key: "PAPERLESS_URL", Text: "messages link no documents: " + err.Error()})
+		}
+	}
+}
+
+func openedAt(text string) (string, error) {
+	u, err := url.Parse(strings.TrimSpace(text))
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", errors.New("it must be the address where people open IntelliDocs, such as https://docs.example.org")
+	}
+	// A parenthesis would end a link in Markdown.
+	return strings.NewReplacer("(", "%28", ")", "%29").Replace(strings.TrimRight(u.String(), "/")), nil
 }
 
 func (b *binder) admin(t *table, a *Admin) {

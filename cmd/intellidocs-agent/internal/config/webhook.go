@@ -60,7 +60,17 @@ func (b *binder) defaults(t *table) defaults {
 var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // Formats are the bodies a webhook can be sent.
-var Formats = []string{"json", "slack", "discord", "teams", "cloudevents", "template"}
+var Formats = []string{
+	"json", "slack", "discord", "teams", "mattermost", "ntfy", "gotify", "telegram", "matrix", "cloudevents", "template",
+}
+
+// publishedRates are how many messages a second services say that they take; a webhook of
+// their format that has no rate_limit keeps to it.
+var publishedRates = map[string]float64{
+	"slack":    1, // https://docs.slack.dev/apis/web-api/rate-limits/#incoming-webhooks
+	"discord":  2, // five in two seconds; of its 30 a minute its answers tell
+	"telegram": 1, // https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
+}
 
 func (b *binder) webhook(t *table, c *Config, d defaults) {
 	w := Webhook{Name: t.text("name", "")}
@@ -90,7 +100,7 @@ func (b *binder) webhook(t *table, c *Config, d defaults) {
 	b.secrets(t, &w)
 	b.format(t, &w)
 	w.Ordered = t.flag("ordered", false)
-	w.RateLimit = t.float("rate_limit", 0, 0, 1_000_000)
+	w.RateLimit = t.float("rate_limit", publishedRates[w.Format], 0, 1_000_000)
 	_, own := t.m["concurrency"]
 	in := t.inherit(d)
 	w.MaxRetries, w.RetryDelay, w.RetryMaxDelay, w.RetryJitter = in.maxRetries, in.retryDelay, in.retryMaxDelay, in.retryJitter
