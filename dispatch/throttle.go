@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"cmp"
+	"math"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
@@ -128,7 +129,7 @@ func (t *throttle) refused(now time.Time, r send.Result, retryDelay time.Duratio
 // succeeded takes in a success of an attempt that began at a moment, and reports whether it
 // ended what a restart would have to know.
 func (t *throttle) succeeded(began, now time.Time) (stored bool) {
-	t.pace.succeeded(now)
+	t.pace.succeeded(began, now)
 	if !t.serial || began.Before(t.latest) {
 		return false
 	}
@@ -143,16 +144,17 @@ func (t *throttle) lasts(now time.Time) bool { return t.until.Sub(now) >= thrott
 // How the pace changes. It begins between what most limits are, rises fast up to what was
 // refused before and hardly beyond, and is given up where it bounds nothing.
 const (
-	paceFirst = 5    // attempts a second after the first refusal
+	paceFirst = 8    // attempts a second after the first refusal
 	paceLeast = 0.05 // and after any number of them
 	paceMost  = 200
 	paceCut   = 0.7
 	paceRise  = 1.25
+	paceBurst = 3 // times a second
 	paceCreep = 1.01
 	paceNear  = 0.97 // of what was taken before one was refused
 	// pacePatience is how long that is kept to, as a multiple of what the refusal cost:
 	// trying for more costs little beside it.
-	pacePatience = 30
+	pacePatience = 15
 )
 
 // pace is how fast an endpoint was found to take deliveries that does not say so: additive
@@ -162,6 +164,7 @@ type pace struct {
 	good    float64   // a rate that was taken
 	ceiling float64   // what to stay below, since more was refused; 0: not known
 	cut     time.Time // when the rate was last cut
+	from    float64   // what it was then
 	keep    time.Time // below the ceiling, until then
 	next    time.Time
 }
@@ -173,21 +176,26 @@ func (p *pace) refused(began, now time.Time, cost time.Duration) {
 		p.rate, p.ceiling = paceFirst, 0
 	case !began.After(p.cut):
 		return // it says nothing about the pace since
+	case p.good == 0:
+		// Not one was taken at this pace: it has not been waited for long enough.
+		p.ceiling, p.rate = 0, max(p.rate*paceCut, paceLeast)
 	default:
-		p.ceiling = paceNear * min(cmp.Or(p.good, p.rate), p.rate)
+		p.ceiling = paceNear * min(p.good, p.rate)
 		p.good, p.rate = 0, max(p.rate*paceCut, paceLeast)
 	}
+	p.from = p.rate
 	p.cut, p.keep = now, now.Add(pacePatience*max(cost, time.Second))
 }
 
-func (p *pace) succeeded(now time.Time) {
-	if p.rate == 0 {
+// succeeded takes in that an attempt which began at a moment was not too much.
+func (p *pace) succeeded(began, now time.Time) {
+	if p.rate == 0 || !began.After(p.cut) {
 		return
 	}
 	p.good = p.rate
 	switch {
 	case p.ceiling == 0:
-		p.rate *= paceRise
+		p.rate = max(p.rate, min(p.rate*paceRise, p.atMost(now)))
 	case p.rate < p.ceiling:
 		p.rate = min(p.rate*paceRise, p.ceiling)
 	case now.After(p.keep):
@@ -196,6 +204,12 @@ func (p *pace) succeeded(now time.Time) {
 	if p.rate > paceMost {
 		*p = pace{}
 	}
+}
+
+// atMost bounds how fast the pace rises: what a receiver takes of a burst says little of
+// what it takes in the long run.
+func (p *pace) atMost(now time.Time) float64 {
+	return p.from * math.Pow(paceBurst, now.Sub(p.cut).Seconds())
 }
 
 func (p *pace) began(now time.Time) {
