@@ -137,14 +137,14 @@ func (w *writeTxn) change(at ref, f func(d *Delivery)) error {
 	if err != nil {
 		return err
 	}
-	before, due, waiting := d.indexed(), d.NextAttemptAt, !d.finished()
+	before, webhook, due, waiting := d.indexed(), d.Webhook, d.NextAttemptAt, !d.finished()
 	f(d)
 	value, err := encodeJSON(d)
 	if err != nil {
 		return err
 	}
 	if waiting {
-		if err := w.delete(dueKey(d.Webhook, due, at)); err != nil {
+		if err := w.delete(dueKey(webhook, due, at)); err != nil {
 			return err
 		}
 	}

@@ -31,6 +31,9 @@ func (c *cli) checkCommand() *cobra.Command {
 			for _, w := range append(cfg.Warnings, sourceWarnings(cfg)...) {
 				fmt.Fprintln(c.err, "warning:", w)
 			}
+			for _, text := range c.parked(cmd.Context(), plan) {
+				fmt.Fprintln(c.err, "warning:", text)
+			}
 			fmt.Fprintf(c.out, "%s is in order: %s.\n", path, agent.Summary(cfg))
 			if connect && !c.connectAll(cmd.Context(), plan) {
 				return errSilent

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -59,6 +60,11 @@ func (c *cli) replayCommand() *cobra.Command {
 				return lookedFor(err)
 			}
 			fmt.Fprintf(c.out, "%s queued again.%s\n", deliveries(n), conn.hint(n))
+			var names []string
+			if f.webhook != "" {
+				names = []string{f.webhook}
+			}
+			fmt.Fprint(c.err, unsent(cmd.Context(), conn, names))
 			return nil
 		},
 	}
@@ -76,11 +82,16 @@ func (c *cli) confirmReplay(cmd *cobra.Command, conn *connection, f admin.Filter
 		fmt.Fprintln(c.out, "No deliveries match; nothing to replay.")
 		return false, nil
 	}
+	return c.confirm(cmd.Context(), yes, fmt.Sprintf("Queue %s again?", deliveries(n)), "Nothing replayed.")
+}
+
+// confirm asks on a terminal; what says that the answer was no.
+func (c *cli) confirm(ctx context.Context, yes bool, question, what string) (bool, error) {
 	if yes || !term.IsTerminal(c.in) {
 		return true, nil
 	}
-	fmt.Fprintf(c.err, "Queue %s again? [y/N] ", deliveries(n))
-	line, err := term.Interruptible(cmd.Context(), func() (string, error) {
+	fmt.Fprint(c.err, question+" [y/N] ")
+	line, err := term.Interruptible(ctx, func() (string, error) {
 		line, err := bufio.NewReader(c.in).ReadString('\n')
 		if errors.Is(err, io.EOF) {
 			err = nil
@@ -92,7 +103,7 @@ func (c *cli) confirmReplay(cmd *cobra.Command, conn *connection, f admin.Filter
 		return false, err
 	}
 	if s := strings.ToLower(strings.TrimSpace(line)); s != "y" && s != "yes" {
-		fmt.Fprintln(c.err, "Nothing replayed.")
+		fmt.Fprintln(c.err, what)
 		return false, nil
 	}
 	return true, nil

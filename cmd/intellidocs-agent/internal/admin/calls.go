@@ -101,6 +101,24 @@ func (c *Client) Ingest(ctx context.Context, name string, r io.Reader, dry bool)
 	return call[ingest.Totals](ctx, c, http.MethodPost, "ingest?"+q.Encode(), r)
 }
 
+// Move gives a webhook's waiting deliveries to another.
+func (c *Client) Move(ctx context.Context, from, to string) (int, error) {
+	out, err := post[Changed](ctx, c, "move", MoveRequest{from, to})
+	return out.Changed, err
+}
+
+// Discard gives up waiting deliveries.
+func (c *Client) Discard(ctx context.Context, f Filter) (int, error) {
+	out, err := post[Changed](ctx, c, "discard", DiscardRequest{Filter: f, By: "cli"})
+	return out.Changed, err
+}
+
+// DiscardRejected forgets rejected records, or only counts them.
+func (c *Client) DiscardRejected(ctx context.Context, req DiscardRejectedRequest) (int, error) {
+	out, err := post[Changed](ctx, c, "rejected/discard", req)
+	return out.Changed, err
+}
+
 // Replay queues deliveries again, reporting how far it is.
 func (c *Client) Replay(ctx context.Context, req ReplayRequest, progress func(Progress)) (int, error) {
 	data, err := json.Marshal(req)

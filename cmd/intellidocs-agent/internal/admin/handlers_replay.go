@@ -21,10 +21,7 @@ func (a *api) replay(w http.ResponseWriter, r *http.Request) (any, error) {
 	if (len(req.IDs) == 0) == (req.Filter == nil) {
 		return nil, badRequest{errors.New("name either ids or a filter of deliveries to replay")}
 	}
-	by := "api"
-	if req.By == "cli" || req.By == "dashboard" {
-		by = req.By
-	}
+	by := whose(req.By)
 	if req.Filter == nil {
 		ids, err := a.named(req.IDs)
 		if err != nil {

@@ -225,6 +225,31 @@ type ReplayRequest struct {
 	By     string   `json:"by,omitempty"` // cli or dashboard; else api
 }
 
+// MoveRequest names a webhook whose deliveries wait, and the one that gets them.
+type MoveRequest struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// DiscardRequest selects waiting deliveries.
+type DiscardRequest struct {
+	Filter Filter `json:"filter"`
+	By     string `json:"by,omitempty"` // cli or dashboard; else api
+}
+
+// DiscardRejectedRequest selects rejected records; empty: all.
+type DiscardRejectedRequest struct {
+	Source string    `json:"source,omitempty"`
+	Since  time.Time `json:"since,omitzero"`
+	Until  time.Time `json:"until,omitzero"`
+	DryRun bool      `json:"dry_run,omitempty"` // only count
+}
+
+// Changed is how many were moved or discarded.
+type Changed struct {
+	Changed int `json:"changed"`
+}
+
 // Filter selects deliveries.
 type Filter struct {
 	Status    []string  `json:"status,omitempty"`

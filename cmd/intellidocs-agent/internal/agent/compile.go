@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
 	"github.com/dawnsystem/intellidocs-agent/dispatch"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/format"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
@@ -197,4 +200,23 @@ func (p *Plan) Probe(ctx context.Context, report func(webhook, url, remote strin
 		report(w.Name, ep.URL(), remote, err)
 		ep.Close()
 	}
+}
+
+// Parked says, of the counts of waiting deliveries by webhook, which wait for one that this
+// configuration does not serve, and what can be done.
+func (p *Plan) Parked(waiting map[string]int64) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(waiting)) {
+		n := waiting[name]
+		i := slices.IndexFunc(p.Config.Webhooks, func(w config.Webhook) bool { return w.Name == name })
+		switch {
+		case n == 0:
+		case i < 0:
+			out = append(out, fmt.Sprintf("%s for webhook %q, which is not in the configuration; give them to another with 'intellidocs-agent move %s NEW', or drop them with 'intellidocs-agent discard --webhook %s'",
+				term.Count(int(n), "delivery waits", "deliveries wait"), name, name, name))
+		case !p.Config.Webhooks[i].Enabled:
+			out = append(out, fmt.Sprintf("%s for webhook %q, which is disabled", term.Count(int(n), "delivery waits", "deliveries wait"), name))
+		}
+	}
+	return out
 }

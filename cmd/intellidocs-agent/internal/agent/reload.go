@@ -11,6 +11,7 @@ import (
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
+	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 // liveConfig is the configuration in force, and what is wrong with the file since.
@@ -114,6 +115,7 @@ func (a *Agent) reload(why string) {
 	for _, w := range cfg.Warnings {
 		a.log.Warn("configuration: " + w.String())
 	}
+	a.reportParked(plan)
 	a.log.Info("configuration reloaded", "why", why, "config", l.path, "sources", len(cfg.Sources), "webhooks", len(cfg.Webhooks))
 }
 
@@ -130,4 +132,15 @@ func needRestart(old, now *config.Config) []string {
 		}
 	}
 	return keys
+}
+
+// reportParked logs what waits for webhooks that are gone or disabled.
+func (a *Agent) reportParked(p *Plan) {
+	waiting := map[string]int64{}
+	for name, counts := range a.queue.Counts() {
+		waiting[name] = counts[queue.Pending] + counts[queue.Retrying]
+	}
+	for _, text := range p.Parked(waiting) {
+		a.log.Warn(text)
+	}
 }

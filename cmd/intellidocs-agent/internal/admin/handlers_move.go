@@ -1,0 +1,105 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch"
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// move gives a webhook's waiting deliveries to another. What is on its way cannot be: the
+// webhook must be gone, disabled or paused.
+func (a *api) move(w http.ResponseWriter, r *http.Request) (any, error) {
+	var req MoveRequest
+	if err := decode(w, r, &req); err != nil {
+		return nil, err
+	}
+	if req.From == "" || req.To == "" || req.From == req.To {
+		return nil, badRequest{errors.New("name two webhooks: from, whose deliveries wait, and to, which gets them")}
+	}
+	known := false
+	for _, s := range a.Dispatcher.States() {
+		known = known || s.Webhook == req.To
+		if s.Webhook == req.From && (s.State != dispatch.Paused && s.State != dispatch.Disabled || s.InFlight > 0) {
+			return nil, badRequest{fmt.Errorf("webhook %q is in use: pause it first, and let what is on its way end", req.From)}
+		}
+	}
+	if !known {
+		return nil, fmt.Errorf("%w: %q", dispatch.ErrUnknownWebhook, req.To)
+	}
+	lasting(w)
+	n, err := a.Queue.Move(r.Context(), req.From, req.To)
+	a.Dispatcher.Notify([]string{req.To})
+	if err != nil {
+		return nil, err
+	}
+	a.log.Info("waiting deliveries moved to another webhook", "from", req.From, "to", req.To, "deliveries", n)
+	return Changed{n}, nil
+}
+
+// discard gives up the waiting deliveries that a filter selects.
+func (a *api) discard(w http.ResponseWriter, r *http.Request) (any, error) {
+	var req DiscardRequest
+	if err := decode(w, r, &req); err != nil {
+		return nil, err
+	}
+	switch {
+	case req.Filter.Webhook == "" && req.Filter.EventType == "" && req.Filter.Search == "" && req.Filter.Since.IsZero() && req.Filter.Until.IsZero():
+		return nil, badRequest{errors.New("select the waiting deliveries to discard, by webhook, event_type, since, until or q")}
+	case len(req.Filter.Status) > 0 || req.Filter.Limit != 0:
+		return nil, badRequest{errors.New("a discard takes all waiting deliveries that its filter selects; leave status and limit out")}
+	}
+	lasting(w)
+	n, err := a.Queue.Discard(r.Context(), whose(req.By), req.Filter.queue())
+	if err != nil {
+		return nil, err
+	}
+	a.log.Warn("waiting deliveries discarded; they are kept as failed", "webhook", req.Filter.Webhook, "deliveries", n, "by", whose(req.By))
+	return Changed{n}, nil
+}
+
+// discardRejected forgets rejected records.
+func (a *api) discardRejected(w http.ResponseWriter, r *http.Request) (any, error) {
+	var req DiscardRejectedRequest
+	if err := decode(w, r, &req); err != nil {
+		return nil, err
+	}
+	lasting(w)
+	n := 0
+	q := queue.RejectedFilter{Source: req.Source, Since: req.Since, Limit: rejectedChunk}
+	for {
+		records, next, err := a.Queue.Rejected(r.Context(), q)
+		if err != nil {
+			return nil, err
+		}
+		var ids []string
+		for i := range records {
+			if req.Until.IsZero() || records[i].At.Before(req.Until) {
+				ids = append(ids, records[i].ID)
+			}
+		}
+		if !req.DryRun {
+			if err := a.Queue.DropRejected(r.Context(), ids...); err != nil {
+				return nil, err
+			}
+		}
+		n += len(ids)
+		if q.Before = next; next == "" {
+			break
+		}
+	}
+	if !req.DryRun {
+		a.log.Warn("rejected records discarded", "source", req.Source, "records", n)
+	}
+	return Changed{n}, nil
+}
+
+// whose is whose wish something was, of those that may say so.
+func whose(by string) string {
+	if by == "cli" || by == "dashboard" {
+		return by
+	}
+	return "api"
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (c *cli) moveCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "move OLD NEW", Short: "Give a webhook's waiting deliveries to another", Args: cobra.ExactArgs(2),
+		Long: "Gives the deliveries that wait for one webhook to another, such as after it was renamed:\n" +
+			"they go out at once, by the other's configuration. The old one must be gone from agent.toml,\n" +
+			"disabled or paused. It says how many there are and asks first, unless --yes is given.",
+		Example: "  intellidocs-agent move slack slack-ai",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			conn, err := c.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			n, err := waiting(cmd.Context(), conn, args[0])
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				fmt.Fprintf(c.out, "No deliveries wait for %s.\n", args[0])
+				return nil
+			}
+			if ok, err := c.confirm(cmd.Context(), yes, fmt.Sprintf("Give %s of %s to %s?", deliveries(n), args[0], args[1]), "Nothing moved."); err != nil || !ok {
+				return err
+			}
+			if n, err = conn.Move(cmd.Context(), args[0], args[1]); err != nil {
+				return err
+			}
+			fmt.Fprintf(c.out, "%s moved to %s.%s\n", deliveries(n), args[1], conn.hint(n))
+			return nil
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}

@@ -1,0 +1,63 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Move gives the unfinished deliveries of one webhook to another, in parts: an error leaves
+// those before it moved. Nobody may be sending the one webhook's meanwhile.
+func (q *Queue) Move(ctx context.Context, from, to string) (int, error) {
+	defer q.replaying.begin(map[string]bool{to: true})()
+	return q.changeWaiting(ctx, Filter{Webhook: from}, func(d *Delivery, now time.Time) {
+		d.Webhook, d.NextAttemptAt = bounded(to), now
+	})
+}
+
+// Discard gives up the unfinished deliveries that a filter selects. They stay as failed ones,
+// whose error says whose wish it was, until they expire, and can be replayed.
+func (q *Queue) Discard(ctx context.Context, by string, f Filter) (int, error) {
+	return q.changeWaiting(ctx, f, func(d *Delivery, now time.Time) {
+		d.Status, d.NextAttemptAt, d.CompletedAt = Failed, time.Time{}, now
+		d.Error = "discarded by " + by
+	})
+}
+
+// changeWaiting changes the unfinished deliveries that a filter selects.
+func (q *Queue) changeWaiting(ctx context.Context, f Filter, change func(d *Delivery, now time.Time)) (int, error) {
+	f.Status = []Status{Pending, Retrying}
+	n := 0
+	err := q.each(ctx, f, func(ids []string) error {
+		for part := range slices.Chunk(ids, maxChanges) {
+			done := 0
+			err := q.writer.submit(ctx, changeCost(len(part)), func(w *writeTxn) error {
+				done = 0
+				now := w.wr.now()
+				for _, id := range part {
+					at, err := w.wr.parseDeliveryID(id)
+					if err == nil {
+						err = w.change(at, func(d *Delivery) {
+							if !d.finished() { // meanwhile
+								change(d, now)
+								done++
+							}
+						})
+					}
+					if err != nil && !errors.Is(err, ErrNotFound) {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("after %d deliveries: %w", n, err)
+			}
+			n += done
+		}
+		return nil
+	})
+	return n, err
+}
