@@ -16,7 +16,7 @@ import (
 // in sight.
 func (b *browser) wantReachable() {
 	b.t.Helper()
-	const controls = `[...document.querySelectorAll('main button, main input, main select, main summary')].filter((e) => e.checkVisibility())`
+	const controls = `[...document.querySelectorAll('main a, main button, main input, main select, main summary')].filter((e) => e.checkVisibility())`
 	n := eval[int](b, controls+`.length`)
 	eval[bool](b, `window.came = new Set(), document.activeElement.blur(), true`)
 	for range 2*n + 20 {
@@ -63,9 +63,10 @@ func TestDashboard_TellsOfEveryState(t *testing.T) {
 	b.shot("config-error")
 	write(strings.Replace(string(good), more, "", 1))
 	b.until("the file's being good again", `document.querySelector('#banners').innerText === ''`)
+	b.until("who waits for it", `document.querySelector('#attention').innerText.includes('1 delivery waits for it')`)
 	b.until("the webhook's removal", `document.querySelector('[data-webhook=sick]').innerText.includes('removed') && !document.querySelector('[data-webhook=sick] button[aria-label^=Pause]')`)
 	write("enabled = false\n" + string(good))
-	b.until("the switched-off agent", `document.querySelector('#health').innerText.includes('disabled') && document.querySelector('#sources').innerText.includes('enabled = false')`)
+	b.until("the switched-off agent", `document.querySelector('#health').innerText.includes('switched off') && document.querySelector('#sources').innerText.includes('enabled = false')`)
 	b.shot("disabled")
 
 	b.mu.Lock()
@@ -94,30 +95,33 @@ func TestDashboard_WithoutAWebhookShowsWhatComesIn(t *testing.T) {
 	r.answering(addr)
 	b := newBrowser(t, addr, r.token())
 	b.until("what to do", `document.querySelector('#webhooks').innerText.includes('Add a [[webhook]] to agent.toml')`)
-	b.until("readiness", `document.querySelector('#health').innerText === 'ready'`)
+	b.until("what is missing", `document.querySelector('#health').innerText.includes('No webhook is configured')`)
 	r.append(eventLine(1))
-	b.until("the event", `document.querySelector('#events li button')?.innerText === 'chaos'`)
-	b.click("#events li button")
-	b.until("its payload", `document.querySelector('#detail').open && document.querySelector('#detail-body').innerText.includes('No webhook wanted this event') && document.querySelector('#detail-body > pre').innerText.includes('"n": 1')`)
+	b.until("the event", `document.querySelector('#events li a')?.innerText === 'chaos'`)
+	b.click("#events li a")
+	b.until("its payload", `document.querySelector('#detail').open && document.querySelector('#detail-body').innerText.includes('No webhook wanted this event') && document.querySelector('#payload').innerText.includes('"n": 1')`)
 	b.shot("no-webhook")
 	b.click("#detail form button")
 	b.wantReachable()
-	if rows := eval[string](b, `document.querySelector('#rows').innerText`); !strings.Contains(rows, "No deliveries yet") {
-		t.Errorf("the deliveries: %s", rows)
-	}
+	b.view("#/deliveries")
+	b.until("no delivery", `document.querySelector('#rows').innerText.includes('No deliveries yet')`)
 
 	// The first webhook is there as soon as the file names it, and gets what comes then.
 	data, err = os.ReadFile(r.toml)
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.view("#/")
 	write(string(data) + "[[webhook]]" + webhook)
 	b.until("the webhook", `document.querySelector('[data-webhook=main]')`)
 	r.append(eventLine(2))
+	b.view("#/deliveries")
 	b.until("its delivery", `document.querySelectorAll('#rows tbody tr[data-id]').length === 1`)
-	b.click("#events li button")
-	b.until("the event's delivery", `document.querySelector('#detail-body .plain button')?.innerText === 'main'`)
-	b.click("#detail-body .plain button")
+	b.view("#/")
+	b.until("both events", `document.querySelectorAll('#events li a').length === 2`)
+	b.click("#events li a")
+	b.until("the event's delivery", `document.querySelector('#detail-body .plain a')?.innerText === 'main'`)
+	b.click("#detail-body .plain a")
 	b.until("the delivery whole", `document.querySelector('#detail-title').innerText === 'chaos to main' && document.querySelector('#detail-body').innerText.includes('HTTP 200')`)
 
 	b.mu.Lock()

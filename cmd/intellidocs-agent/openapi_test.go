@@ -154,8 +154,8 @@ func TestAPI_AnswersAsDescribed(t *testing.T) {
 		t.Fatal(err, rejected)
 	}
 	for path, as := range map[string]string{
-		"/api/v1/status": "", "/api/v1/deliveries?limit=2": "/api/v1/deliveries", "/api/v1/count?status=failed": "/api/v1/count", "/api/v1/events": "", "/readyz": "", "/healthz": "",
-		"/api/v1/deliveries/" + row.ID: "/api/v1/deliveries/{id}", "/api/v1/events/" + row.EventID: "/api/v1/events/{id}",
+		"/api/v1/status": "", "/api/v1/deliveries?limit=2&subjects=true": "/api/v1/deliveries", "/api/v1/count?status=failed": "/api/v1/count", "/api/v1/events": "", "/readyz": "", "/healthz": "",
+		"/api/v1/deliveries/" + row.ID: "/api/v1/deliveries/{id}", "/api/v1/deliveries/" + row.ID + "/request?attempt=2": "/api/v1/deliveries/{id}/request", "/api/v1/events/" + row.EventID: "/api/v1/events/{id}",
 		"/api/v1/rejected": "", "/api/v1/rejected/" + page.Rejected[0].ID: "/api/v1/rejected/{id}",
 	} {
 		if as == "" {

@@ -39,6 +39,8 @@ type Agent struct {
 	Sources func() []SourceStatus
 	// Test sends a sample event to a webhook.
 	Test func(ctx context.Context, webhook, eventType string) (TestResult, error)
+	// Preview makes the request of a delivery's attempt again, and sends nothing.
+	Preview func(d *queue.Delivery, e *queue.Event, attempt int) (string, error)
 	// Backfill reads an old log from r and queues its events; dry only counts them.
 	Backfill func(ctx context.Context, name string, r Body, dry bool) (ingest.Totals, error)
 	// Retry parses a rejected record again; it tells whether the record is an event now.
@@ -74,6 +76,7 @@ func (a *api) routes(mux *http.ServeMux) {
 	handle("GET /api/v1/status", a.status)
 	handle("GET /api/v1/deliveries", a.deliveries)
 	handle("GET /api/v1/deliveries/{id}", a.delivery)
+	handle("GET /api/v1/deliveries/{id}/request", a.request)
 	handle("GET /api/v1/count", a.count)
 	handle("GET /api/v1/events", a.events)
 	handle("GET /api/v1/events/{id}", a.event)

@@ -81,6 +81,24 @@ func (a *api) delivery(w http.ResponseWriter, r *http.Request) (any, error) {
 	return nil, a.story(w, e, []queue.Delivery{d})
 }
 
+// request is an attempt's request as the configuration in force makes it.
+func (a *api) request(_ http.ResponseWriter, r *http.Request) (any, error) {
+	n, err := number(r.URL.Query(), "attempt", 1, 1_000_000)
+	if err != nil {
+		return nil, err
+	}
+	d, err := a.Queue.Get(r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	e, err := a.Queue.EventOf(d.ID)
+	if err != nil {
+		return nil, err
+	}
+	text, err := a.Preview(&d, &e, n)
+	return RequestView{Attempt: n, Request: text}, err
+}
+
 func (a *api) event(w http.ResponseWriter, r *http.Request) (any, error) {
 	e, err := a.Queue.Event(r.PathValue("id"))
 	if err != nil {

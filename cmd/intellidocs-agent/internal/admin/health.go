@@ -93,8 +93,15 @@ func (h *Health) webhook(w *WebhookStatus) {
 	case w.State.State == dispatch.Held:
 		h.add(LevelBad, "webhook", w.Name, "is held: "+w.Reason+lastError(w), "It is probed and recovers by itself once its receiver answers"+waitNote(waiting))
 	case w.State.State == dispatch.Retrying:
-		h.add(LevelWarn, "webhook", w.Name, "is failing: "+w.Reason, "It is retried by itself"+waitNote(waiting))
+		h.add(LevelWarn, "webhook", w.Name, "is failing: "+w.Reason, retried(waiting))
 	}
+}
+
+func retried(waiting int64) string {
+	if waiting == 0 {
+		return "Nothing waits to be retried; replay what was given up once its receiver works."
+	}
+	return "It is retried by itself" + waitNote(waiting)
 }
 
 func lastError(w *WebhookStatus) string {
@@ -117,7 +124,7 @@ func (h *Health) conclude(s *Status) {
 	for _, a := range h.Attention {
 		worst[a.Level] = append(worst[a.Level], a)
 	}
-	h.Attention = slices.Concat([]Attention{}, worst[LevelBad], worst[LevelWarn], worst[LevelIdle])
+	h.Attention = append([]Attention{}, slices.Concat(worst[LevelBad], worst[LevelWarn], worst[LevelIdle])...) // [] and not null
 	bad := slices.Concat(worst[LevelBad], worst[LevelWarn])
 	switch {
 	case len(bad) > 0:

@@ -38,6 +38,9 @@ func TestHealth_AnswersWhetherAnythingIsWrong(t *testing.T) {
 		{"no webhook", Status{Enabled: true, Sources: ready, Counts: delivered}, LevelWarn, "No webhook is configured", "No webhook"},
 	} {
 		h := assess(&c.s)
+		if h.Attention == nil {
+			t.Errorf("%s: a script that reads the list finds null", c.name)
+		}
 		if h.Level != c.level || !strings.Contains(h.Text, c.text) {
 			t.Errorf("%s: %s %q, want %s and %q", c.name, h.Level, h.Text, c.level, c.text)
 		}

@@ -73,6 +73,12 @@ type Story struct {
 	Deliveries []Detail  `json:"deliveries"`
 }
 
+// RequestView is an attempt's request as it goes over the wire, secrets masked.
+type RequestView struct {
+	Attempt int    `json:"attempt"`
+	Request string `json:"request"`
+}
+
 // EventView is an event with its payload.
 type EventView struct {
 	queue.Event

@@ -175,7 +175,7 @@ func (a *Agent) server() *admin.Server {
 			cfg := a.config.current()
 			return cfg.Enabled, a.config.status(), webhookViews(cfg)
 		},
-		Sources: a.sources.status, Test: a.test, Backfill: a.backfill, Retry: a.retry,
+		Sources: a.sources.status, Test: a.test, Preview: a.preview, Backfill: a.backfill, Retry: a.retry,
 	}, a.registry, a.log)
 }
 

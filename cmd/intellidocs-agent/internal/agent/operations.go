@@ -60,6 +60,24 @@ func (a *Agent) test(ctx context.Context, webhook, eventType string) (admin.Test
 	}, nil
 }
 
+// preview makes the request of a delivery's attempt again, from what is stored and the
+// configuration in force, and sends nothing.
+func (a *Agent) preview(d *queue.Delivery, e *queue.Event, attempt int) (string, error) {
+	ep, ok := a.endpoints.get(d.Webhook)
+	if !ok {
+		return "", fmt.Errorf("%w: %q; its requests can be shown again once it is configured", dispatch.ErrUnknownWebhook, d.Webhook)
+	}
+	at := time.Now()
+	for i := range d.History {
+		if d.History[i].N == attempt {
+			at = d.History[i].At
+		}
+	}
+	return ep.Preview(send.Message{
+		DeliveryID: d.ID, EventID: e.ID, EventType: e.Type, Attempt: attempt, TraceID: e.TraceID, Body: e.Body,
+	}, at)
+}
+
 // backfill queues the events of an old log, or only counts them.
 func (a *Agent) backfill(ctx context.Context, name string, r admin.Body, dry bool) (ingest.Totals, error) {
 	in := a.ingest

@@ -105,6 +105,7 @@ export async function live(onStatus, onGone) {
       }
       onGone();
     } catch (e) {
+      if (!(e instanceof TypeError && e.message.includes('fetch'))) console.warn(e); // a fault of the page's own
       onGone(refused ? e.message : '');
     }
     await new Promise((resolve) => setTimeout(resolve, 2000));

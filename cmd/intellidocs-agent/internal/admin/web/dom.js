@@ -27,7 +27,7 @@ function put(el, props, children) {
 
 // fill replaces an element's children, but only where that changes something, so that a
 // reader's selection and scroll position survive the next second. What had the focus and
-// bears a data-focus gets it back. While a button is held down nothing is replaced: a
+// carries a data-focus gets it back. While a button is held down nothing is replaced: a
 // click on an element that was replaced halfway is no click.
 const shown = new WeakMap();
 const later = new Map();
@@ -87,10 +87,13 @@ export function ago(text) {
   return s < 0 ? `in ${size}` : `${size} ago`;
 }
 
+// word is an event type as people say it: "scan completed".
+export const word = (type) => type.replaceAll('_', ' ').trim() || '(no type)';
+
 const kinds = {
   healthy: 'good', success: 'good', delivered: 'good', ready: 'good',
-  retrying: 'warn', held: 'warn', retry: 'warn', pending: '',
-  failed: 'bad', paused: 'bad', dead: 'bad', gone: 'bad', 'not ready': 'bad',
+  retrying: 'warn', retry: 'warn', pending: '', idle: '',
+  failed: 'bad', held: 'bad', paused: 'bad', dead: 'bad', gone: 'bad', 'not ready': 'bad',
 };
 export const kind = (state) => kinds[state] || '';
 export const pill = (state, word) => h('span', { class: `pill ${kind(state)}` }, word || state);

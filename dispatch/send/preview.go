@@ -1,0 +1,16 @@
+package send
+
+import (
+	"context"
+	"time"
+)
+
+// Preview returns the request of an attempt as Exchange would send it at a moment, with
+// secrets masked, and sends nothing.
+func (e *Endpoint) Preview(m Message, at time.Time) (string, error) {
+	req, body, err := e.request(context.Background(), m, at)
+	if err != nil {
+		return "", err
+	}
+	return e.transcribe(req, body), nil
+}
