@@ -190,6 +190,8 @@ func TestAPI_TakesWhatIsDescribed(t *testing.T) {
 	for _, c := range []struct{ path, as, body, kind string }{
 		{"/api/v1/webhooks/main/pause", "/api/v1/webhooks/{name}/pause", `{"reason":"night"}`, "json"},
 		{"/api/v1/webhooks/main/pause", "/api/v1/webhooks/{name}/pause", ``, "json"},
+		{"/api/v1/move", "", `{"from":"main","to":"failing"}`, "json"},
+		{"/api/v1/discard", "", `{"filter":{"webhook":"main"},"by":"cli"}`, "json"},
 		{"/api/v1/webhooks/main/resume", "/api/v1/webhooks/{name}/resume", ``, "json"},
 		{"/api/v1/webhooks/main/test", "/api/v1/webhooks/{name}/test", `{"event_type":"deletion_request_created"}`, "json"},
 		{"/api/v1/webhooks/failing/test", "/api/v1/webhooks/{name}/test", ``, "json"},
@@ -197,6 +199,8 @@ func TestAPI_TakesWhatIsDescribed(t *testing.T) {
 		{"/api/v1/replay", "", `{"filter":` + everything + `,"by":"dashboard"}`, "x-ndjson"},
 		{"/api/v1/rejected/retry", "", `{"ids":["` + id + `"]}`, "json"},
 		{"/api/v1/rejected/retry", "", ``, "json"},
+		{"/api/v1/rejected/discard", "", `{"dry_run":true}`, "json"},
+		{"/api/v1/rejected/discard", "", ``, "json"},
 		{"/api/v1/ingest?name=/old.log&dry_run=true", "/api/v1/ingest", eventLine(1) + "\n", "json"},
 		{"/api/v1/ingest?name=/old.log", "/api/v1/ingest", eventLine(7) + "\nnothing\n", "json"},
 	} {
