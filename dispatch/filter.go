@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/expr-lang/expr"
@@ -34,14 +35,20 @@ var filterBuiltins = []string{
 
 // Filter is a compiled filter expression. It is safe for concurrent use.
 type Filter struct {
+	source  string
 	program *vm.Program
+	warned  atomic.Bool // that it had no answer for a payload
 
 	mu       sync.Mutex // one run at a time: the bounds are those of the run
 	steps    int
 	deadline time.Time
 }
 
-const stepName = "__step"
+// Functions that a filter's expression is rewritten to call.
+const (
+	stepName  = "__step"
+	fieldName = "__field"
+)
 
 var errFilterTooLong = errors.New("it took too long on this payload")
 
@@ -51,7 +58,7 @@ func NewFilter(source string) (*Filter, error) {
 	if source == "" {
 		return nil, nil
 	}
-	f := &Filter{}
+	f := &Filter{source: source}
 	patch := &lenient{}
 	options := []expr.Option{
 		expr.Env(map[string]any{}),
@@ -60,6 +67,7 @@ func NewFilter(source string) (*Filter, error) {
 		expr.MaxNodes(filterMaxNodes),
 		expr.DisableAllBuiltins(),
 		expr.Function(stepName, f.step, new(func() bool)),
+		expr.Function(fieldName, field, new(func(any, any) any)),
 		expr.Patch(patch),
 	}
 	for _, name := range filterBuiltins {
@@ -104,6 +112,32 @@ func (f *Filter) step(...any) (any, error) {
 	return true, nil
 }
 
+// field is a member of an object or an element of a list, from its end where the index is
+// negative; nil where there is none, whatever v is.
+func field(params ...any) (any, error) {
+	switch of := params[0].(type) {
+	case map[string]any:
+		key, _ := params[1].(string)
+		return of[key], nil
+	case []any:
+		i, ok := params[1].(int)
+		if f, float := params[1].(float64); float && f == float64(int(f)) {
+			i, ok = int(f), true
+		}
+		if i < 0 {
+			i += len(of)
+		}
+		if ok && i >= 0 && i < len(of) {
+			return of[i], nil
+		}
+	}
+	return nil, nil
+}
+
+func fieldOf(of, key ast.Node) ast.Node {
+	return &ast.CallNode{Callee: &ast.IdentifierNode{Value: fieldName}, Arguments: []ast.Node{of, key}}
+}
+
 // lenient makes a.b nil where a is nil or has no b, and counts the steps of loops.
 type lenient struct {
 	call    string // a function called that is not among filterBuiltins
@@ -113,14 +147,20 @@ type lenient struct {
 func (l *lenient) Visit(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.CallNode:
-		l.call = n.Callee.String()
+		if name := n.Callee.String(); name != fieldName && name != stepName {
+			l.call = name
+		}
+	case *ast.IdentifierNode: // a field may be called type or count: the function is called with ()
+		if slices.Contains(filterBuiltins, n.Value) {
+			ast.Patch(node, fieldOf(&ast.IdentifierNode{Value: "$env"}, &ast.StringNode{Value: n.Value}))
+		}
 	case *ast.BuiltinNode: // disabling does not reach those that take a predicate
 		if !slices.Contains(filterBuiltins, n.Name) {
 			l.call = n.Name
 		}
 	case *ast.MemberNode:
 		if !n.Method {
-			ast.Patch(node, &ast.BuiltinNode{Name: "get", Arguments: []ast.Node{n.Node, n.Property}})
+			ast.Patch(node, fieldOf(n.Node, n.Property))
 		}
 	case *ast.BinaryNode:
 		if _, constant := n.Right.(*ast.StringNode); n.Operator == "matches" && !constant {

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -91,4 +92,27 @@ func (w *worker) notify(v outcome, eventType, eventID string) {
 			EventType: eventType, EventID: eventID, DeliveryID: v.DeliveryID,
 		})
 	}
+}
+
+// Refusal says why a webhook is not sent an event of this type and body, "" where it is.
+func (d *Dispatcher) Refusal(webhook, eventType string, body []byte) string {
+	for _, r := range *d.routes.Load() {
+		if r.webhook != webhook {
+			continue
+		}
+		own := strings.HasPrefix(eventType, OwnPrefix)
+		switch {
+		case own && !namesOwn(r.events, eventType):
+			return "its events do not name it; the agent's own events go only to webhooks that do, such as by \"agent.*\""
+		case !own && !Wants(r.events, eventType):
+			return fmt.Sprintf("its events are %s", strings.Join(r.events, ", "))
+		}
+		for _, name := range d.route(eventType, body, func(o route) bool { return o.webhook == webhook }) {
+			if name == webhook {
+				return ""
+			}
+		}
+		return "its filter does not match: " + r.filter.source
+	}
+	return "it is disabled"
 }

@@ -1,7 +1,9 @@
 package dispatch
 
 import (
+	"context"
 	"encoding/json"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -30,7 +32,7 @@ func newRoutes(webhooks []Webhook, failed *prometheus.CounterVec) []route {
 // Route names the enabled webhooks that want an event, in configuration order. A filter
 // that has no answer for the payload wants it: an alert too many beats one too few.
 func (d *Dispatcher) Route(eventType string, body []byte) []string {
-	return d.route(eventType, body, func(r route) bool { return wants(r.events, eventType) })
+	return d.route(eventType, body, func(r route) bool { return Wants(r.events, eventType) })
 }
 
 // route names those of the webhooks that ask says yes to whose filter does not say no.
@@ -77,10 +79,15 @@ func (d *Dispatcher) route(eventType string, body []byte, ask func(route) bool) 
 
 func (d *Dispatcher) unanswered(r route, eventType string, err error) {
 	r.failed.Inc()
-	d.log.Debug("filter has no answer; the event is delivered", "webhook", r.webhook, "event_type", eventType, "error", err)
+	level := slog.LevelDebug
+	if !r.filter.warned.Swap(true) { // once; the metric counts
+		level = slog.LevelWarn
+	}
+	d.log.Log(context.Background(), level, "filter has no answer; the event is delivered", "webhook", r.webhook, "event_type", eventType, "error", err)
 }
 
-func wants(patterns []string, eventType string) bool {
+// Wants reports whether one of the patterns matches an event type; no patterns match all.
+func Wants(patterns []string, eventType string) bool {
 	if len(patterns) == 0 {
 		return true
 	}

@@ -201,6 +201,8 @@ func TestAPI_TakesWhatIsDescribed(t *testing.T) {
 		{"/api/v1/rejected/retry", "", ``, "json"},
 		{"/api/v1/rejected/discard", "", `{"dry_run":true}`, "json"},
 		{"/api/v1/rejected/discard", "", ``, "json"},
+		{"/api/v1/webhooks/main/test", "/api/v1/webhooks/{name}/test", `{"event_type":"of my own","anyway":true}`, "json"},
+		{"/api/v1/rejected/discard", "", `{"source":"/nowhere","since":"2020-01-01T00:00:00Z","until":"2030-01-01T00:00:00Z","dry_run":true}`, "json"},
 		{"/api/v1/ingest?name=/old.log&dry_run=true", "/api/v1/ingest", eventLine(1) + "\n", "json"},
 		{"/api/v1/ingest?name=/old.log", "/api/v1/ingest", eventLine(7) + "\nnothing\n", "json"},
 	} {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
+	"github.com/dawnsystem/intellidocs-agent/examples/events"
 )
 
 func (c *cli) pauseCommand() *cobra.Command {
@@ -59,11 +60,13 @@ func (c *cli) webhookCall(cmd *cobra.Command, done string, call func(*connection
 
 func (c *cli) testCommand() *cobra.Command {
 	var eventType string
-	var asJSON bool
+	var asJSON, all bool
 	cmd := &cobra.Command{
 		Use: "test WEBHOOK", Short: "Send one sample event to a webhook now", Args: cobra.ExactArgs(1),
 		Long: "Sends one sample event to a webhook now, by the same path and under the same rules as real\n" +
-			"ones, and prints the request and the response. Nothing is queued.",
+			"ones, and prints the request and the response. Nothing is queued. Without --event it is of a\n" +
+			"type that the webhook takes. One that its events or filter would drop is not sent, and it says\n" +
+			"by what; --all-types sends it anyway, or, without --event, one of each known type.",
 		Example: "  intellidocs-agent test slack-ai\n  intellidocs-agent test slack-ai --event deletion_request_created",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			conn, err := c.connect(cmd.Context())
@@ -71,14 +74,25 @@ func (c *cli) testCommand() *cobra.Command {
 				return err
 			}
 			defer conn.Close()
-			res, err := conn.Test(cmd.Context(), args[0], eventType)
-			if err != nil {
-				return err
+			types := []string{eventType}
+			if all && eventType == "" {
+				types = events.Types()
 			}
-			return c.printTest(res, asJSON)
+			var failed error
+			for _, t := range types {
+				res, err := conn.Test(cmd.Context(), args[0], admin.TestRequest{EventType: t, Anyway: all})
+				if err != nil {
+					return err
+				}
+				if err := c.printTest(res, asJSON); err != nil {
+					failed = err
+				}
+			}
+			return failed
 		},
 	}
-	cmd.Flags().StringVar(&eventType, "event", "scan_completed", "the event's `TYPE`")
+	cmd.Flags().StringVar(&eventType, "event", "", "the event's `TYPE` (default one that the webhook takes)")
+	cmd.Flags().BoolVar(&all, "all-types", false, "send types too that its events or filter would drop; without --event each known one")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
 	return cmd
 }
@@ -95,6 +109,9 @@ func (c *cli) printTest(res admin.TestResult, asJSON bool) error {
 		took := term.Duration(res.Took)
 		if res.Remote != "" {
 			took += " from " + res.Remote
+		}
+		if res.Dropped != "" && res.Request != "" {
+			fmt.Fprintf(c.err, "A real %s would not be sent: %s.\n", term.Printable(res.EventType), term.Printable(res.Dropped))
 		}
 		if res.Delivered {
 			fmt.Fprintf(c.out, "%s in %s\n", term.Paint(colors, term.Good, "delivered"), took)

@@ -88,8 +88,8 @@ func (c *Client) Resume(ctx context.Context, webhook string) (WebhookStatus, err
 }
 
 // Test sends a sample event to a webhook now.
-func (c *Client) Test(ctx context.Context, webhook, eventType string) (TestResult, error) {
-	return post[TestResult](ctx, c, "webhooks/"+url.PathEscape(webhook)+"/test", TestRequest{eventType})
+func (c *Client) Test(ctx context.Context, webhook string, req TestRequest) (TestResult, error) {
+	return post[TestResult](ctx, c, "webhooks/"+url.PathEscape(webhook)+"/test", req)
 }
 
 // Ingest sends an old log's bytes.

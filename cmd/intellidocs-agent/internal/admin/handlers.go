@@ -37,10 +37,11 @@ type Agent struct {
 	Config func() (enabled bool, status ConfigStatus, webhooks []Webhook)
 	// Sources are the sources being read.
 	Sources func() []SourceStatus
-	// Test sends a sample event to a webhook.
-	Test func(ctx context.Context, webhook, eventType string) (TestResult, error)
 	// Preview makes the request of a delivery's attempt again, and sends nothing.
 	Preview func(d *queue.Delivery, e *queue.Event, attempt int) (string, error)
+	// Test sends a sample event to a webhook, by default of a type that it takes; anyway: also
+	// one that it does not.
+	Test func(ctx context.Context, webhook, eventType string, anyway bool) (TestResult, error)
 	// Backfill reads an old log from r and queues its events; dry only counts them.
 	Backfill func(ctx context.Context, name string, r Body, dry bool) (ingest.Totals, error)
 	// Retry parses a rejected record again; it tells whether the record is an event now.

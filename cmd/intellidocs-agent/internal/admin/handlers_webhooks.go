@@ -44,12 +44,9 @@ func (a *api) test(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err := decode(w, r, &body); err != nil {
 		return nil, err
 	}
-	if body.EventType == "" {
-		body.EventType = "scan_completed"
-	}
 	if strings.ContainsAny(body.EventType, `/\`) || len(body.EventType) > 200 {
 		return nil, badRequest{fmt.Errorf("%.200q is not an event type", body.EventType)}
 	}
 	lasting(w) // as long as the webhook's time-out
-	return a.Test(r.Context(), r.PathValue("name"), body.EventType)
+	return a.Test(r.Context(), r.PathValue("name"), body.EventType, body.Anyway)
 }

@@ -194,9 +194,10 @@ type PauseRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// TestRequest names the sample to send; empty: scan_completed.
+// TestRequest names the sample to send; empty: one that the webhook takes.
 type TestRequest struct {
 	EventType string `json:"event_type,omitempty"`
+	Anyway    bool   `json:"anyway,omitempty"` // also where the webhook's events or filter would drop it
 }
 
 // RetryRequest names rejected records to read again; none: all of them.
@@ -281,6 +282,8 @@ type RejectedFilter struct {
 
 // TestResult is what a sample event met at a webhook.
 type TestResult struct {
+	// Dropped is why the webhook's events or filter keep such an event from it.
+	Dropped   string        `json:"dropped,omitempty"`
 	Webhook   string        `json:"webhook"`
 	EventType string        `json:"event_type"`
 	Delivered bool          `json:"delivered"`

@@ -17,6 +17,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/target"
+	"github.com/dawnsystem/intellidocs-agent/examples/events"
 )
 
 // Plan is a configuration with everything built that an agent needs of it. It is either
@@ -52,7 +53,7 @@ func compile(cfg *config.Config, wrong error, log *slog.Logger, level *slog.Leve
 	p := &Plan{Config: cfg, log: log, level: level, endpoints: map[string]endpoint{}}
 	policy := policyOf(cfg)
 	for i := range cfg.Webhooks {
-		b := builder{cfg: cfg, w: &cfg.Webhooks[i], policy: policy, log: log, kept: inForce[cfg.Webhooks[i].Name]}
+		b := builder{cfg: cfg, index: i, w: &cfg.Webhooks[i], policy: policy, log: log, kept: inForce[cfg.Webhooks[i].Name]}
 		b.wrong = func(key string, err error) { errs = append(errs, cfg.Problem(i, key, err.Error())) }
 		webhook, ep := b.build()
 		p.webhooks = append(p.webhooks, webhook)
@@ -73,6 +74,7 @@ func compile(cfg *config.Config, wrong error, log *slog.Logger, level *slog.Leve
 // builder builds one webhook, reporting each key that is wrong.
 type builder struct {
 	cfg    *config.Config
+	index  int // of the webhook
 	w      *config.Webhook
 	policy target.Policy
 	log    *slog.Logger
@@ -86,6 +88,8 @@ func (b *builder) build() (dispatch.Webhook, endpoint) {
 	filter, err := dispatch.NewFilter(w.Filter)
 	if err != nil {
 		b.wrong("filter", err)
+	} else if doubt := filter.Doubt(samplesFor(w.Events)); doubt != "" {
+		b.cfg.Warnings = append(b.cfg.Warnings, b.cfg.Problem(b.index, "filter", doubt))
 	}
 	ep := b.endpoint(digest)
 	return dispatch.Webhook{
@@ -216,6 +220,17 @@ func (p *Plan) Parked(waiting map[string]int64) []string {
 				term.Count(int(n), "delivery waits", "deliveries wait"), name, name, name))
 		case !p.Config.Webhooks[i].Enabled:
 			out = append(out, fmt.Sprintf("%s for webhook %q, which is disabled", term.Count(int(n), "delivery waits", "deliveries wait"), name))
+		}
+	}
+	return out
+}
+
+// samplesFor are the known events that a webhook with these patterns takes.
+func samplesFor(patterns []string) []map[string]any {
+	var out []map[string]any
+	for _, eventType := range events.Types() {
+		if sample, err := events.Sample(eventType, time.Now()); err == nil && dispatch.Wants(patterns, eventType) {
+			out = append(out, sample)
 		}
 	}
 	return out

@@ -20,8 +20,9 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/tailer"
 )
 
-// test sends a sample event to a webhook now, by the endpoint that real ones go through.
-func (a *Agent) test(ctx context.Context, webhook, eventType string) (admin.TestResult, error) {
+// test sends a sample event to a webhook now, by the endpoint that real ones go through:
+// without a type one that the webhook takes, and one that it does not take only if told to.
+func (a *Agent) test(ctx context.Context, webhook, eventType string, anyway bool) (admin.TestResult, error) {
 	ep, ok := a.endpoints.get(webhook)
 	if !ok {
 		var names []string
@@ -34,17 +35,15 @@ func (a *Agent) test(ctx context.Context, webhook, eventType string) (admin.Test
 		}
 		return admin.TestResult{}, fmt.Errorf("%w: %q; %s", dispatch.ErrUnknownWebhook, webhook, there)
 	}
-	sample, err := events.Sample(eventType, time.Now())
+	eventType, body, dropped, err := a.sampleFor(webhook, eventType)
 	if err != nil {
 		return admin.TestResult{}, err
 	}
-	text, err := json.Marshal(sample)
-	if err != nil {
-		return admin.TestResult{}, err
-	}
-	body, err := pyjson.Canonical(text)
-	if err != nil {
-		return admin.TestResult{}, err
+	if dropped != "" && !anyway {
+		return admin.TestResult{
+			Webhook: webhook, EventType: eventType, Dropped: dropped,
+			Error: fmt.Sprintf("nothing was sent: webhook %q takes no such %s: %s", webhook, eventType, dropped),
+		}, nil
 	}
 	id := make([]byte, 16)
 	if _, err := rand.Read(id); err != nil {
@@ -56,7 +55,7 @@ func (a *Agent) test(ctx context.Context, webhook, eventType string) (admin.Test
 	})
 	return admin.TestResult{
 		Webhook: webhook, EventType: eventType, Delivered: r.Class == send.Delivered, Status: r.Status, Error: r.Error,
-		Took: r.Took, Remote: r.Remote, Request: tr.Request, Response: tr.Response,
+		Took: r.Took, Remote: r.Remote, Request: tr.Request, Response: tr.Response, Dropped: dropped,
 	}, nil
 }
 
@@ -76,6 +75,49 @@ func (a *Agent) preview(d *queue.Delivery, e *queue.Event, attempt int) (string,
 	return ep.Preview(send.Message{
 		DeliveryID: d.ID, EventID: e.ID, EventType: e.Type, Attempt: attempt, TraceID: e.TraceID, Body: e.Body,
 	}, at)
+}
+
+// sampleFor is a sample event of a type, and why the webhook would not be sent it. Without a
+// type it is the first that the webhook takes, of the known ones and of those it names.
+func (a *Agent) sampleFor(webhook, eventType string) (chosen string, body []byte, dropped string, err error) {
+	candidates := []string{eventType}
+	if eventType == "" {
+		candidates = append([]string{"scan_completed"}, events.Types()...)
+		for _, w := range a.config.current().Webhooks {
+			if w.Name != webhook {
+				continue
+			}
+			for _, pattern := range w.Events { // of a type of its own, with something for the *
+				if strings.HasPrefix(pattern, "agent") {
+					pattern = strings.Replace(pattern, "agent.*", "agent.webhook_held", 1)
+				}
+				candidates = append(candidates, strings.ReplaceAll(pattern, "*", "sample"))
+			}
+		}
+	}
+	for i, candidate := range candidates {
+		sample, err := events.Sample(candidate, time.Now())
+		if err != nil {
+			return "", nil, "", err
+		}
+		text, err := json.Marshal(sample)
+		if err != nil {
+			return "", nil, "", err
+		}
+		canonical, err := pyjson.Canonical(text)
+		if err != nil {
+			return "", nil, "", err
+		}
+		refusal := a.dispatcher.Refusal(webhook, candidate, canonical)
+		filtered := strings.HasPrefix(refusal, "its filter") && !strings.HasPrefix(dropped, "its filter") // closer
+		if i == 0 || refusal == "" || filtered {
+			chosen, body, dropped = candidate, canonical, refusal
+		}
+		if refusal == "" {
+			break
+		}
+	}
+	return chosen, body, dropped, nil
 }
 
 // backfill queues the events of an old log, or only counts them.
