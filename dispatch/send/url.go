@@ -8,8 +8,9 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// encodeURL percent-encodes what a URL may not hold (RFC 3986, 2: blanks, control characters
-// and what is not ASCII) and changes nothing else. A host's name is not percent-encoded: it
+// encodeURL percent-encodes what a URL may not hold (RFC 3986, 2: blanks and what is not
+// ASCII) and changes nothing else. A control character can only be a slip, and stays for the
+// parser to refuse. A host's name is not percent-encoded: it
 // becomes ASCII when it is resolved.
 func encodeURL(text string) string {
 	scheme, rest, ok := strings.Cut(text, "://")
@@ -31,7 +32,7 @@ func encodeURL(text string) string {
 func percent(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
-		if c := s[i]; c > ' ' && c < 0x7f {
+		if c := s[i]; c != ' ' && c < 0x80 {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, "%%%02X", c)

@@ -40,7 +40,7 @@ func TestURL_OnlyWhatItMayNotHoldIsEncoded(t *testing.T) {
 	for text, want := range map[string]string{
 		"https://us er:pä@münchen.example/ä": "https://us%20er:p%C3%A4@münchen.example/%C3%A4",
 		"https://example.org":                "https://example.org",
-		"https://example.org/a\x7f?b":        "https://example.org/a%7F?b",
+		"https://example.org/a\x7f?b c":      "https://example.org/a\x7f?b%20c",
 		"nonsense ü":                         "nonsense ü",
 	} {
 		if got := encodeURL(text); got != want {
