@@ -1,9 +1,12 @@
 package agent
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
 )
 
 // newLogger logs to w as people read it, or as JSON; nil: nowhere.
@@ -11,15 +14,28 @@ func newLogger(w io.Writer, format string, lv *slog.LevelVar) *slog.Logger {
 	if w == nil {
 		return discard()
 	}
+	clean := clipped // the text handler quotes what would drive a terminal
+	if format == "json" {
+		clean = func(s string) string { return term.Escaped(clipped(s)) }
+	}
 	o := &slog.HandlerOptions{Level: lv, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		switch a.Value.Kind() {
 		case slog.KindDuration: // JSON has it as nanoseconds, which nobody could tell
 			return slog.String(a.Key, a.Value.Duration().String())
 		case slog.KindString:
-			return slog.String(a.Key, clipped(a.Value.String()))
+			return slog.String(a.Key, clean(a.Value.String()))
 		case slog.KindAny:
-			if err, ok := a.Value.Any().(error); ok {
-				return slog.String(a.Key, clipped(err.Error()))
+			switch v := a.Value.Any().(type) {
+			case error:
+				return slog.String(a.Key, clean(v.Error()))
+			case fmt.Stringer:
+				return slog.String(a.Key, clean(v.String()))
+			case []string:
+				out := make([]string, len(v))
+				for i := range v {
+					out[i] = clean(v[i])
+				}
+				return slog.Any(a.Key, out)
 			}
 		}
 		return a

@@ -280,7 +280,7 @@ func TestExample_LoadsAndMentionsEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := vars{"ARCHIVE_WEBHOOK_SECRET": "x"}
+	env := vars{"ARCHIVE_WEBHOOK_SECRET": "0123456789abcdef"}
 	c, err := Load(path, env.lookup)
 	if err != nil || len(c.Warnings) != 0 {
 		t.Fatal(err, c)

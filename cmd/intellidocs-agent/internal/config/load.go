@@ -40,6 +40,7 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 	}
 	b := newBinder(abs, text, env)
 	c := b.config(&table{b: b, m: root})
+	b.exposure()
 	c.Path, c.Warnings, c.Files, c.where = abs, b.warnings, fingerprints(b.files), b.where
 	if len(b.errors) > 0 {
 		return c, b.errors.Sorted()
@@ -205,6 +206,7 @@ func (b *binder) state(t *table, s *State) {
 	if s.Path == "" {
 		t.errorf("path", "it must name a directory")
 	}
+	b.slips(t, "path", s.Path)
 	s.Path = b.abs(s.Path)
 	s.Retention = t.duration("retention", 30*24*time.Hour, time.Minute)
 	s.DedupWindow = t.duration("dedup_window", 24*time.Hour, 0)
@@ -227,6 +229,13 @@ func (b *binder) security(t *table, s *Security) {
 		if err != nil {
 			t.errorf("allowed_cidrs", "%q is no network such as 10.0.0.0/8 or fd00::/8", text)
 			continue
+		}
+		if addr := prefix.Addr(); addr.Is4In6() {
+			hint := "write it as an IPv4 network"
+			if prefix.Bits() >= 96 {
+				hint = fmt.Sprintf("write %s", netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96).Masked())
+			}
+			t.warnf("allowed_cidrs", "%s never matches, since such addresses are dialled as IPv4: %s", text, hint)
 		}
 		s.AllowedCIDRs = append(s.AllowedCIDRs, prefix.Masked())
 	}
@@ -374,6 +383,7 @@ func (b *binder) source(t *table, c *Config) {
 	if s.Path == "" {
 		t.errorf("path", "it must name the file or the directory to read")
 	}
+	b.slips(t, "path", s.Path)
 	s.Path = filepath.Clean(b.abs(s.Path))
 	s.Poll = t.flag("poll", false)
 	s.MaxLineBytes = t.size("max_line_bytes", 1<<20, 1<<10, 64<<20)

@@ -33,6 +33,9 @@ func pasted(name string) bool {
 // there. The second result reports whether one was.
 func (t *table) secret(key string, clean func(string) (string, error)) (Secret, bool) {
 	inline := t.text(key, "")
+	if inline != "" && (key != "url" || credentialURL(inline)) {
+		t.b.inline = append(t.b.inline, t.name+"."+key)
+	}
 	file := t.text(key+"_file", "")
 	env := t.text(key+"_env", "")
 	given := 0
@@ -102,6 +105,7 @@ func (b *binder) readSecret(name string, clean func(string) (string, error)) (Se
 		if err != nil {
 			return Secret{}, fmt.Errorf("what is in %s: %w", path, err)
 		}
+		b.secretFiles = append(b.secretFiles, path)
 		return NewSecret(text), nil
 	}
 	if pasted(name) {

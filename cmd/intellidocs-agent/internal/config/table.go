@@ -19,6 +19,8 @@ type binder struct {
 	errors   Errors
 	warnings []Problem
 	files    []string
+	// inline are the secrets that stand in the file itself, secretFiles the others' files.
+	inline, secretFiles []string
 }
 
 // table is a TOML table being read. Every method takes a key off it, so that what is

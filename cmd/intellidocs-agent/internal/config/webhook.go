@@ -112,6 +112,7 @@ func (b *binder) webhook(t *table, c *Config, d defaults) {
 		t.warnf("concurrency", "an ordered webhook gets one request at a time")
 	}
 	b.tls(t.sub("tls"), &w)
+	b.plainHTTP(t, &w)
 	t.finish()
 	c.Webhooks = append(c.Webhooks, w)
 }
@@ -128,11 +129,17 @@ func (b *binder) headers(t *table, w *Webhook) {
 	w.Headers = map[string]Secret{}
 	for _, name := range slices.Sorted(maps.Keys(h.m)) {
 		w.Headers[name] = NewSecret(h.text(name, ""))
+		if credentialHeader.MatchString(name) {
+			b.inline = append(b.inline, t.name+".headers."+name)
+		}
 	}
 }
 
 func (b *binder) secrets(t *table, w *Webhook) {
-	w.Secret, _ = t.secret("secret", CleanSecret)
+	var signs bool
+	if w.Secret, signs = t.secret("secret", CleanSecret); signs {
+		b.strength(t, w.Secret)
+	}
 	w.SigningKey, _ = t.secret("signing_key", CleanSecret)
 	for _, p := range t.list("previous_secrets") {
 		var prev PreviousSecret
@@ -140,6 +147,7 @@ func (b *binder) secrets(t *table, w *Webhook) {
 		if prev.Secret, given = p.secret("secret", CleanSecret); !given {
 			p.errorf("secret", "give secret, secret_file or secret_env")
 		}
+		b.strength(p, prev.Secret)
 		switch v, ok := p.take("expires"); v := v.(type) {
 		case time.Time:
 			switch v.Location().String() { // how the library marks what has no offset

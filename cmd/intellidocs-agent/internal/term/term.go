@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -153,6 +154,27 @@ func PrintableLines(s string) string {
 		lines[i] = Printable(lines[i])
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Escaped returns s with what a terminal would not print but obey, and what is no UTF-8, as
+// escapes: line feeds, colour codes, signs that turn the writing around.
+func Escaped(s string) string {
+	odd := func(r rune) bool { return r == utf8.RuneError || !unicode.IsGraphic(r) }
+	if strings.IndexFunc(s, odd) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if odd(r) {
+			q := strconv.QuoteToASCII(s[i : i+n])
+			b.WriteString(q[1 : len(q)-1])
+		} else {
+			b.WriteString(s[i : i+n])
+		}
+		i += n
+	}
+	return b.String()
 }
 
 // PrintableJSON writes what could drive a terminal, or turn its writing around, as escapes
