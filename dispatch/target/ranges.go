@@ -25,17 +25,6 @@ var metadata = prefixes(
 	"fd00:ec2::254/128", "fd00:ec2::23/128", "fd20:ce::254/128", "fd00:42::42/128", "fe80::a9fe:a9fe/128",
 )
 
-// MetadataIn returns the first address at which a cloud hands out credentials that a network
-// holds, if any.
-func MetadataIn(network netip.Prefix) (addr netip.Addr, any bool) {
-	for _, p := range metadata {
-		if network.Overlaps(p) {
-			return p.Addr(), true
-		}
-	}
-	return netip.Addr{}, false
-}
-
 func prefixes(texts ...string) []netip.Prefix {
 	out := make([]netip.Prefix, len(texts))
 	for i, text := range texts {

@@ -99,6 +99,17 @@ func (p *Policy) CheckAddr(addr netip.Addr) error {
 	return nil
 }
 
+// OpenMetadata returns the addresses at which clouds hand out credentials that the policy allows.
+func (p *Policy) OpenMetadata() []netip.Addr {
+	var open []netip.Addr
+	for _, block := range metadata {
+		if p.CheckAddr(block.Addr()) == nil {
+			open = append(open, block.Addr())
+		}
+	}
+	return open
+}
+
 // Control is for net.Dialer: it judges each address right before it is connected to.
 func (p *Policy) Control(_, address string, _ syscall.RawConn) error {
 	ap, err := netip.ParseAddrPort(address)

@@ -62,7 +62,7 @@ func compile(cfg *config.Config, wrong error, log *slog.Logger, level *slog.Leve
 	if len(errs) > 0 {
 		return nil, errs.Sorted()
 	}
-	cfg.Warnings = append(cfg.Warnings, networkWarnings(cfg)...)
+	cfg.Warnings = append(cfg.Warnings, networkWarnings(cfg, policy)...)
 	for i := range cfg.Webhooks {
 		w := &cfg.Webhooks[i]
 		if err := p.endpoints[w.Name].Allowed(); err != nil && w.Enabled {
@@ -73,17 +73,14 @@ func compile(cfg *config.Config, wrong error, log *slog.Logger, level *slog.Leve
 }
 
 // networkWarnings are about networks in allowed_cidrs that open what hands out a cloud's
-// credentials. Only a narrow one does: see target.Policy.
-func networkWarnings(cfg *config.Config) []config.Problem {
-	var out []config.Problem
-	for _, network := range cfg.Security.AllowedCIDRs {
-		narrow := network.Addr().Is4() && network.Bits() >= 24 || network.Addr().Is6() && network.Bits() >= 64
-		if addr, found := target.MetadataIn(network); found && narrow {
-			out = append(out, config.Problem{File: cfg.Path, Key: "[security].allowed_cidrs", Text: fmt.Sprintf(
-				"%s opens %s, where clouds hand out the machine's credentials to whoever asks; leave it out unless that is what you want", network, addr)})
-		}
+// credentials.
+func networkWarnings(cfg *config.Config, policy target.Policy) []config.Problem {
+	open := policy.OpenMetadata()
+	if len(open) == 0 {
+		return nil
 	}
-	return out
+	return []config.Problem{{File: cfg.Path, Key: "[security].allowed_cidrs", Text: fmt.Sprintf(
+		"it opens %s, where clouds hand out the machine's credentials to whoever asks; name a network without it unless that is what you want", open[0])}}
 }
 
 // builder builds one webhook, reporting each key that is wrong.
