@@ -21,7 +21,7 @@ type spoolDir struct {
 func openSpoolDir(path string) (*spoolDir, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
-		return nil, err
+		return nil, unlisted(path, err)
 	}
 	return newSpoolDir(root)
 }
@@ -35,10 +35,18 @@ func newSpoolDir(root *os.Root) (*spoolDir, error) {
 		}
 		err = errors.Join(err, fd.Close())
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		err = fmt.Errorf("directory %s cannot be listed; it needs the right to read it beside the one to enter it: %w", root.Name(), err)
+	return nil, errors.Join(unlisted(root.Name(), err), root.Close())
+}
+
+// unlisted explains why a directory that may be entered (0711) cannot be opened.
+func unlisted(path string, err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
 	}
-	return nil, errors.Join(err, root.Close())
+	if _, enter := os.Stat(path + "/."); enter != nil {
+		return err
+	}
+	return fmt.Errorf("directory %s cannot be listed; it needs the right to read it beside the one to enter it: %w", path, err)
 }
 
 func (d *spoolDir) close() error { return errors.Join(d.fd.Close(), d.root.Close()) }
