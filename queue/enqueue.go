@@ -107,8 +107,11 @@ func (q *Queue) commitPart(ctx context.Context, b Batch, c cost, again bool) (Co
 			}
 			done.again = left.has(seq)
 			if seq != 0 && (b.Backfill || window == 0 || done.again || w.wr.now().Sub(seqTime(seq)) < window) {
-				done.Duplicates++
-				continue
+				// One whose bytes are damaged is not there: this brings it back.
+				if _, err := loadEvent(w.txn, seq); !errors.Is(err, ErrDamaged) {
+					done.Duplicates++
+					continue
+				}
 			}
 			if err := w.event(e); err != nil {
 				return err

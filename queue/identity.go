@@ -90,18 +90,23 @@ func writeIdentity(dir string, l *identity) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.OpenFile(filepath.Join(dir, identityFile+".tmp"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	return writeSynced(filepath.Join(dir, identityFile), append(data, '\n'))
+}
+
+// writeSynced replaces a file as a whole, durably.
+func writeSynced(path string, data []byte) error {
+	tmp, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = tmp.Write(append(data, '\n'))
+	_, err = tmp.Write(data)
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp.Name(), filepath.Join(dir, identityFile)); err != nil {
+	if err := os.Rename(tmp.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(path))
 }
 
 func syncDir(dir string) error {

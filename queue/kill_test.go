@@ -20,7 +20,10 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-const childDir = "INTELLIDOCS_QUEUE_CHILD"
+const (
+	childDir   = "INTELLIDOCS_QUEUE_CHILD"
+	childSmall = "INTELLIDOCS_QUEUE_SMALL"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
@@ -37,11 +40,19 @@ func TestMain(m *testing.M) {
 // cursor and finishes deliveries meanwhile, and says what is durable.
 func work(dir string) error {
 	ctx := context.Background()
-	q, err := Open(ctx, Options{Dir: dir})
+	o := Options{Dir: dir}
+	if os.Getenv(childSmall) != "" {
+		o.sizes = small
+	}
+	q, err := Open(ctx, o)
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, 1)
+	failed := make(chan error, 3)
+	if o.sizes == small {
+		go func() { failed <- churn(ctx, q) }()
+		go func() { failed <- q.Run(ctx) }()
+	}
 	go func() {
 		for {
 			ds, _, err := q.Due("a", time.Now(), 5, nil)
@@ -86,6 +97,20 @@ func work(dir string) error {
 		fmt.Printf("committed %d\n", n)
 	}
 	return <-failed
+}
+
+// small has the database turn to its next files often, so that every kind of step is met.
+var small = sizes{memtable: 512 << 10, valueLog: 1 << 20}
+
+// churn has the database flush, compact and collect all the time.
+func churn(ctx context.Context, q *Queue) error {
+	for {
+		time.Sleep(20 * time.Millisecond)
+		q.maintenance.writer.deleted.Store(1_000_000)
+		if err := q.maintenance.reclaim(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // audit fails unless everything in the queue agrees with everything else, and returns the

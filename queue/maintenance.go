@@ -157,7 +157,7 @@ func (m *maintenance) reclaim(ctx context.Context) error {
 		return err
 	}
 	if err := m.db.Flatten(2); err != nil {
-		return err
+		return m.failing("compact", err)
 	}
 	return m.collect(ctx)
 }
@@ -172,7 +172,7 @@ func (m *maintenance) flush(ctx context.Context) error {
 		if err == nil {
 			err = m.db.DropPrefix(marker)
 		}
-		return err
+		return m.failing("write a table in", err)
 	})
 }
 
@@ -184,8 +184,16 @@ func (m *maintenance) collect(ctx context.Context) error {
 		case errors.Is(err, badger.ErrNoRewrite), errors.Is(err, badger.ErrRejected):
 			return nil
 		default:
-			return err
+			return m.failing("rewrite a value log in", err)
 		}
 	}
 	return ctx.Err()
+}
+
+// failing ends the queue where err is a system call's: the database may be half written.
+func (m *maintenance) failing(doing string, err error) error {
+	if err != nil && (isSystem(err) || systemText(err)) {
+		return m.failure.set(doing, err)
+	}
+	return err
 }

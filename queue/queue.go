@@ -55,7 +55,12 @@ type Options struct {
 	Webhooks func() []string
 	// Notify is told which webhooks have something due; it must not block.
 	Notify func(webhooks []string)
+
+	sizes sizes // zero: the usual
 }
+
+// sizes are how much of the database's files is written before it turns to the next.
+type sizes struct{ memtable, valueLog int64 }
 
 // Queue is safe for concurrent use.
 type Queue struct {
@@ -122,18 +127,33 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		return nil, err
 	}
 	dbDir := filepath.Join(o.Dir, "queue")
-	if err := verifyDir(dbDir, known != nil); err != nil {
-		return nil, err
-	}
 	if err := roomFor(o.Dir); err != nil {
 		return nil, err
 	}
-	db, err := openDB(dbDir, valueLogSize(o.MaxSize))
+	repaired, err := repairDir(&o, dbDir)
 	if err != nil {
 		return nil, err
 	}
-	q := newQueue(&o, &store{dir: dbDir, db: db, now: o.Now})
+	if err := verifyDir(dbDir, known != nil); err != nil {
+		return nil, err
+	}
+	fail := newFailure(dbDir, o.Logger)
+	if o.sizes == (sizes{}) {
+		o.sizes = sizes{memtable: 4 << 20, valueLog: valueLogSize(o.MaxSize)}
+	}
+	db, err := openDB(dbDir, o.sizes, fail)
+	if err != nil {
+		return nil, err
+	}
+	q := newQueue(&o, &store{dir: dbDir, db: db, now: o.Now, failure: fail})
+	// A new database had nothing to repair, and so was not marked.
+	if _, err := markOpen(o.Dir); err != nil {
+		return nil, errors.Join(fail.set("open", err), q.close())
+	}
 	if err := q.restore(o.Dir, known); err != nil {
+		return nil, errors.Join(err, q.close())
+	}
+	if err := q.tellDamage(repaired); err != nil {
 		return nil, errors.Join(err, q.close())
 	}
 	if o.Registerer != nil {
@@ -162,10 +182,31 @@ func newQueue(o *Options, s *store) *Queue {
 	}
 }
 
+// repairDir undoes what an earlier process left that was never acknowledged, and reports
+// whether any of it was damage.
+func repairDir(o *Options, dir string) (repaired bool, err error) {
+	// Under the lock: the mark of an agent that runs is no sign of an unclean end.
+	did, err := badgercheck.Repair(dir, func() (bool, error) { return markOpen(o.Dir) })
+	switch {
+	case errors.Is(err, badgercheck.ErrLocked):
+		return false, fmt.Errorf("%w: %s", ErrLocked, dir)
+	case err != nil && isSystem(err) && !errors.Is(err, fs.ErrPermission):
+		err = newFailure(dir, o.Logger).set("open", err)
+		keepFailure(o.Dir, err, o.Now())
+		return false, err
+	case err != nil:
+		return false, fmt.Errorf("state directory: %w", err)
+	}
+	for _, what := range did {
+		o.Logger.Warn("the queue was repaired after an unclean end", "what", what)
+	}
+	return len(did) > 0, nil
+}
+
 // verifyDir refuses a directory that Badger would open and empty, or panic over.
 func verifyDir(dir string, known bool) error {
 	var damage *badgercheck.Damage
-	switch err := badgercheck.Check(dir, dbOptions(dir, valueLogSize(0)), known); {
+	switch err := badgercheck.Check(dir, dbOptions(dir, sizes{memtable: 4 << 20, valueLog: valueLogSize(0)}), known); {
 	case err == nil:
 		return nil
 	case errors.Is(err, badgercheck.ErrLocked):
@@ -208,14 +249,14 @@ func prepare(dir string, log *slog.Logger) error {
 const inline = 256
 
 // dbOptions keep Badger small: its defaults take hundreds of megabytes.
-func dbOptions(dir string, valueLogSize int64) badger.Options {
+func dbOptions(dir string, sizes sizes) badger.Options {
 	o := badger.DefaultOptions(dir).
 		WithLogger(nil).
 		WithSyncWrites(true).
-		WithMemTableSize(4 << 20).
+		WithMemTableSize(sizes.memtable).
 		WithNumMemtables(2).
 		WithValueThreshold(inline).
-		WithValueLogFileSize(valueLogSize).
+		WithValueLogFileSize(sizes.valueLog).
 		WithBaseTableSize(512 << 10).
 		WithNumCompactors(2).
 		WithNumLevelZeroTables(4).
@@ -242,12 +283,12 @@ func valueLogSize(maxSize int64) int64 {
 	return min(max(maxSize/64, least), most)
 }
 
-func openDB(dir string, valueLogSize int64) (*badger.DB, error) {
-	db, err := tryOpen(dir, valueLogSize)
+func openDB(dir string, sizes sizes, fail *failure) (*badger.DB, error) {
+	db, err := tryOpen(dir, sizes, fail)
 	if err != nil && strings.Contains(err.Error(), "Create a new file") {
 		// An earlier process was killed between truncating a file and unlinking it; the
 		// first open cleans up after it.
-		db, err = tryOpen(dir, valueLogSize)
+		db, err = tryOpen(dir, sizes, fail)
 	}
 	switch {
 	case err == nil:
@@ -255,20 +296,24 @@ func openDB(dir string, valueLogSize int64) (*badger.DB, error) {
 	case strings.Contains(err.Error(), "Cannot acquire directory lock"):
 		return nil, fmt.Errorf("%w: %s", ErrLocked, dir)
 	// Not all of Badger's errors let what they are of be told.
+	case fail.err() != nil:
+		return nil, fail.err()
 	case errors.Is(err, fs.ErrPermission), strings.Contains(err.Error(), fs.ErrPermission.Error()):
 		return nil, fmt.Errorf("open the queue: %w (run as the user that owns the state directory)", err)
+	case isSystem(err) || systemText(err):
+		return nil, fail.set("open", err)
 	}
 	return nil, damagedError(err)
 }
 
 // tryOpen turns Badger's panics on damaged files into errors.
-func tryOpen(dir string, valueLogSize int64) (db *badger.DB, err error) {
+func tryOpen(dir string, sizes sizes, fail *failure) (db *badger.DB, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			db, err = nil, fmt.Errorf("%v", p)
 		}
 	}()
-	return badger.Open(dbOptions(dir, valueLogSize))
+	return badger.Open(dbOptions(dir, sizes).WithLogger(fail))
 }
 
 // restore reads what is kept in memory.
@@ -294,7 +339,40 @@ func (q *Queue) restore(stateDir string, known *identity) (err error) {
 
 // Run keeps the queue in order until ctx ends: retention, reclaiming space and memory,
 // watching the disk.
-func (q *Queue) Run(ctx context.Context) error { return q.maintenance.run(ctx) }
+//
+// It returns an ErrDisk at once when a write or a sync fails, and then the process must end.
+func (q *Queue) Run(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- q.maintenance.run(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-q.failure.failed: // what maintenance does may be stuck in Badger for good
+		keepFailure(q.disk.dir, q.failure.err(), q.now())
+		return q.failure.err()
+	}
+}
+
+// Failed is closed when a write or a sync has failed; see ErrDisk. Reads may not return from
+// then on, since Badger has them wait for the commit that failed.
+func (q *Queue) Failed() <-chan struct{} { return q.failure.failed }
+
+// stuckAfter is how long a commit may take: a disk may be slow, and a restart makes it slower.
+const stuckAfter = time.Minute
+
+// Alive returns an error while the queue cannot take anything durably: its disk has failed,
+// or a commit has not ended for a minute. One that waits for room is alive.
+func (q *Queue) Alive() error {
+	if err := q.failure.err(); err != nil {
+		return err
+	}
+	if since := q.writer.since.Load(); since != 0 {
+		if took := time.Since(time.Unix(0, since)); took > stuckAfter {
+			return fmt.Errorf("a write to the queue has not ended for %s: the disk does not answer", took.Round(time.Second))
+		}
+	}
+	return nil
+}
 
 // Upkeep does at once what Run does every five minutes.
 func (q *Queue) Upkeep(ctx context.Context) error { return q.maintenance.upkeep(ctx) }
@@ -305,10 +383,18 @@ func (q *Queue) Close() error {
 	q.closing.Do(func() {
 		q.unregister()
 		close(q.writer.quit)
-		<-q.writer.done
+		select {
+		case <-q.writer.done:
+		case <-q.failure.failed:
+		}
+		if q.failure.err() != nil {
+			return // closing would write; the lock goes with the process
+		}
 		q.maintenance.mu.Lock() // a round of upkeep ends first
 		defer q.maintenance.mu.Unlock()
-		q.closeErr = q.close()
+		if q.closeErr = q.close(); q.closeErr == nil {
+			q.closeErr = markClosed(q.disk.dir)
+		}
 	})
 	return q.closeErr
 }

@@ -16,6 +16,7 @@ type store struct {
 	dir      string // of the database
 	db       *badger.DB
 	now      func() time.Time
+	failure  *failure
 	instance string // of delivery IDs
 	counts   counts
 	hints    seekHints
@@ -33,6 +34,9 @@ func (s *store) view(f func(txn *badger.Txn) error) (err error) {
 			err = fmt.Errorf("%w: %v", ErrDamaged, p)
 		}
 	}()
+	if err := s.failure.err(); err != nil {
+		return err
+	}
 	s.reading.RLock()
 	defer s.reading.RUnlock()
 	if s.db.IsClosed() {
@@ -51,6 +55,9 @@ func (s *store) close() (err error) {
 	}()
 	s.reading.Lock()
 	defer s.reading.Unlock()
+	if err := s.failure.err(); err != nil {
+		return nil // closing writes; the lock goes with the process
+	}
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close the queue: %w", err)
 	}

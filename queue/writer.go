@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -34,6 +35,7 @@ type writer struct {
 
 	room    cost         // of one transaction
 	seq     uint64       // of the latest event or rejected record; the goroutine's alone
+	since   atomic.Int64 // when the commit under way began, in Unix nanoseconds; 0: none is
 	deleted atomic.Int64 // keys, since the database was last flattened
 }
 
@@ -66,9 +68,16 @@ func (wr *writer) send(ctx context.Context, req *request) error {
 		return ctx.Err()
 	case <-wr.quit:
 		return ErrClosed
+	case <-wr.failure.failed:
+		return wr.failure.err()
 	}
 	// From here on it will be decided, and quickly; giving up would leave the caller not knowing.
-	return <-req.done
+	select {
+	case err := <-req.done:
+		return err
+	case <-wr.failure.failed: // the writer may be stuck in Badger for good
+		return wr.failure.err()
+	}
 }
 
 // run takes requests until quit is closed.
@@ -99,6 +108,10 @@ func (wr *writer) run() {
 		}
 		wr.commitBatch(batch)
 		if exclusive {
+			if err := wr.failure.err(); err != nil {
+				last.done <- err
+				continue
+			}
 			last.done <- last.exclusive()
 		}
 	}
@@ -108,6 +121,12 @@ func (wr *writer) run() {
 // that cannot be applied does not fail the others.
 func (wr *writer) commitBatch(batch []*request) {
 	for len(batch) > 0 {
+		if err := wr.failure.err(); err != nil {
+			for _, req := range batch {
+				req.done <- err
+			}
+			return
+		}
 		n, c := 1, batch[0].cost
 		for n < len(batch) && c.plus(batch[n].cost).fits(wr.room) {
 			c = c.plus(batch[n].cost)
@@ -115,7 +134,7 @@ func (wr *writer) commitBatch(batch []*request) {
 		}
 		err := wr.commit(batch[:n])
 		for _, req := range batch[:n] {
-			if err != nil && n > 1 {
+			if err != nil && n > 1 && wr.failure.err() == nil {
 				req.done <- wr.commit([]*request{req})
 			} else {
 				req.done <- err
@@ -151,8 +170,8 @@ func (wr *writer) commit(batch []*request) (err error) {
 		return err
 	}
 	wr.touched.Store(true)
-	if err := w.txn.Commit(); err != nil {
-		return fmt.Errorf("write to the queue: %w", err)
+	if err := wr.sync(w.txn); err != nil {
+		return err
 	}
 	wr.disk.wrote(w.bytes)
 	wr.deleted.Add(w.deleted)
@@ -168,6 +187,28 @@ func (wr *writer) commit(batch []*request) (err error) {
 		wr.notify(names)
 	}
 	return nil
+}
+
+// sync commits to the disk. Whatever goes wrong there ends the queue: the database may or
+// may not have taken the commit in, and no later one may rest on it.
+func (wr *writer) sync(txn *badger.Txn) error {
+	wr.since.Store(time.Now().UnixNano())
+	defer wr.since.Store(0)
+	done := make(chan error, 1)
+	txn.CommitWith(func(err error) { done <- err })
+	select {
+	case err := <-done:
+		if err == nil {
+			// A log may have failed beside it.
+			return wr.failure.err()
+		}
+		if errors.Is(err, badger.ErrTxnTooBig) {
+			return errTooBig
+		}
+		return wr.failure.set("write to", err)
+	case <-wr.failure.failed:
+		return wr.failure.err()
+	}
 }
 
 // writeTxn is one transaction and what follows once it is durable.

@@ -104,6 +104,34 @@ func verifyTable(table []byte) (err error) {
 	return nil
 }
 
+// TableKeys returns how many keys a table holds, as its index says. It is an error if the
+// index is not there whole, as while the table is being written.
+func TableKeys(path string) (keys uint32, err error) {
+	defer func() {
+		if recover() != nil { // an index that is odd for all its checksum
+			err = errTable
+		}
+	}()
+	err = withMapped(path, func(table []byte) error {
+		rest, sum, ok := cutSum(table)
+		if !ok || len(rest) < 4 {
+			return errTable
+		}
+		size := int64(binary.BigEndian.Uint32(rest[len(rest)-4:]))
+		rest = rest[:len(rest)-4]
+		if size == 0 || size > int64(len(rest)) {
+			return errTable
+		}
+		raw := rest[int64(len(rest))-size:]
+		if !sumMatches(raw, sum) {
+			return errTable
+		}
+		keys = fb.GetRootAsTableIndex(raw, 0).KeyCount()
+		return nil
+	})
+	return keys, err
+}
+
 // cutSum takes the checksum off the end of data.
 func cutSum(data []byte) (rest, sum []byte, ok bool) {
 	if len(data) < 4 {

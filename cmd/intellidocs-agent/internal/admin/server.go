@@ -42,6 +42,10 @@ func New(a Agent, gather prometheus.Gatherer, log *slog.Logger) *Server {
 	impl.shared.make = impl.Status
 	impl.routes(mux)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := a.Queue.Alive(); err != nil {
+			answer(w, http.StatusServiceUnavailable, map[string]string{"status": "stuck", "reason": err.Error()})
+			return
+		}
 		answer(w, http.StatusOK, map[string]string{"status": "alive"})
 	})
 	mux.HandleFunc("GET /readyz", impl.readyz)

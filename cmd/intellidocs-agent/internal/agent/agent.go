@@ -152,8 +152,11 @@ func (a *Agent) Close() error {
 	return a.queue.Close()
 }
 
-// alive tells whether the queue answers, which is what a stuck agent would not.
+// alive reports whether the queue answers and its commits end, which a stuck agent's do not.
 func (a *Agent) alive(context.Context) error {
+	if err := a.queue.Alive(); err != nil {
+		return err
+	}
 	_, err := a.queue.Cursor("")
 	return err
 }

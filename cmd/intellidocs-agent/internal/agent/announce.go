@@ -26,6 +26,7 @@ type announcement struct {
 	message string // why, and what to do
 	bad     bool   // somebody should act
 	fields  map[string]any
+	queued  func() // called once its event is durable, or no webhook wants it; may be nil
 }
 
 const (
@@ -148,6 +149,9 @@ func (a *announcer) flush(ctx context.Context, now time.Time) time.Duration {
 				a.log.Error("cannot queue an event of the agent's own; trying again", "kind", t.current.kind, "about", t.current.about, "error", err)
 			}
 			return 10 * time.Second
+		}
+		if t.current.queued != nil {
+			t.current.queued()
 		}
 		a.mu.Lock()
 		a.topics[key].last, a.topics[key].due = now, now.Add(announceEvery)

@@ -38,11 +38,12 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	work.start("watchdog", a.notifier.watchdog)
 	work.start("announcements", a.announcer.Run)
 	work.start("observer", a.observe)
+	a.announceFailure()
 
 	a.notifier.ready(a.summary())
 	a.log.Info("running", "version", a.version, "config", a.config.path, "state", a.state)
 	close(a.ready)
-	err = work.wait()
+	err = a.wait(work)
 	a.notifier.stopping()
 	a.log.Info("stopping", "reason", context.Cause(work.ctx))
 

@@ -1,0 +1,374 @@
+package badgercheck
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/pb"
+	"google.golang.org/protobuf/proto"
+)
+
+// Repair brings a directory back to what was acknowledged, where what is wrong with it was
+// not or stands elsewhere too, and returns what it did. The rest is left for Check to refuse.
+//
+//   - After an unclean end the page cache may hold what a failed sync never brought to the
+//     disk, and Badger would build on it. All that it appends to is written and synced again.
+//   - A record at the end of the MANIFEST whose sync failed names a table that Badger has
+//     removed for that reason; what it held is where it came from. The record is taken back.
+//   - Behind a record that is cut off, Badger deletes the table that it named. It is named
+//     again: its entries have versions, so that what is there twice does no harm.
+//   - Badger cuts the newest value log off at the first entry that is damaged. A filler is
+//     put over that one, so that those behind it stay.
+//
+// unclean is asked under the directory's lock whether the last process closed it, and marks it
+// as open.
+func Repair(dir string, unclean func() (bool, error)) (did []string, err error) {
+	unlock, err := lock(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]string{} // by extension, in the order of their numbers
+	for _, e := range entries {
+		ext := filepath.Ext(e.Name())
+		files[ext] = append(files[ext], e.Name())
+	}
+	open, err := unclean()
+	if err != nil {
+		return nil, err
+	}
+	if open {
+		if err := resync(dir, files); err != nil {
+			return nil, err
+		}
+	}
+	note, err := repairManifest(dir, files)
+	if err != nil {
+		return nil, err
+	}
+	if note != "" {
+		did = append(did, note)
+	}
+	if logs := files[".vlog"]; len(logs) > 0 {
+		path := filepath.Join(dir, logs[len(logs)-1])
+		bridged, err := bridge(path)
+		if err != nil {
+			return did, err
+		}
+		if bridged > 0 {
+			did = append(did, fmt.Sprintf("%s: %d bytes are damaged; what follows them is kept", path, bridged))
+		}
+	}
+	return did, nil
+}
+
+// resync writes again what is in the files that Badger appends to, and syncs them.
+func resync(dir string, files map[string][]string) error {
+	names := append([]string{badger.ManifestFilename}, files[".mem"]...)
+	logs := files[".vlog"]
+	names = append(names, logs[max(0, len(logs)-2):]...)
+	for _, name := range names {
+		if err := rewrite(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func rewrite(path string) (err error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	buf, empty := make([]byte, 64<<10), make([]byte, 64<<10)
+	for at := int64(0); ; {
+		n, err := f.ReadAt(buf, at)
+		// What is empty was never written, and would take room.
+		if !bytes.Equal(buf[:n], empty[:n]) {
+			if _, err := f.WriteAt(buf[:n], at); err != nil {
+				return err
+			}
+		}
+		if at += int64(n); n < len(buf) {
+			if err != nil && n == 0 && at == 0 {
+				return nil // it is empty
+			}
+			return f.Sync()
+		}
+	}
+}
+
+// record is one change of the MANIFEST: length, CRC-32C, and a ManifestChangeSet.
+type record struct {
+	at  int64
+	set pb.ManifestChangeSet
+}
+
+const manifestHeader = 8
+
+// records reads the whole records, and where they end. ok is false where what is there is
+// no MANIFEST, or damaged before its end.
+func records(data []byte) (all []*record, end int64, ok bool) {
+	if len(data) < manifestHeader {
+		return nil, 0, false
+	}
+	at := manifestHeader
+	for len(data)-at >= 8 {
+		size := int(binary.BigEndian.Uint32(data[at:]))
+		if size > len(data)-at-8 {
+			break
+		}
+		raw := data[at+8 : at+8+size]
+		r := &record{at: int64(at)}
+		if crc32.Checksum(raw, castagnoli) != binary.BigEndian.Uint32(data[at+4:]) || proto.Unmarshal(raw, &r.set) != nil {
+			return nil, 0, false
+		}
+		all = append(all, r)
+		at += 8 + size
+	}
+	return all, int64(at), true
+}
+
+func repairManifest(dir string, files map[string][]string) (did string, err error) {
+	path := filepath.Join(dir, badger.ManifestFilename)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	all, end, ok := records(data)
+	if !ok || len(all) == 0 {
+		return "", nil
+	}
+	onDisk := map[uint64]bool{}
+	for _, name := range files[".sst"] {
+		var id uint64
+		if _, err := fmt.Sscanf(name, "%d.sst", &id); err == nil {
+			onDisk[id] = true
+		}
+	}
+	named := tablesAfter(all)
+	if end < int64(len(data)) {
+		return adopt(dir, path, end, named, onDisk)
+	}
+	last := all[len(all)-1]
+	if !missing(named, onDisk) || missing(tablesAfter(all[:len(all)-1]), onDisk) || len(all) == 1 {
+		return "", nil
+	}
+	// A compaction that was not carried out has its old tables. A flush that was not has
+	// its log, beside the one that took over from it.
+	deletes := slices.ContainsFunc(last.set.GetChanges(), func(c *pb.ManifestChange) bool { return c.GetOp() == pb.ManifestChange_DELETE })
+	if !deletes && len(files[".mem"]) < 2 {
+		return "", nil
+	}
+	if err := replaceManifest(path, data[:last.at]); err != nil {
+		return "", err
+	}
+	return path + ": its last record, which was not acknowledged, is taken back", nil
+}
+
+func tablesAfter(all []*record) map[uint64]bool {
+	tables := map[uint64]bool{}
+	for _, r := range all {
+		for _, c := range r.set.GetChanges() {
+			if c.GetOp() == pb.ManifestChange_CREATE {
+				tables[c.GetId()] = true
+			} else {
+				delete(tables, c.GetId())
+			}
+		}
+	}
+	return tables
+}
+
+// missing reports whether any of the tables is not on the disk.
+func missing(tables, onDisk map[uint64]bool) bool {
+	for id := range tables {
+		if !onDisk[id] {
+			return true
+		}
+	}
+	return false
+}
+
+// adopt names the tables that are whole and that the MANIFEST, cut off at end, does not.
+func adopt(dir, path string, end int64, named, onDisk map[uint64]bool) (did string, err error) {
+	set := &pb.ManifestChangeSet{}
+	var buf []byte
+	var names []string
+	for _, id := range slices.Sorted(maps.Keys(onDisk)) {
+		if named[id] {
+			continue
+		}
+		name := fmt.Sprintf("%06d.sst", id)
+		if buf, err = readInto(buf, filepath.Join(dir, name)); err != nil || verifyTable(buf) != nil {
+			continue // it was being written
+		}
+		set.Changes = append(set.Changes, &pb.ManifestChange{Id: id, Op: pb.ManifestChange_CREATE, Level: 0})
+		names = append(names, name)
+	}
+	if len(names) == 0 {
+		return "", nil
+	}
+	raw, err := proto.Marshal(set)
+	if err != nil {
+		return "", err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	data = binary.BigEndian.AppendUint32(data[:end:end], uint32(len(raw)))
+	data = binary.BigEndian.AppendUint32(data, crc32.Checksum(raw, castagnoli))
+	if err := replaceManifest(path, append(data, raw...)); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s was cut off; it names %s again", path, strings.Join(names, ", ")), nil
+}
+
+func replaceManifest(path string, data []byte) (err error) {
+	tmp := path + ".repair"
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// bridge puts fillers over what is damaged in a value log and has whole entries behind it.
+// It returns how many bytes those cover.
+func bridge(path string) (bridged int, err error) {
+	type gap struct{ at, size int }
+	var gaps []gap
+	err = withMapped(path, func(data []byte) error {
+		for at := walHeader; at < len(data); {
+			if e := readEntry(data[at:]); e.size > 0 {
+				at += e.size
+				continue
+			}
+			rest := data[at:]
+			if len(bytes.Trim(rest, "\x00")) == 0 {
+				return nil
+			}
+			size := 1
+			for size < len(rest) && readEntry(rest[size:]).size == 0 {
+				size++
+			}
+			if size == len(rest) {
+				return nil // the end was torn; nobody was told that it is durable
+			}
+			gaps = append(gaps, gap{at, size})
+			at += size
+		}
+		return nil
+	})
+	if err != nil || len(gaps) == 0 {
+		return 0, err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	for _, g := range gaps {
+		entry := filler(g.size)
+		if entry == nil {
+			return bridged, nil // too small for an entry; Badger cuts the log off here
+		}
+		if _, err := f.WriteAt(entry, int64(g.at)); err != nil {
+			return bridged, err
+		}
+		bridged += g.size
+	}
+	return bridged, f.Sync()
+}
+
+// filler is an entry of an exact size under a key that nothing refers to.
+func filler(size int) []byte {
+	for klen := 9; klen < 14; klen++ {
+		for vbytes := 1; vbytes <= 4; vbytes++ {
+			vlen := size - 2 - 1 - vbytes - 1 - klen - crc32.Size
+			if vlen < 0 || len(binary.AppendUvarint(nil, uint64(vlen))) != vbytes {
+				continue
+			}
+			b := binary.AppendUvarint([]byte{0, 0}, uint64(klen))
+			b = binary.AppendUvarint(b, uint64(vlen))
+			b = append(b, 0) // never expires
+			b = append(b, bytes.Repeat([]byte{0xFF}, klen)...)
+			b = append(b, make([]byte, vlen)...)
+			return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+		}
+	}
+	return nil
+}
+
+// Newer counts the entries in the newest value logs that are newer than every version in
+// the database, and the commits they are of. More than one commit means that the log of a
+// memtable is gone: one may have been torn.
+func Newer(dir string, version uint64) (entries, commits int, err error) {
+	logs, err := filepath.Glob(filepath.Join(dir, "*.vlog"))
+	if err != nil {
+		return 0, 0, err
+	}
+	slices.Sort(logs)
+	seen := map[uint64]bool{}
+	for _, path := range slices.Backward(logs) {
+		before, empty := len(seen), true // Badger begins a new one at each open
+		err := withMapped(path, func(data []byte) error {
+			for at := walHeader; at < len(data); {
+				e := readEntry(data[at:])
+				if e.size == 0 {
+					break
+				}
+				if e.ts > version && e.ts < 1<<62 {
+					entries++
+					seen[e.ts] = true
+				}
+				at, empty = at+e.size, false
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, 0, err
+		}
+		if len(seen) == before && !empty {
+			break
+		}
+	}
+	return entries, len(seen), nil
+}

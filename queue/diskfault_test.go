@@ -1,0 +1,164 @@
+package queue
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// fault is a system call that fails, from its n-th time in a thread on.
+type fault struct {
+	call, errno string
+	n           int
+	lasting     bool // and each time after, over several starts
+}
+
+func (f fault) String() string {
+	return fmt.Sprintf("%s %s at %d lasting %v", f.call, f.errno, f.n, f.lasting)
+}
+
+func (f fault) command(strace string) []string {
+	when := strconv.Itoa(f.n)
+	if f.lasting {
+		when += "+"
+	}
+	return []string{strace, "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=" + f.call, "-e", fmt.Sprintf("inject=%s:error=%s:when=%s", f.call, f.errno, when), os.Args[0]}
+}
+
+// ended is how a child came to its end.
+type ended struct {
+	committed int
+	recorded  map[string]int
+	stderr    string
+	code      int  // -1: killed, since it worked on
+	idle      bool // it was killed, and had committed nothing for a second
+}
+
+// runFor runs the child until it ends, and no longer than a time.
+func runFor(t *testing.T, dir string, limit time.Duration, command ...string) (e ended) {
+	t.Helper()
+	c := exec.Command(command[0], command[1:]...)
+	c.Env = append(os.Environ(), childDir+"="+dir, childSmall+"=1")
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill := time.AfterFunc(limit, func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) })
+	e.recorded = map[string]int{}
+	last := time.Now()
+	lines := bufio.NewReader(out)
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			break
+		}
+		if n, ok := strings.CutPrefix(line, "committed "); ok {
+			e.committed, _ = strconv.Atoi(strings.TrimSpace(n))
+			last = time.Now()
+		}
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "recorded" {
+			e.recorded[f[1]], _ = strconv.Atoi(f[2])
+		}
+	}
+	_ = c.Wait()
+	killed := !kill.Stop()
+	e.stderr, e.code = errs.String(), c.ProcessState.ExitCode()
+	if killed {
+		e.code, e.idle = -1, time.Since(last) > limit/2
+	}
+	return e
+}
+
+// withStrace returns strace, or skips.
+func withStrace(t *testing.T) string {
+	t.Helper()
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skipf("needs strace: %v", err)
+	}
+	if out, err := exec.Command(strace, "-f", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
+		t.Skipf("needs strace that may trace: %v %s", err, out)
+	}
+	return strace
+}
+
+// faults are each call that a commit, a flush, a compaction, a turn of a log, upkeep and an
+// open make, failing once and for as long as somebody starts it again.
+func faults() (all []fault) {
+	errnos, times := map[string][]string{}, []int{6}
+	for _, call := range []string{"msync", "fsync", "openat", "ftruncate", "mmap", "unlinkat", "renameat", "write"} {
+		errnos[call] = []string{"EIO"}
+	}
+	errnos["openat"], errnos["mmap"], errnos["ftruncate"] = []string{"EMFILE"}, []string{"ENOMEM"}, []string{"ENOSPC"}
+	if os.Getenv("INTELLIDOCS_SOAK") != "" {
+		times = []int{1, 2, 3, 5, 8, 13, 21, 34, 55, 89}
+		for call := range errnos {
+			errnos[call] = []string{"EIO", "ENOSPC", "EDQUOT", "EROFS", "ESTALE"}
+		}
+		errnos["openat"] = append(errnos["openat"], "EMFILE", "ENFILE")
+		errnos["mmap"] = append(errnos["mmap"], "ENOMEM")
+	}
+	for call, of := range errnos {
+		for _, errno := range of {
+			for _, n := range times {
+				if call == "mmap" {
+					n += 40 // what starts the program maps too
+				}
+				all = append(all, fault{call, errno, n, false}, fault{call, errno, n, true})
+			}
+		}
+	}
+	return all
+}
+
+// TestDiskFault_ACallThatFailsEndsItAndNothingIsLost is the table: a call that fails ends
+// the process with the cause, or is got over; never is it up and does nothing. Started
+// again, all that was acknowledged is there, once.
+func TestDiskFault_ACallThatFailsEndsItAndNothingIsLost(t *testing.T) {
+	strace := withStrace(t)
+	for _, f := range faults() {
+		t.Run(strings.ReplaceAll(f.String(), " ", "_"), func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "state")
+			first := runFor(t, dir, 2*time.Second, f.command(strace)...)
+			if first.idle {
+				t.Fatalf("it was up and did nothing\n%s", first.stderr)
+			}
+			starts := 1
+			for ; f.lasting && starts < 3; starts++ {
+				// What it is started with fails too.
+				again := runFor(t, dir, time.Second, fault{f.call, f.errno, 1 + starts, true}.command(strace)...)
+				first.committed = max(first.committed, again.committed)
+				for id, n := range again.recorded {
+					first.recorded[id] = max(first.recorded[id], n)
+				}
+			}
+			began := time.Now()
+			survives(t, dir, first.committed, first.recorded)
+			after := runFor(t, dir, 300*time.Millisecond, os.Args[0])
+			if after.committed <= first.committed {
+				t.Fatalf("it does not continue: %d after %d\n%s", after.committed, first.committed, after.stderr)
+			}
+			survives(t, dir, after.committed, after.recorded)
+			t.Logf("%d events, exit %d after %d starts, whole again in %s: %s", first.committed, first.code, starts, time.Since(began).Round(time.Millisecond), lastLine(first.stderr))
+		})
+	}
+}
+
+func lastLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return lines[len(lines)-1]
+}
