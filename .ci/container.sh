@@ -74,7 +74,7 @@ delivered() { [ "$(podman exec agent intellidocs-agent deliveries --json --limit
 verified() { [ "$(podman logs receiver 2>&1 | grep -c '^ *verified X-IntelliDocs-Signature')" -ge "$1" ]; }
 healthy() { podman exec agent intellidocs-agent healthcheck; }
 emit() { # FIRST COUNT
-  podman exec --user 1000:1000 --env PAPERLESS_DATA_DIR=/usr/src/paperless/data webserver \
+  podman exec --user 1000:1000 --env PAPERLESS_DATA_DIR=/usr/src/paperless/data --env PAPERLESS_AI_EVENTS_FILE_MAX_BYTES=1000000 webserver \
     /usr/bin/python3 scanner.py "$2" --first "$1"
 }
 page() { # DIR
@@ -108,7 +108,7 @@ podman kill --signal KILL agent > /dev/null
 podman start agent > /dev/null
 # shellcheck disable=SC2086
 for writer in $writers; do wait "$writer"; done
-podman exec webserver ls /usr/src/paperless/data/log/paperless.log.1 > /dev/null || fail 'the log did not rotate'
+podman exec webserver ls /usr/src/paperless/data/log/ai_webhooks.log.1 > /dev/null || fail 'the log did not rotate'
 eventually 180 delivered 4001
 [ "$(podman inspect --format '{{.State.OOMKilled}}' agent)" = false ] || fail 'out of memory'
 

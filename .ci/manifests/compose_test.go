@@ -98,7 +98,7 @@ func TestCompose_SecretsComeAsFiles(t *testing.T) {
 func TestCompose_WebserverLoadsTheApplication(t *testing.T) {
 	env := loadCompose(t).Services["webserver"].Environment
 	for key, want := range map[string]string{
-		"PAPERLESS_APPS": "intellidocs_events.apps.EventsConfig", "PAPERLESS_AI_EVENTS_TO": "log",
+		"PAPERLESS_APPS": "intellidocs_events.apps.EventsConfig", "PAPERLESS_AI_EVENTS_TO": "file",
 	} {
 		if got := env[key]; got == nil || *got != want {
 			t.Errorf("%s is not %s", key, want)

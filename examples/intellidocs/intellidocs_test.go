@@ -240,7 +240,7 @@ func TestDjangoToReceiver_EveryEventArrivesVerified(t *testing.T) {
 			if err := os.MkdirAll(filepath.Join(data, "log"), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			path := map[string]string{"log": "log/paperless.log", "file": "log/ai-events.jsonl", "spool": "ai-events"}[to]
+			path := map[string]string{"log": "log/paperless.log", "file": "log/ai_webhooks.log", "spool": "ai-events"}[to]
 			r := newReceiver(t, "s3cret")
 			config := filepath.Join(dir, "agent.toml")
 			text := fmt.Sprintf("[state]\npath = %q\n[admin]\nlisten = \"\"\n[[source]]\n"+source+

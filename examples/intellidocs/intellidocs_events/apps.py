@@ -1,11 +1,10 @@
-"""The Django application: takes the place of IntelliDocs' webhook sender."""
+"""The Django application: has IntelliDocs' AI events written, and never stops IntelliDocs from starting."""
 
 import logging
-import sys
 
 from django.apps import AppConfig
 
-from intellidocs_events.emit import LOGGER, emitter_from_environment, replacement_for
+from intellidocs_events import LOGGER
 
 logger = logging.getLogger(LOGGER)
 
@@ -15,39 +14,26 @@ class EventsConfig(AppConfig):
     verbose_name = "AI events for intellidocs-agent"
 
     def ready(self):
-        """Never stops IntelliDocs from starting: what is wrong is logged and left undone."""
+        """What is wrong here is logged and left undone."""
         try:
             install()
         except Exception:
-            logger.exception("intellidocs_events is not active: AI events are not written")
+            logger.exception("intellidocs_events is not active, or not wholly: AI events may be missing")
 
 
 def install():
-    """Put the emitting function in place of documents.webhooks.send_ai_webhook.
+    """Watch for IntelliDocs' sender and its deletion requests; a second call changes nothing.
 
-    IntelliDocs' helper functions look that name up in their module at each call, so
-    every event comes through. A second call changes nothing.
+    Nothing of IntelliDocs and nothing of Celery is imported here: that is left to
+    IntelliDocs, at the moment it chooses.
     """
-    emitter = emitter_from_environment()
-    if emitter is None:
+    from intellidocs_events import deletions, hook, versions
+    from intellidocs_events.emit import producer_from_environment
+
+    producer = producer_from_environment()
+    if producer is None:
         logger.info("intellidocs_events is off (PAPERLESS_AI_EVENTS_TO=off)")
         return
-    try:
-        from documents import webhooks
-
-        original = webhooks.send_ai_webhook
-    except (ImportError, AttributeError) as error:
-        logger.warning(
-            "intellidocs_events is not active: this IntelliDocs has no documents.webhooks.send_ai_webhook (%s)",
-            error,
-        )
-        return
-    if getattr(original, "intellidocs_events", False):
-        return
-    replacement = replacement_for(original, emitter)
-    webhooks.send_ai_webhook = replacement
-    # A module that was loaded earlier may have taken the function itself ("from … import").
-    for module in list(sys.modules.values()):
-        members = getattr(module, "__dict__", None) or {}
-        for name in [name for name, value in list(members.items()) if value is original]:
-            setattr(module, name, replacement)
+    hook.watch(producer)
+    watched = deletions.watch(producer)
+    versions.log_what_comes(producer, watched)

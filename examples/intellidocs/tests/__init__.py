@@ -6,8 +6,9 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE / "standin"), str(HERE.parent)]
-os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+STANDIN = HERE / "standin"
+sys.path[:0] = [str(STANDIN), str(HERE.parent)]
+os.environ["DJANGO_SETTINGS_MODULE"] = "paperless.settings"
 # What a person has set for a container of their own must not enter the tests.
 for name in [name for name in os.environ if name.startswith("PAPERLESS_")]:
     del os.environ[name]
@@ -18,3 +19,7 @@ os.environ["PAPERLESS_APPS"] = "intellidocs_events.apps.EventsConfig"
 import django  # noqa: E402
 
 django.setup()
+
+from django.core.management import call_command  # noqa: E402
+
+call_command("prepare")

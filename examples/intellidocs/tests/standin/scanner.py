@@ -1,7 +1,6 @@
-"""The AI scanner's side: Celery tasks that send events, and a command that starts many.
+"""Sends many events from this process, by IntelliDocs' helpers and without its database:
 
-    python3 scanner.py EVENTS          send them from this process
-    celery -A scanner worker           with  python3 scanner.py --queue EVENTS
+    python3 scanner.py EVENTS [--first NUMBER]
 """
 
 import argparse
@@ -12,19 +11,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2])]
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paperless.settings")
 
 import django  # noqa: E402
-from celery import Celery  # noqa: E402
-
-django.setup()
-
-from documents import webhooks  # noqa: E402
-
-app = Celery("scanner")
-app.config_from_object("django.conf:settings", namespace="CELERY")
 
 WHEN = datetime.datetime(2025, 11, 14, 15, 0, tzinfo=datetime.timezone.utc)
+
+
+def related(*names):
+    return SimpleNamespace(all=lambda: [SimpleNamespace(name=name) for name in names])
 
 
 def document(number):
@@ -32,52 +27,45 @@ def document(number):
         id=number,
         title=f"Rechnung Nº {number}, Büro “Müller” 📄",
         created=WHEN,
-        correspondent="Acme Corp" if number % 2 else None,
-        document_type="Invoice",
-        tags=["paid", "2025"],
+        correspondent=SimpleNamespace(name="Acme Corp") if number % 2 else None,
+        document_type=SimpleNamespace(name="Invoice"),
+        tags=related("paid", "2025"),
     )
 
 
-@app.task(name="scan")
+def deletion_request(number):
+    return SimpleNamespace(
+        id=number,
+        status="pending",
+        ai_reason="duplicate",
+        documents=SimpleNamespace(all=lambda: [document(number)]),
+        impact_summary={"document_count": 1, "affected_tags": ["paid"], "total_size_bytes": 4096},
+        created_at=WHEN,
+        user=SimpleNamespace(id=1, username="admin"),
+    )
+
+
 def scan(number):
     """Every document is scanned; some have suggestions applied, some are proposed for deletion."""
+    from documents import webhooks
+
     if number % 3 == 0:
-        webhooks.send_scan_completed_webhook(
-            document(number), {"tags_suggestions": [1], "workflow_suggestions": []}, 1, 3
-        )
+        webhooks.send_scan_completed_webhook(document(number), {"tags": [(1, 0.7)], "workflows": []}, 1, 3)
     elif number % 3 == 1:
-        webhooks.send_suggestion_applied_webhook(
-            document(number),
-            {"tags": [SimpleNamespace(id=1, name="paid")], "correspondent": SimpleNamespace(id=2, name="Acme")},
-            ["tags", "correspondent"],
-        )
+        found = {"tags": [(1, 0.85), (2, 0.7)], "correspondent": (2, 0.85)}
+        webhooks.send_suggestion_applied_webhook(document(number), found, ["tags", "tags", "correspondent"])
     else:
-        webhooks.send_deletion_request_webhook(
-            SimpleNamespace(
-                id=number,
-                status="pending",
-                ai_reason="duplicate",
-                documents=[document(number)],
-                impact_summary={
-                    "document_count": 1,
-                    "affected_tags": ["paid"],
-                    "affected_correspondents": [],
-                    "date_range": {"earliest": WHEN.isoformat(), "latest": WHEN.isoformat()},
-                },
-                created_at=WHEN,
-                user=SimpleNamespace(id=1, username="admin"),
-            )
-        )
+        webhooks.send_deletion_request_webhook(deletion_request(number))
 
 
 def main():
+    django.setup()
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("events", type=int)
     arguments.add_argument("--first", type=int, default=0, help="number of the first document")
-    arguments.add_argument("--queue", action="store_true", help="leave the work to the Celery worker")
     options = arguments.parse_args()
     for number in range(options.first, options.first + options.events):
-        scan.delay(number) if options.queue else scan(number)
+        scan(number)
 
 
 if __name__ == "__main__":
