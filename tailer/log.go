@@ -162,6 +162,9 @@ func (l *Log) pass(ctx context.Context) (more bool, err error) {
 func (l *Log) retire(ctx context.Context, busy bool) error {
 	now := time.Now()
 	for _, f := range l.files.retire(now) {
+		if f.s == nil {
+			continue // the checkpoint, which is bounded, let it go with the batch before: it was read
+		}
 		if err := l.endStream(ctx, f); err != nil {
 			return err
 		}

@@ -166,7 +166,7 @@ func (h *holdings) oldestDone() *stream {
 		if f == nil && s.done {
 			return s
 		}
-		if f == nil || f == h.live || s.pos < f.size {
+		if f == nil || f == h.live || s.pos < f.size || s.off < s.pos {
 			continue
 		}
 		if oldest == nil || f.mod.Before(oldest.holder(nil).mod) {

@@ -83,6 +83,9 @@ func (a *api) replayMatching(w http.ResponseWriter, r *http.Request, by string, 
 	n, err := a.Queue.ReplayMatching(ctx, by, f, func(done, total int) {
 		last = Progress{Done: done, Total: total}
 		send(last)
+		if a.stopping.Err() != nil {
+			cancel(errStopping) // now: AfterFunc's goroutine may come to it after the last step
+		}
 	})
 	last = Progress{Done: n, Total: max(n, last.Total), Final: true}
 	if err != nil {
