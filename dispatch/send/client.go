@@ -1,6 +1,7 @@
 package send
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -164,6 +165,9 @@ func (c *client) build() (*http.Transport, error) {
 	}
 	if c.proxy != nil {
 		t.Proxy = http.ProxyURL(c.proxy)
+		t.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+			return refusedBy(resp)
+		}
 	}
 	if c.conns > 0 {
 		t.MaxConnsPerHost = c.conns + 1 // a person's test need not wait for deliveries that hang

@@ -67,13 +67,16 @@ func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (
 	}
 	// The status decides, with its whole body or without: a receiver that has said 2xx has
 	// taken the event. Only the timeout covers both.
-	timedOut := errors.Is(err, errTimeout) || errors.Is(err, context.DeadlineExceeded)
-	if err != nil && (r.Status/100 == 2 && timedOut || r.Status/100 != 2 && parent.Err() != nil) {
+	late := errors.Is(err, errTimeout) || errors.Is(err, context.DeadlineExceeded)
+	if err != nil && (r.Status/100 == 2 && late || r.Status/100 != 2 && parent.Err() != nil) {
 		e.failed(parent, &r, t.now(), err)
 		return r
 	}
 	t.now().copy(&r)
 	judge(&r, resp.Header)
+	if r.Status == http.StatusProxyAuthRequired && e.client.proxy != nil && e.url.Scheme == "http" {
+		r.Error = e.refusedByProxy(r.Status)
+	}
 	return r
 }
 
@@ -88,6 +91,8 @@ func judge(r *Result, header http.Header) {
 	now := time.Now()
 	r.Class, r.Error, r.Quota = Retry, said, quota(header, now)
 	switch {
+	case r.Status/100 == 2 && teamsThrottled(r.Response):
+		r.Class, r.RetryAfter = Throttled, retryAfter(header, "", r.Quota, now)
 	case r.Status/100 == 2:
 		r.Class, r.Error = Delivered, ""
 	case r.Status == http.StatusGone:

@@ -15,21 +15,26 @@ import (
 
 // explain says what went wrong in words for people. It never holds the URL.
 func (e *Endpoint) explain(err error, ph phases) string {
+	if text := e.explainProxy(err, ph); text != "" {
+		return text
+	}
 	host := e.url.Hostname()
 	var dns *net.DNSError
-	var netErr net.Error
 	var hostErr x509.HostnameError
 	var caErr x509.UnknownAuthorityError
 	var certErr x509.CertificateInvalidError
 	var recordErr tls.RecordHeaderError
 	var op *net.OpError
 	switch {
-	case errors.Is(err, errTimeout), errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+	case timedOut(err):
 		return fmt.Sprintf("timed out after %s %s", e.cfg.Timeout, ph.waiting(host))
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return fmt.Sprintf("there is no host named %s; check the webhook's url and this machine's name server", host)
 	case errors.As(err, &dns):
 		return fmt.Sprintf("the name %s could not be resolved: %s", host, dns.Err)
+	case errors.As(err, &hostErr) && unnamed(hostErr.Certificate):
+		return fmt.Sprintf("TLS: the certificate of %s names its host only by the old Common Name (%s), which no client reads any more; "+
+			"have one issued with a Subject Alternative Name", host, clip(hostErr.Certificate.Subject.CommonName, 200))
 	case errors.As(err, &hostErr):
 		return fmt.Sprintf("TLS: the certificate is for %s and not for %s; set tls.server_name if that is right", certified(hostErr.Certificate), hostErr.Host)
 	case errors.As(err, &caErr):
@@ -40,6 +45,9 @@ func (e *Endpoint) explain(err error, ph phases) string {
 		return fmt.Sprintf("%s does not speak TLS on this port; is it http:// and not https://?", host)
 	case errors.As(err, &op) && op.Op == "remote error": // a TLS alert
 		return fmt.Sprintf("TLS: %s ended the handshake: %s; if it wants a client certificate, set tls.cert_file and tls.key_file", host, strings.TrimPrefix(op.Err.Error(), "tls: "))
+	case strings.HasSuffix(err.Error(), "tls: no renegotiation"):
+		return fmt.Sprintf("TLS: %s wants to renegotiate the connection, which is not done (it is unsafe, and TLS 1.3 has none); "+
+			"have it ask for a client certificate at the first handshake, or speak TLS 1.3", host)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("%s refused the connection; is the receiver running?", e.url.Host)
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -71,6 +79,16 @@ func (e *Endpoint) certificateHint(ph phases) string {
 		return ""
 	}
 	return "; if it wants a client certificate, set tls.cert_file and tls.key_file"
+}
+
+func timedOut(err error) bool {
+	var netErr net.Error
+	return errors.Is(err, errTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout()
+}
+
+// unnamed reports whether a certificate has a Common Name and no name that counts.
+func unnamed(c *x509.Certificate) bool {
+	return len(c.DNSNames)+len(c.IPAddresses) == 0 && c.Subject.CommonName != ""
 }
 
 // certified are the names that a certificate is for.

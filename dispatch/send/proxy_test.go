@@ -2,6 +2,7 @@ package send
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -48,6 +49,41 @@ func TestSend_TheEnvironmentsProxyIsUsedOnlyWhenAsked(t *testing.T) {
 		}
 		if got.Load() != want {
 			t.Errorf("%s: the proxy got %d requests, want %d", use, got.Load(), want)
+		}
+	}
+}
+
+// A proxy that is dead, or does not take the password, is named as what is wrong.
+func TestSend_AProxyThatFailsIsNamed(t *testing.T) {
+	if want := os.Getenv("SEND_TEST_PROXY_SAYS"); want != "" {
+		policy := open()
+		policy.Proxy = true
+		for _, url := range []string{"http://hooks.intellidocs.invalid/x", "https://hooks.intellidocs.invalid/x"} {
+			e := endpoint(t, Config{URL: url}, policy)
+			r := e.Send(t.Context(), sample())
+			_, err := e.Probe(t.Context())
+			if r.Class != Retry || !strings.Contains(r.Error, want) || err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %+v, %v", url, r, err)
+			}
+			if strings.Contains(r.Error, "hunter2") || err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the proxy's password is shown: %s, %v", r.Error, err)
+			}
+		}
+		return
+	}
+	dead := httptest.NewServer(nil)
+	dead.Close()
+	picky := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) })
+	for proxy, want := range map[string]string{
+		dead.URL:  "the proxy " + strings.TrimPrefix(dead.URL, "http://") + " refused the connection",
+		picky.URL: "does not accept the user and password (HTTP 407)",
+	} {
+		withUser := strings.Replace(proxy, "//", "//agent:hunter2@", 1)
+		c := exec.Command(os.Args[0], "-test.run=^TestSend_AProxyThatFails", "-test.v")
+		c.Env = append(os.Environ(), "SEND_TEST_PROXY_SAYS="+want, "HTTP_PROXY="+withUser, "HTTPS_PROXY="+withUser,
+			"http_proxy="+withUser, "https_proxy="+withUser, "NO_PROXY=", "no_proxy=")
+		if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(out), "PASS") {
+			t.Errorf("%s: %v\n%s", want, err, out)
 		}
 	}
 }

@@ -144,3 +144,15 @@ func known(left, reset float64, now time.Time) Quota {
 	}
 	return Quota{Known: true, Remaining: int(min(left, 1e9)), Resets: at}
 }
+
+// teamsThrottled reports whether a 2xx is an Office 365 connector's refusal. It answers 200
+// with the status that Teams gave it in the text: "Webhook message delivery failed with
+// error: Microsoft Teams endpoint returned HTTP error 429 with ContextId …"
+// (https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using).
+func teamsThrottled(body string) bool {
+	text := strings.ToLower(strings.Join(strings.Fields(body[:min(len(body), 400)]), " "))
+	before, rest, failed := strings.Cut(text, "failed with error")
+	_, code, named := strings.Cut(rest, "429")
+	// At the text's beginning alone: an answer may echo a document's title.
+	return failed && named && (before == "" || before == "webhook message delivery ") && (code == "" || code[0] < '0' || code[0] > '9')
+}

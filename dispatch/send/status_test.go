@@ -232,3 +232,21 @@ func TestRetryAfter_OfTheBodyAndByTheEndpointsClock(t *testing.T) {
 		}
 	}
 }
+
+func TestSend_ATeamsConnectorsRefusalInA200IsA429(t *testing.T) {
+	for body, want := range map[string]Class{
+		"Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429 with ContextId tcid=0,server=X": Throttled,
+		"Webhook message delivery\nfailed with error 429": Throttled,
+		"1":                                 Delivered,
+		"":                                  Delivered,
+		"got 429 events":                    Delivered,
+		"failed with error 4290":            Delivered,
+		`{"title":"failed with error 429"}`: Delivered,
+	} {
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) })
+		r := endpoint(t, Config{URL: s.URL}, open()).Send(t.Context(), sample())
+		if r.Class != want || (r.Error == "") != (want == Delivered) {
+			t.Errorf("%q: %+v", body, r)
+		}
+	}
+}

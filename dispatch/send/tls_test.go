@@ -291,3 +291,19 @@ func (h *hanging) Accept() (net.Conn, error) {
 	}
 	return h.Listener.Accept()
 }
+
+func TestTLS_ACertificateWithACommonNameAloneIsExplained(t *testing.T) {
+	ca := newAuthority(t)
+	s := serveTLS(t, ca, func(c *tls.Config) {
+		tmpl := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "127.0.0.1"}, NotAfter: time.Now().Add(time.Hour)}
+		der, err := x509.CreateCertificate(rand.Reader, tmpl, ca.cert, ca.key.Public(), ca.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Certificates = []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: ca.key}}
+	}, "127.0.0.1")
+	r := endpoint(t, Config{URL: s.URL, TLS: TLS{CAFile: ca.file}}, open()).Send(t.Context(), sample())
+	if r.Class != Retry || !strings.Contains(r.Error, "only by the old Common Name (127.0.0.1)") || !strings.Contains(r.Error, "Subject Alternative Name") {
+		t.Errorf("%+v", r)
+	}
+}
