@@ -166,3 +166,27 @@ func TestSecurity_ANetworkThatNeverMatchesIsWarnedOf(t *testing.T) {
 		}
 	}
 }
+
+func TestExposure_WhatAProxyTakesOutOfTheRulesHandsIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		security, proxy string
+		warned          bool
+	}{
+		{"proxy = \"environment\"\nallow_internal_requests = false", "http://proxy:3128", true},
+		{"proxy = \"environment\"\nallow_internal_requests = false", "", false},
+		{"proxy = \"environment\"", "http://proxy:3128", false},
+		{"allow_internal_requests = false", "http://proxy:3128", false},
+	} {
+		cfg, err := load(t, hook+"[security]\n"+c.security+"\n", map[string]string{"HTTPS_PROXY": c.proxy})
+		if err != nil {
+			t.Fatal(err)
+		}
+		warned := false
+		for _, w := range cfg.Warnings {
+			warned = warned || strings.Contains(w.String(), "resolved by the proxy")
+		}
+		if warned != c.warned {
+			t.Errorf("%q with %q: %v", c.security, c.proxy, cfg.Warnings)
+		}
+	}
+}

@@ -253,6 +253,10 @@ func (b *binder) security(t *table, s *Security) {
 	if v, ok := b.env("PAPERLESS_WEBHOOKS_ALLOW_INTERNAL_REQUESTS"); ok && v != "" {
 		s.AllowInternalRequests = b.paperlessBool("PAPERLESS_WEBHOOKS_ALLOW_INTERNAL_REQUESTS", v)
 	}
+	if s.Proxy == "environment" && b.proxied() && !(s.AllowInternalRequests && len(s.AllowedCIDRs) == 0) {
+		t.warnf("proxy", "through a proxy the names of webhooks are resolved by the proxy: allow_internal_requests and allowed_cidrs "+
+			"judge only addresses written in a url and what NO_PROXY exempts; have the proxy itself refuse the rest")
+	}
 	wrong := func(format string, args ...any) { t.errorf("allowed_schemes", format, args...) }
 	if v, ok := b.env("PAPERLESS_WEBHOOKS_ALLOWED_SCHEMES"); ok && v != "" {
 		s.AllowedSchemes = commas(v)
@@ -288,6 +292,14 @@ func (b *binder) proxies() {
 			b.environment(name, "a proxy's URL begins with http://, https:// or socks5://")
 		}
 	}
+}
+
+// proxied reports whether the environment names a proxy.
+func (b *binder) proxied() bool {
+	return slices.ContainsFunc([]string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"}, func(name string) bool {
+		v, _ := b.env(name)
+		return v != ""
+	})
 }
 
 // environment reports what is wrong with a variable.
