@@ -18,6 +18,11 @@ import (
 // container wrote, unless something else than Docker cut the line.
 const dockerPiece = 16 << 10
 
+// criPiece is the least that a runtime with the Container Runtime Interface puts in a piece
+// of a line that it cuts (conmon 8 KiB, containerd 16). A shorter one is what a container
+// wrote last.
+const criPiece = 4 << 10
+
 // Fragment reports whether a line is a piece of a longer one that continues in a later line
 // under the same key (the stream it was written to). The key is empty for a line that no
 // container runtime wrote.
@@ -123,7 +128,7 @@ func unwrap(data []byte) (text []byte, at time.Time, after int) {
 		if at.IsZero() {
 			at = stamp
 		}
-		if line[0] == '{' && len(piece) < dockerPiece && from < len(data) {
+		if from < len(data) && (line[0] == '{' && len(piece) < dockerPiece || line[0] != '{' && len(piece) < criPiece) {
 			after = from
 		}
 		joined = append(joined, piece...)
@@ -139,12 +144,17 @@ func unwrapLine(line []byte) (text []byte, at time.Time, ok bool) {
 		}
 		return nil, at, false
 	}
-	if text, stamp, _, _, ok := criParts(line); ok {
+	if text, stamp, _, _, ok := criParts(line); ok && validStamp(stamp) {
 		at, err := time.Parse(time.RFC3339Nano, string(stamp))
 		return text, at, err == nil
 	}
 	text, _, at, ok = rewritten(line)
 	return text, at, ok
+}
+
+func validStamp(stamp []byte) bool {
+	_, err := time.Parse(time.RFC3339Nano, string(stamp))
+	return err == nil
 }
 
 // dockerTime reads the time from what follows the stream; attributes may stand before it.

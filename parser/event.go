@@ -66,7 +66,7 @@ func (o *Options) event(obj pyjson.Object, recorded time.Time) Result {
 		obj.Remove("timestamp")
 	}
 	e := Event{
-		ID: identify(&obj, o.Position),
+		ID: identify(&obj, o.position()),
 		// It becomes a header and a label, where a lone surrogate cannot be.
 		Type: strings.ToValidUTF8(string(typ), "\uFFFD"),
 		Time: recorded,
@@ -80,6 +80,15 @@ func (o *Options) event(obj pyjson.Object, recorded time.Time) Result {
 		e.Incomplete = !pyjson.IsObject(obj.Get(main))
 	}
 	return Result{Verdict: Accept, Event: e}
+}
+
+// position is where the record stands; those behind another on its line have places of their
+// own.
+func (o *Options) position() string {
+	if o.Position == "" || o.depth == 0 {
+		return o.Position
+	}
+	return fmt.Sprintf("%s+%d", o.Position, o.depth)
 }
 
 func missing(value []byte) bool { return value == nil || string(value) == "null" }

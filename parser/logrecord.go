@@ -3,6 +3,7 @@ package parser
 import (
 	"bytes"
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/parser/pyjson"
@@ -34,37 +35,88 @@ func Line(data []byte, o Options) Result {
 	if !mayHoldEvent(data) {
 		return classify(data)
 	}
+	return o.wrapped(data)
+}
+
+// wrapped reads a record that may be wrapped by a container runtime.
+func (o *Options) wrapped(data []byte) Result {
+	if i := gluedWrap(data); i > 0 && o.depth < maxGlued {
+		o.depth++
+		return glue(o.wrapped(bytes.TrimRight(data[:i], " \x00")), o.wrapped(data[i:]))
+	}
 	text, at, after := unwrap(data)
 	res := o.line(text, at)
-	if after > 0 && res.Verdict != Accept {
+	if after > 0 && res.Verdict != Accept && len(res.Glued) == 0 {
 		// The last words of a container that ended, and the first of the next one.
-		if later := Line(data[after:], o); later.Verdict == Accept || res.Verdict == Skip {
-			return later
+		if later := o.wrapped(data[after:]); later.Verdict == Accept || res.Verdict == Skip {
+			return glue(res, later)
 		}
 	}
 	return res
 }
 
 func (o *Options) line(text []byte, at time.Time) Result {
+	text = uncolored(text)
 	switch {
 	case len(text) == 0:
 		return skip(SkipBlank)
+	case text[0] == '{' && o.Verbose:
+		return continuation(text)
 	case text[0] == '{':
 		return o.json(text, at)
 	}
-	if h, ok := verbose(text); ok {
-		if string(h.logger) != Logger {
-			return skip(SkipOtherLogger)
+	if h, ok := readHeader(text); ok {
+		res := skip(SkipOtherLogger)
+		if h.ours() {
+			res = o.message(h.message, cmpTime(h.time, at))
 		}
-		if t := parseTime(string(h.time)); !t.IsZero() {
-			at = t
-		}
-		return o.message(h.message, at)
+		res.Headed = h.dated()
+		return res
+	}
+	if o.Verbose {
+		return continuation(text)
+	}
+	return o.foreign(text, at)
+}
+
+// foreign reads a text of no known form from our logger's name on, where there is one.
+func (o *Options) foreign(text []byte, at time.Time) Result {
+	h, who, ok := foreignHeader(text)
+	switch {
+	case ok && who == ours:
+		return o.message(h.message, cmpTime(h.time, at))
+	case ok && who == others:
+		return skip(SkipOtherLogger)
+	case mentions(text) && bytes.Contains(text, []byte(Logger)):
+		return reject("it names %s and an event_type and is in no form that can be read", Logger)
 	}
 	if after, isList := bytes.CutPrefix(text, []byte{'['}); isList && bytes.HasPrefix(bytes.TrimSpace(after), []byte{'{'}) && mentions(text) {
 		return reject("it is an array of events; a line of a log holds one event")
 	}
 	return skip(SkipNoEvent)
+}
+
+// NoHeader begins the reason for which a line is rejected that has no header in a log of
+// IntelliDocs' verbose format.
+const NoHeader = "it has no header, in a log whose records have one, so anybody whose text is logged may have written it"
+
+// continuation judges a line without a header in a log of the verbose format.
+func continuation(text []byte) Result {
+	switch {
+	case !mentions(text):
+		return skip(SkipNoEvent)
+	case bytes.Contains(text, []byte(Logger)):
+		return reject(NoHeader + "; have IntelliDocs write its events to ai_webhooks.log")
+	}
+	return skip(SkipContinuation)
+}
+
+// cmpTime is the time that a header states, at where it cannot be read.
+func cmpTime(stated []byte, at time.Time) time.Time {
+	if t := parseTime(string(stated)); !t.IsZero() {
+		return t
+	}
+	return at
 }
 
 // Object reads one JSON value of a spool file. It must be an event or a JSON log record
@@ -106,11 +158,14 @@ func Object(data []byte, o Options) Result {
 func (o *Options) json(text []byte, at time.Time) Result {
 	obj, end, err := pyjson.ReadObject(text, 0)
 	name, isRecord := loggerOf(&obj)
+	if err != nil && !isLogger([]byte(name)) {
+		isRecord = false // what was broken off took the next record's beginning for its end
+	}
 	switch {
 	case isRecord && name != Logger:
 		return skip(SkipOtherLogger)
 	case err != nil:
-		return broken(&obj, isRecord, text, err)
+		return o.torn(broken(&obj, isRecord, text, err), text, err)
 	}
 	var res Result
 	switch {
@@ -119,9 +174,38 @@ func (o *Options) json(text []byte, at time.Time) Result {
 	case obj.Has("event_type"):
 		res = o.event(obj, at)
 	default:
+		res = o.carried(&obj, text[:end], at)
+	}
+	return o.rest(res, text[end:])
+}
+
+// carried reads a JSON object that is no record of a logger by itself and carries, as a
+// string, a line that one wrote: what journald, Vector and GELF make of the verbose format.
+func (o *Options) carried(obj *pyjson.Object, text []byte, at time.Time) Result {
+	if !bytes.Contains(text, []byte(quotedLogger)) {
+		if mentions(text) && bytes.Contains(text, []byte(Logger)) {
+			return reject("it names %s and an event_type and is in no form that can be read", Logger)
+		}
 		return skip(SkipNoEvent)
 	}
-	return alone(res, text[end:])
+	for _, key := range carrierKeys {
+		line, ok := obj.Str(key)
+		if !ok || !bytes.Contains(line, []byte(quotedLogger)) {
+			continue
+		}
+		line = trim(uncolored(line))
+		if h, ok := readHeader(line); ok {
+			if !h.ours() {
+				return skip(SkipOtherLogger)
+			}
+			return o.message(h.message, cmpTime(h.time, at))
+		}
+		return o.foreign(line, at)
+	}
+	if mentions(text) {
+		return reject("it names %s and an event_type and is in no form that can be read", Logger)
+	}
+	return skip(SkipNoEvent)
 }
 
 // broken judges a record that begins with '{' and is not JSON, by what came before the error.
@@ -143,20 +227,17 @@ func broken(obj *pyjson.Object, ours bool, text []byte, err error) Result {
 	return skip(SkipNoEvent)
 }
 
-// alone turns an event into a rejected record where a second one follows it on the same
-// line: two writers without a newline between them. Other text after an event is ignored.
-func alone(res Result, rest []byte) Result {
-	if i := bytes.IndexByte(rest, '{'); res.Verdict == Accept && i >= 0 && mentions(rest[i:]) {
-		return reject("there is more than one event in the record; a record holds one event")
-	}
-	return res
-}
-
 var (
-	loggerKeys  = []string{"name", "logger", "logger_name"}
+	loggerKeys  = []string{"name", "logger", "logger_name", "log.logger"}
 	levelKeys   = []string{"levelname", "level", "levelno", "severity", "log_level"}
 	messageKeys = []string{"message", "msg", "event"}
 	eventKeys   = []string{"event", "payload", "ai_event"}
+	// placeKeys are all places of an event in a record, in the order in which they are tried.
+	placeKeys = append(slices.Clone(eventKeys), "data", "message", "msg")
+	// nestKeys hold what a record was given besides its message; events may stand there.
+	nestKeys = []string{"extra", "context"}
+	// carrierKeys are where log shippers put the line they read.
+	carrierKeys = []string{"message", "MESSAGE", "msg", "short_message", "full_message", "log", "line", "text"}
 )
 
 // loggerOf returns the name of the logger where the object is a log record; see Line.
@@ -169,6 +250,11 @@ func loggerOf(obj *pyjson.Object) (name string, isRecord bool) {
 		case name == "":
 			name = string(s)
 		}
+	}
+	if value := obj.Get("log"); name == "" && pyjson.IsObject(value) { // ECS, nested
+		inner, _, _ := pyjson.ReadObject(value, 0)
+		s, _ := inner.Str("logger")
+		name = string(s)
 	}
 	if name == "" {
 		return "", false
@@ -191,7 +277,7 @@ func (o *Options) record(obj pyjson.Object, at time.Time) Result {
 		at = t
 	}
 	first := skip(SkipNoEvent)
-	for _, key := range []string{"event", "payload", "ai_event", "message", "msg"} {
+	for _, key := range placeKeys {
 		res := o.under(&obj, key, at)
 		if res.Verdict == Accept {
 			return res
@@ -201,15 +287,45 @@ func (o *Options) record(obj pyjson.Object, at time.Time) Result {
 			first = res
 		}
 	}
-	if first.Verdict == Skip && obj.Has("event_type") {
+	switch {
+	case first.Verdict != Skip:
+		return first
+	case obj.Has("event_type"):
 		return o.event(obj, at)
+	}
+	if res := o.nested(&obj, at); res.Verdict != Skip {
+		return res
+	}
+	if mentions(obj.Text) && !mentions(obj.Get("message")) && !mentions(obj.Get("msg")) {
+		return reject("it is a record of %s with an event_type, and that stands nowhere an event is looked for", Logger)
 	}
 	return first
 }
 
+// nested reads an event one level down, in what a record was given besides its message.
+func (o *Options) nested(rec *pyjson.Object, at time.Time) Result {
+	for _, nest := range nestKeys {
+		value := rec.Get(nest)
+		if !pyjson.IsObject(value) {
+			continue
+		}
+		inner, _, _ := pyjson.ReadObject(value, 0) // canonical already: it can be read
+		inner.Flaw = rec.Flaw
+		if inner.Has("event_type") {
+			return o.event(inner, at)
+		}
+		for _, key := range placeKeys[:len(placeKeys)-2] {
+			if res := o.under(&inner, key, at); res.Verdict == Accept || res.Verdict == Reject && mentions(inner.Get(key)) {
+				return res
+			}
+		}
+	}
+	return skip(SkipNoEvent)
+}
+
 // under reads what a record has under a key.
 func (o *Options) under(rec *pyjson.Object, key string, at time.Time) Result {
-	forEvents := key == "event" || key == "payload" || key == "ai_event"
+	forEvents := slices.Contains(eventKeys, key)
 	value := rec.Get(key)
 	switch {
 	case pyjson.IsObject(value):
@@ -221,7 +337,7 @@ func (o *Options) under(rec *pyjson.Object, key string, at time.Time) Result {
 			obj.Flaw = cmp.Or(rec.Flaw, obj.Flaw) // the same one, with its place in the record
 		}
 		return o.event(obj, at)
-	case forEvents && mentions(value) && value[0] == '[':
+	case mentions(value) && value[0] == '[':
 		return reject("it is an array; a record holds one event")
 	}
 	text, ok := pyjson.Unquote(value)

@@ -8,36 +8,6 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/parser/pyjson"
 )
 
-// header is what IntelliDocs' verbose format puts around a message:
-// `[asctime] [LEVEL] [logger] message`.
-type header struct{ time, logger, message []byte }
-
-func verbose(text []byte) (h header, ok bool) {
-	if h.time, text, ok = bracket(text); !ok {
-		return h, false
-	}
-	if _, text, ok = bracket(text); !ok {
-		return h, false
-	}
-	h.logger, h.message, ok = bracket(text)
-	return h, ok
-}
-
-// maxBracket bounds what stands between two brackets: a time, a level, a logger's name.
-const maxBracket = 200
-
-func bracket(text []byte) (inside, rest []byte, ok bool) {
-	text = bytes.TrimLeft(text, " ")
-	if len(text) == 0 || text[0] != '[' {
-		return nil, nil, false
-	}
-	end := bytes.IndexByte(text[:min(len(text), maxBracket)], ']')
-	if end < 0 {
-		return nil, nil, false
-	}
-	return bytes.TrimSpace(text[1:end]), text[end+1:], true
-}
-
 // message finds an event in the message of a record of our logger. Words may stand before
 // and after it. Each '{' that is not within an object already read is tried, so that
 // neither a part of an event is taken for one nor any byte is read more than twice.
@@ -49,13 +19,21 @@ func (o *Options) message(text []byte, at time.Time) Result {
 	}
 	var first error
 	d := pyjson.NewDecoder(text, start)
-	for from := start; from >= 0; {
+	for from, seen := start, 0; from >= 0; {
+		if h, ok := nextHeader(text, seen, from); ok {
+			return o.split(text, h.from, at)
+		}
 		next := from + 1
 		if opens(text[next:]) {
 			obj, end, err := d.Object(from)
 			var broke *pyjson.SyntaxError
 			switch {
 			case errors.As(err, &broke):
+				if first == nil { // what it finds, or that there is nothing, holds for later errors too
+					if h, ok := nextHeader(text, from, len(text)); ok {
+						return o.split(text, h.from, at)
+					}
+				}
 				if broke.Deep || obj.Has("event_type") || from == 0 {
 					return reject("not valid JSON: %v", err)
 				}
@@ -65,13 +43,14 @@ func (o *Options) message(text []byte, at time.Time) Result {
 				// What was read of it may hold objects; they are not events by themselves.
 				next = max(next, broke.At)
 			case obj.Has("event_type"):
-				return alone(o.event(obj, at), text[end:])
+				return o.rest(o.event(obj, at), text[end:])
 			case from == 0 && end == len(text):
 				return reject("the event has no event_type")
 			default:
 				next = end
 			}
 		}
+		seen = next
 		if from = bytes.IndexByte(text[next:], '{'); from >= 0 {
 			from += next
 		}

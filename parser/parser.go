@@ -30,6 +30,12 @@ type Result struct {
 	Reason string
 	// Event is set for Accept.
 	Event Event
+	// Headed: the line begins with the header of IntelliDocs' verbose format, so the log
+	// that it stands in is one of that format; see Options.Verbose.
+	Headed bool
+	// Glued are the results of other records on the same line, whose line feed is missing
+	// because a writer died or its disk was full. None of them is Skip.
+	Glued []Result
 }
 
 // Why a record was skipped.
@@ -37,10 +43,12 @@ const (
 	SkipBlank       = "blank"
 	SkipOtherLogger = "other_logger"
 	SkipNoEvent     = "no_event"
+	// SkipContinuation: a line like an event, without a header in a log of IntelliDocs' verbose format.
+	SkipContinuation = "continuation"
 )
 
 // SkipReasons are all of them.
-var SkipReasons = []string{SkipBlank, SkipOtherLogger, SkipNoEvent}
+var SkipReasons = []string{SkipBlank, SkipOtherLogger, SkipNoEvent, SkipContinuation}
 
 // Event is an AI event as it will be sent.
 type Event struct {
@@ -65,6 +73,13 @@ type Options struct {
 	// Position, where not empty, enters the ID: identity by place instead of by content
 	// or event_id (dedup_window = 0).
 	Position string
+	// Verbose: the log's records begin with the header of IntelliDocs' verbose format. A line
+	// without one belongs to the record before it, whose text may be anybody's: a title or a
+	// subject may hold a line feed. It is never an event.
+	Verbose bool
 	// RecordTime is the record's time where the record itself carries none (a spool file's mtime).
 	RecordTime time.Time
+
+	// depth is how many records were read of the line so far.
+	depth int
 }

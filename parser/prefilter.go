@@ -37,6 +37,10 @@ func anyIndex(text []byte, what string, ok func(int) bool) bool {
 	}
 }
 
+// Headed reports whether a line begins with the header of IntelliDocs' verbose format, bare
+// or as a container runtime wraps it.
+func Headed(line []byte) bool { return classify(trim(line)).Headed }
+
 // classify returns why a line is skipped that holds no event, without reading it whole. Within a container
 // runtime's wrapping it looks at the text as it stands there, escapes and all.
 func classify(line []byte) Result {
@@ -53,8 +57,13 @@ func classify(line []byte) Result {
 	case text[0] == '{' && namesLogger(text):
 		return skip(SkipOtherLogger)
 	case text[0] == '[':
-		if h, ok := verbose(text); ok && string(h.logger) != Logger {
-			return skip(SkipOtherLogger)
+		if h, ok := readHeader(text); ok {
+			res := skip(SkipOtherLogger)
+			if h.ours() {
+				res = skip(SkipNoEvent)
+			}
+			res.Headed = h.dated()
+			return res
 		}
 	}
 	return skip(SkipNoEvent)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -154,6 +155,12 @@ func (r *rig) wantAll(n int) {
 			// What the agent itself has to say is worth more than the number.
 			out, err := r.run("deliveries", "--status", "pending,retrying", "--limit", "5")
 			r.t.Logf("waiting deliveries: %v\n%s", err, out)
+			out, err = r.run("status")
+			r.t.Logf("status: %v\n%s", err, out)
+			r.t.Logf("missing: %s", r.missing())
+			if keep := os.Getenv("CI_ARTEFACTS"); keep != "" {
+				_ = os.CopyFS(filepath.Join(keep, r.t.Name()), os.DirFS(r.dir))
+			}
 			r.kill(syscall.SIGQUIT)
 			r.t.Fatalf("%d of %d events arrived, and no more: %d lost", got, n, n-got)
 		}
@@ -166,6 +173,31 @@ func (r *rig) wantAll(n int) {
 		r.t.Errorf("%d distinct events of %d", got, n)
 	}
 	r.wantOneID()
+}
+
+// missing names, for each file of the log, the first event in it that did not arrive.
+func (r *rig) missing() string {
+	var out strings.Builder
+	got := r.numbers()
+	files, _ := filepath.Glob(r.log + "*")
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return err.Error()
+		}
+		first, lost := -1, 0
+		for _, m := range numberRE.FindAllSubmatch(data, -1) {
+			if n, _ := strconv.Atoi(string(m[1])); !got[n] {
+				if lost++; first < 0 {
+					first = n
+				}
+			}
+		}
+		if lost > 0 && out.Len() < 2000 {
+			fmt.Fprintf(&out, "%s: %d from %d; ", filepath.Base(f), lost, first)
+		}
+	}
+	return out.String()
 }
 
 func (r *rig) wantOneID() {

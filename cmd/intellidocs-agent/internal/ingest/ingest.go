@@ -4,10 +4,12 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -90,6 +92,7 @@ type Source struct {
 	// committing is held while a batch is made durable, which lasts as long as the queue
 	// is full.
 	committing sync.Mutex
+	verbose    verboseLogs
 	deferred   []byte    // a cursor that stands behind skipped records only
 	last       time.Time // of the last commit
 
@@ -185,46 +188,71 @@ func (s *Source) read(b *tailer.Batch, now time.Time) (qb queue.Batch, rejection
 	qb.Source, seen.records = s.name, len(b.Records)
 	for i := range b.Records {
 		r := &b.Records[i]
-		res := s.parse(r, now)
-		switch res.Verdict {
-		case parser.Accept:
-			qb.Events = append(qb.Events, s.event(r, &res.Event, now))
-			if seen.events == nil {
-				seen.events = map[string]int{}
-			}
-			seen.events[res.Event.Type]++
-			if res.Event.Incomplete {
-				seen.incomplete++
-			}
-		case parser.Reject:
-			rejections = append(rejections, tailer.Rejection{Record: i, Reason: res.Reason})
-			qb.Rejected = append(qb.Rejected, s.reject(r, res.Reason, now))
-			seen.rejected++
-			s.in.opts.Logger.Warn("record rejected: it was meant as an event and cannot be read as one; see 'intellidocs-agent rejected'",
-				"source", s.name, "file", r.Path, "offset", r.Offset, "reason", res.Reason)
-			s.in.opts.Rejected(s.name, r.Path, r.Offset, res.Reason)
-		default:
-			if seen.skipped == nil {
-				seen.skipped = map[string]int{}
-			}
-			seen.skipped[res.Reason]++
+		res := s.parse(r, now, s.kind == Lines && s.verbose.knows(r))
+		if res.Headed {
+			s.verbose.learn(r)
+		}
+		if reason := s.take(r, &res, now, &qb, &seen); reason != "" {
+			rejections = append(rejections, tailer.Rejection{Record: i, Reason: reason})
 		}
 	}
 	return qb, rejections, seen
+}
+
+// take adds to a batch what a record turned out to be, and what else stood on its line. It
+// returns why the record was rejected, if any of that was: it is kept once, as it stands there.
+func (s *Source) take(r *tailer.Record, res *parser.Result, now time.Time, qb *queue.Batch, seen *batch) (rejected string) {
+	switch res.Verdict {
+	case parser.Accept:
+		s.accept(r, &res.Event, now, qb, seen)
+	case parser.Reject:
+		rejected = res.Reason
+	default:
+		if seen.skipped == nil {
+			seen.skipped = map[string]int{}
+		}
+		seen.skipped[res.Reason]++
+	}
+	for i := range res.Glued {
+		if g := &res.Glued[i]; g.Verdict == parser.Accept {
+			s.accept(r, &g.Event, now, qb, seen)
+		} else {
+			rejected = cmp.Or(rejected, g.Reason)
+		}
+	}
+	if rejected != "" {
+		qb.Rejected = append(qb.Rejected, s.reject(r, rejected, now))
+		seen.rejected++
+		s.in.opts.Logger.Warn("record rejected: it was meant as an event and cannot be read as one; see 'intellidocs-agent rejected'",
+			"source", s.name, "file", r.Path, "offset", r.Offset, "reason", rejected)
+		s.in.opts.Rejected(s.name, r.Path, r.Offset, rejected)
+	}
+	return rejected
+}
+
+func (s *Source) accept(r *tailer.Record, e *parser.Event, now time.Time, qb *queue.Batch, seen *batch) {
+	qb.Events = append(qb.Events, s.event(r, e, now))
+	if seen.events == nil {
+		seen.events = map[string]int{}
+	}
+	seen.events[e.Type]++
+	if e.Incomplete {
+		seen.incomplete++
+	}
 }
 
 // maxBody bounds an event as it would be sent: what the queue cannot keep must not stand
 // in the way of the next one. A line of 1 MiB stays below it however it is escaped.
 const maxBody = 7 << 20
 
-func (s *Source) parse(r *tailer.Record, now time.Time) parser.Result {
+func (s *Source) parse(r *tailer.Record, now time.Time, verbose bool) parser.Result {
 	switch {
 	case r.Damage != "":
 		return parser.Result{Verdict: parser.Reject, Reason: r.Damage}
 	case r.TooLong:
 		return parser.Result{Verdict: parser.Reject, Reason: fmt.Sprintf("the record is %d bytes long, more than max_line_bytes allows", r.Size)}
 	}
-	o := parser.Options{Now: now, RecordTime: r.Time}
+	o := parser.Options{Now: now, RecordTime: r.Time, Verbose: verbose}
 	if s.in.opts.Positional() {
 		o.Position = fmt.Sprintf("%s:%d", r.Stream, r.Offset)
 	}
@@ -234,10 +262,18 @@ func (s *Source) parse(r *tailer.Record, now time.Time) parser.Result {
 	} else {
 		res = parser.Line(r.Data, o)
 	}
-	if n := len(res.Event.Body); n > maxBody {
-		return parser.Result{Verdict: parser.Reject, Reason: fmt.Sprintf("the event is %d bytes long as it would be sent, more than the queue keeps (%d)", n, maxBody)}
+	tooLarge(&res)
+	for i := range res.Glued {
+		tooLarge(&res.Glued[i])
 	}
 	return res
+}
+
+func tooLarge(res *parser.Result) {
+	if n := len(res.Event.Body); n > maxBody {
+		res.Verdict, res.Event = parser.Reject, parser.Event{}
+		res.Reason = fmt.Sprintf("the event is %d bytes long as it would be sent, more than the queue keeps (%d)", n, maxBody)
+	}
 }
 
 func (s *Source) event(r *tailer.Record, e *parser.Event, now time.Time) queue.NewEvent {
@@ -301,7 +337,8 @@ func (s *Source) count(b batch) {
 func (in *Ingest) Again(ctx context.Context, rec queue.Rejected, kind Kind) (bool, error) {
 	s := in.Source(rec.Source, kind)
 	r := tailer.Record{Data: rec.Data, Path: rec.Path, Stream: rec.Stream, Offset: rec.Offset, Size: rec.Size}
-	res := s.parse(&r, rec.At) // an event without a time has that of its first reading
+	verbose := kind == Lines && (strings.HasPrefix(rec.Reason, parser.NoHeader) || s.verbose.knows(&r))
+	res := s.parse(&r, rec.At, verbose) // an event without a time has that of its first reading
 	if res.Verdict != parser.Accept {
 		return false, nil
 	}
