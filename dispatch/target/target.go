@@ -87,9 +87,10 @@ func (p *Policy) CheckAddr(addr netip.Addr) error {
 	addr = addr.WithZone("").Unmap()
 	for _, a := range append([]netip.Addr{addr}, embedded(addr)...) {
 		switch {
-		case within(a, p.AllowedCIDRs):
+		case within(a, metadata) && named(a, p.AllowedCIDRs):
 		case within(a, metadata):
-			return &Forbidden{addr.String(), "it hands out a cloud's credentials; [security] allowed_cidrs would have to name it"}
+			return &Forbidden{addr.String(), "it hands out a cloud's credentials; [security] allowed_cidrs would have to name it, by a prefix of /24 (IPv6: /64) or longer"}
+		case within(a, p.AllowedCIDRs):
 		case !p.AllowInternal && !public(a):
 			return &Forbidden{addr.String(), "it is not a public address; set [security] allow_internal_requests, or name its network in allowed_cidrs"}
 		case !p.AllowInternal && ours(a):
@@ -97,6 +98,17 @@ func (p *Policy) CheckAddr(addr netip.Addr) error {
 		}
 	}
 	return nil
+}
+
+// named reports whether a network holds addr that is so small that it is meant: one that
+// opens all of a site's addresses, or the whole internet's, does not open a cloud's
+// credentials with them.
+func named(addr netip.Addr, networks []netip.Prefix) bool {
+	least := 24
+	if addr.Is6() {
+		least = 64
+	}
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Bits() >= least && p.Contains(addr) })
 }
 
 // OpenMetadata returns the addresses at which clouds hand out credentials that the policy allows.

@@ -48,6 +48,19 @@ func TestCheckAddr_MetadataIsRefusedUnlessNamed(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
+	for text, cidr := range map[string]string{
+		"169.254.169.254": "0.0.0.0/0", "169.254.170.2": "169.254.0.0/16", "168.63.129.16": "168.63.0.0/17", "100.100.100.200": "100.64.0.0/10",
+		"fd00:ec2::254": "fc00::/7", "::ffff:169.254.169.254": "169.254.168.0/23", "64:ff9b::a9fe:a9fe": "64:ff9b::/96", "2002:a9fe:a9fe::1": "2002::/16",
+	} {
+		if wide := (Policy{AllowInternal: true, AllowedCIDRs: prefixes(cidr)}); wide.CheckAddr(netip.MustParseAddr(text)) == nil {
+			t.Errorf("%s is open because %s is allowed", text, cidr)
+		}
+	}
+	for text, cidr := range map[string]string{"169.254.169.254": "169.254.169.0/24", "fd00:ec2::254": "fd00:ec2::/64"} {
+		if narrow := (Policy{AllowedCIDRs: prefixes(cidr)}); narrow.CheckAddr(netip.MustParseAddr(text)) != nil {
+			t.Errorf("%s is refused although %s is allowed", text, cidr)
+		}
+	}
 	if named.CheckAddr(netip.MustParseAddr("10.2.0.1")) == nil {
 		t.Error("10.2.0.1 is allowed though another network was named")
 	}
