@@ -45,7 +45,7 @@ func render(t testing.TB, format string, in Input) []byte {
 // testdata. The golden files are indented, so that a change of one shows as one.
 func TestGolden_EachTypeInEachFormat(t *testing.T) {
 	var payloads []string
-	for _, pattern := range []string{"../../examples/events/*.json", "testdata/payload/*.json"} {
+	for _, pattern := range []string{"../../examples/events/*.json", "../../examples/events/as_sent/*.json", "testdata/payload/*.json"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
 			t.Fatalf("%s: no payloads (%v)", pattern, err)
@@ -54,6 +54,9 @@ func TestGolden_EachTypeInEachFormat(t *testing.T) {
 	}
 	for _, path := range payloads {
 		name := strings.TrimSuffix(filepath.Base(path), ".json")
+		if dir := filepath.Base(filepath.Dir(path)); dir == "as_sent" {
+			name = dir + "_" + name
+		}
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

@@ -136,8 +136,16 @@ func (v value) count() (int, bool) {
 	return int(f), true
 }
 
-// yes is whether a flag is set, in whichever way it is written.
+// yes reports whether a flag is set, in whichever way it is written; a list or an object is
+// a yes unless it is empty.
 func (v value) yes() bool {
+	switch v.kind() {
+	case '[':
+		_, total := v.items(0)
+		return total > 0
+	case '{':
+		return len(v.object()) > 0
+	}
 	switch v.text() {
 	case "", "no", "0", "false", "False":
 		return false

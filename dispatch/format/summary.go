@@ -132,10 +132,18 @@ func (s *summary) suggestion(p object) {
 	s.title = "The AI filed " + quoted(d)
 	applied := p.get("applied_suggestions").object()
 	var set []string
+	told := map[string]bool{}
 	for _, key := range applied.keys() {
-		if n := applied.get(key).name(); n != "" {
-			name := plain.Words(key)
-			set = append(set, name)
+		has := d.get(key)
+		n, now := applied.get(key).appliedTo(has)
+		if n == "" {
+			continue
+		}
+		name := plain.Words(key)
+		set = append(set, name)
+		if told[key] = now; now && has.kind() == '[' {
+			s.fact(sentence(name), n) // which of them are new, nobody says
+		} else {
 			s.fact("New "+name, n)
 		}
 	}
@@ -144,7 +152,7 @@ func (s *summary) suggestion(p object) {
 		s.text = "It was certain enough to set " + series(set) + " without asking."
 	}
 	s.todo = "If that is wrong, correct the document in IntelliDocs."
-	s.document(d, applied)
+	s.document(d, told)
 }
 
 func (s *summary) scan(p object) {
@@ -166,29 +174,43 @@ func (s *summary) scan(p object) {
 	case haveApplied && haveOpen:
 		s.text = "It has nothing to suggest."
 	}
-	var about []string
+	if !haveOpen || open > 0 {
+		s.fact("Suggestions about", strings.Join(suggestedAbout(sum), ", "))
+	}
+	s.document(d, nil)
+}
+
+// suggestedAbout names what a scan has suggestions for. IntelliDocs sets the first four flags
+// wherever it looked for such, so where all four are set they say nothing; the last two are
+// the suggestions themselves.
+func suggestedAbout(sum object) (about []string) {
 	for _, k := range []struct{ key, name string }{
 		{"has_tags_suggestions", "tags"},
 		{"has_correspondent_suggestion", "correspondent"},
 		{"has_type_suggestion", "document type"},
 		{"has_storage_path_suggestion", "storage path"},
-		{"has_custom_fields", "custom fields"},
-		{"has_workflow_suggestions", "workflows"},
 	} {
 		if sum.get(k.key).yes() {
 			about = append(about, k.name)
 		}
 	}
-	s.fact("Suggestions about", strings.Join(about, ", "))
-	s.document(d, nil)
+	if len(about) == 4 {
+		about = nil
+	}
+	for _, k := range []struct{ key, name string }{{"has_custom_fields", "custom fields"}, {"has_workflow_suggestions", "workflows"}} {
+		if sum.get(k.key).yes() {
+			about = append(about, k.name)
+		}
+	}
+	return about
 }
 
-// document tells what is known of the one the event is about, but for what told already says.
-func (s *summary) document(d, told object) {
+// document tells what is known of the one the event is about, but for what was told.
+func (s *summary) document(d object, told map[string]bool) {
 	s.link = cmp.Or(documentLink(s.base, d.get("id").text()), s.base)
 	s.fact("Document", hash(d.get("id")))
 	for _, k := range []struct{ key, name string }{{"correspondent", "Correspondent"}, {"document_type", "Type"}, {"tags", "Tags"}} {
-		if n := d.get(k.key).name(); n != "" && n != told.get(k.key).name() {
+		if n := d.get(k.key).name(); n != "" && !told[k.key] {
 			s.fact(k.name, n)
 		}
 	}

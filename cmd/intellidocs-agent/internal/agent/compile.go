@@ -237,12 +237,16 @@ func (p *Plan) Parked(waiting map[string]int64) []string {
 	return out
 }
 
-// samplesFor are the known events that a webhook with these patterns takes.
+// samplesFor are the known events that a webhook with these patterns takes, as they are
+// documented and as they are sent.
 func samplesFor(patterns []string) []map[string]any {
 	var out []map[string]any
 	for _, eventType := range events.Types() {
 		if sample, err := events.Sample(eventType, time.Now()); err == nil && dispatch.Wants(patterns, eventType) {
 			out = append(out, sample)
+			if sent, ok := events.AsSent(eventType, time.Now()); ok {
+				out = append(out, sent)
+			}
 		}
 	}
 	return out
