@@ -55,6 +55,7 @@ func (o *Options) event(obj pyjson.Object, recorded time.Time) Result {
 	if recorded.IsZero() {
 		recorded = o.RecordTime
 	}
+	payload := payloadID(&obj, o.Position)
 	if missing(obj.Get("source")) {
 		obj.Set("source", `"`+Source+`"`)
 	}
@@ -66,7 +67,7 @@ func (o *Options) event(obj pyjson.Object, recorded time.Time) Result {
 		obj.Remove("timestamp")
 	}
 	e := Event{
-		ID: identify(&obj, o.position()),
+		ID: identify(&obj, o.position()), PayloadID: payload,
 		// It becomes a header and a label, where a lone surrogate cannot be.
 		Type: strings.ToValidUTF8(string(typ), "\uFFFD"),
 		Time: recorded,

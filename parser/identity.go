@@ -31,7 +31,17 @@ func identify(obj *pyjson.Object, position string) string {
 		return id("event_id", text)
 	}
 	if pyjson.Kind(own) == "a number" {
-		return id("event_id", own)
+		return id("event_id", own) // of 7 and "7" the payloads tell that they are two
+	}
+	return id("payload", obj.Text)
+}
+
+// payloadID names an event that has an event_id by its payload as its producer wrote it, "" for
+// others: see Event.PayloadID.
+func payloadID(obj *pyjson.Object, position string) string {
+	own := obj.Get("event_id")
+	if text, ok := pyjson.Unquote(own); position != "" || (!ok || len(text) == 0) && pyjson.Kind(own) != "a number" {
+		return ""
 	}
 	return id("payload", obj.Text)
 }

@@ -427,3 +427,15 @@ func TestFragment(t *testing.T) {
 		}
 	}
 }
+
+// An event_id says which event it is, and PayloadID whether it is that one.
+func TestID_AnEventIDKnowsItsPayload(t *testing.T) {
+	payload := func(text string) string { return Line([]byte(text), Options{Now: time.Now()}).Event.PayloadID }
+	const event = `{"event_type":"x","event_id":"7","n":1}`
+	if a := payload(event); a == "" || a != payload(oursHeader+event) || a == payload(`{"event_type":"x","event_id":"7","n":2}`) || a == payload(`{"event_type":"x","event_id":7,"n":1}`) {
+		t.Error("the payload is not what tells them apart, or the time of its record is")
+	}
+	if payload(sampleEvent) != "" || payload(`{"event_type":"x","event_id":""}`) != "" {
+		t.Error("an event without an event_id has no other name")
+	}
+}

@@ -54,6 +54,9 @@ var SkipReasons = []string{SkipBlank, SkipOtherLogger, SkipNoEvent, SkipContinua
 type Event struct {
 	// ID is "evt_" and 32 hex digits.
 	ID string
+	// PayloadID is set where ID comes from the event's own event_id: what names the event by
+	// its payload, should that event_id have been another's.
+	PayloadID string
 	// Type is the event's event_type.
 	Type string
 	// Body is the canonical bytes: what Python's json.dumps(payload, sort_keys=True)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -36,6 +37,7 @@ func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
 		}
 		total.Queued = append(total.Queued, done.Queued...)
 		total.Duplicates += done.Duplicates
+		total.Conflicts = append(total.Conflicts, done.Conflicts...)
 		total.Deliveries += done.Deliveries
 		total.again = done.again
 		if last {
@@ -78,7 +80,7 @@ func (q *Queue) part(b Batch) (part Batch, c cost, last bool) {
 // eventCost bounds what an event takes: itself, its id, of each delivery the due time
 // and the index, and the counts that no event before it in the batch changes.
 func eventCost(e *NewEvent, counted map[indexKey]bool) cost {
-	c := cost{2, int64(min(len(e.Body)+600, inline) + len(e.ID) + 100)}
+	c := cost{2, int64(min(len(e.Body)+600, inline) + len(e.ID) + len(e.PayloadID) + 100)}
 	for _, webhook := range e.Webhooks {
 		co := indexKeyFor(webhook, Pending, e.Type)
 		c.keys, c.bytes = c.keys+2, c.bytes+int64(2*len(co.webhook)+len(co.typ)+80)
@@ -101,12 +103,26 @@ func (q *Queue) commitPart(ctx context.Context, b Batch, c cost, again bool) (Co
 		}
 		for i := range b.Events {
 			e := &b.Events[i]
-			seq, err := w.known(e.ID)
+			fresh := func(seq uint64) bool {
+				done.again = left.has(seq)
+				return seq != 0 && (b.Backfill || window == 0 || done.again || w.wr.now().Sub(seqTime(seq)) < window)
+			}
+			seq, payload, err := w.known(e.ID)
 			if err != nil {
 				return err
 			}
-			done.again = left.has(seq)
-			if seq != 0 && (b.Backfill || window == 0 || done.again || w.wr.now().Sub(seqTime(seq)) < window) {
+			if conflict := fresh(seq) && payload != "" && e.PayloadID != "" && payload != e.PayloadID; conflict {
+				named := *e
+				named.ID, named.PayloadID, named.TraceID = e.PayloadID, "", strings.TrimPrefix(e.PayloadID, "evt_")
+				if seq, _, err = w.known(named.ID); err != nil {
+					return err
+				}
+				if !fresh(seq) {
+					done.Conflicts = append(done.Conflicts, e.ID)
+				}
+				e = &named
+			}
+			if fresh(seq) {
 				// One whose bytes are damaged is not there: this brings it back.
 				if _, err := loadEvent(w.txn, seq); !errors.Is(err, ErrDamaged) {
 					done.Duplicates++
@@ -132,16 +148,17 @@ func (q *Queue) commitPart(ctx context.Context, b Batch, c cost, again bool) (Co
 	return done, err
 }
 
-// known returns the seq of the latest event of an id, 0 where there is none.
-func (w *writeTxn) known(id string) (uint64, error) {
-	seq, err := get(w.txn, dedupKey(id), "the id of an event")
+// known returns the seq of the latest event of an id, 0 where there is none, and, where its
+// producer chose the id, its PayloadID.
+func (w *writeTxn) known(id string) (seq uint64, payloadID string, err error) {
+	value, err := get(w.txn, dedupKey(id), "the id of an event")
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return 0, nil
+		return 0, "", nil
 	case err != nil:
-		return 0, err
+		return 0, "", err
 	}
-	return seqOf(seq), nil
+	return seqOf(value), string(value[8:]), nil
 }
 
 // event queues an event.
@@ -162,7 +179,7 @@ func (w *writeTxn) event(e *NewEvent) error {
 	if err := w.set(eventKey(seq), value); err != nil {
 		return err
 	}
-	if err := w.set(dedupKey(e.ID), seal(u64(nil, seq))); err != nil {
+	if err := w.set(dedupKey(e.ID), seal(append(u64(nil, seq), e.PayloadID...))); err != nil {
 		return err
 	}
 	for i, webhook := range e.Webhooks {

@@ -16,7 +16,7 @@ import (
 // another.
 //
 //	e seq                          an event with its body and the webhooks that want it
-//	x event-id                     seq of the latest event of that id (dedup)
+//	x event-id                     seq of the latest event of that id (dedup), and its PayloadID
 //	y seq event-id                 an x whose event is gone, to be deleted after the dedup window
 //	d seq idx                      a delivery; absent while it has never been tried
 //	q webhook due seq idx          what is unfinished, by when it is due

@@ -31,6 +31,9 @@ type Event struct {
 type NewEvent struct {
 	Event
 	Webhooks []string
+	// PayloadID is set where the ID is one that the event's producer chose. Where that ID is
+	// known with another payload, the event is queued under this one.
+	PayloadID string
 }
 
 // Rejected is a record that was meant as an event and cannot be read as one.
@@ -64,6 +67,9 @@ type Batch struct {
 type Committed struct {
 	Queued     []string // IDs of the events that are new
 	Duplicates int      // events already queued within the dedup window
+	// Conflicts are the IDs that were known with another payload; their events are queued
+	// under their PayloadID.
+	Conflicts  []string
 	Deliveries int
 
 	again bool // the latest event was left by an unfinished batch

@@ -169,6 +169,11 @@ func (s *Source) commit(ctx context.Context, qb queue.Batch, seen *batch) error 
 	}
 	s.deferred, s.last = s.deferred[:0], time.Now()
 	seen.queued, seen.duplicates, seen.deliveries = len(done.Queued), done.Duplicates, done.Deliveries
+	seen.conflicts = len(done.Conflicts)
+	for _, id := range done.Conflicts {
+		s.in.opts.Logger.Warn("an event_id came again with another payload: the event is queued under an id of its payload; give each event an event_id of its own, or none",
+			"source", s.name, "event_id", id)
+	}
 	return nil
 }
 
@@ -182,6 +187,7 @@ type batch struct {
 	queued     int
 	duplicates int
 	deliveries int
+	conflicts  int
 }
 
 func (s *Source) read(b *tailer.Batch, now time.Time) (qb queue.Batch, rejections []tailer.Rejection, seen batch) {
@@ -282,7 +288,8 @@ func (s *Source) event(r *tailer.Record, e *parser.Event, now time.Time) queue.N
 			ID: e.ID, Type: e.Type, Source: s.name, Path: r.Path, Stream: r.Stream, Offset: r.Offset,
 			ReadAt: now, TraceID: e.ID[len("evt_"):], Incomplete: e.Incomplete, Body: e.Body,
 		},
-		Webhooks: s.in.opts.Route(e.Type, e.Body),
+		Webhooks:  s.in.opts.Route(e.Type, e.Body),
+		PayloadID: e.PayloadID,
 	}
 }
 

@@ -20,6 +20,7 @@ type metrics struct {
 	deduplicated prometheus.Counter
 	incomplete   *prometheus.CounterVec
 	gaps         *prometheus.CounterVec
+	conflicts    *prometheus.CounterVec
 
 	mu    sync.Mutex
 	types map[string]bool
@@ -34,6 +35,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		skipped:    counter("records_skipped_total", "Records that are not meant as an event.", "source", "reason"),
 		rejected:   counter("records_rejected_total", "Records meant as an event that cannot be read as one.", "source"),
 		incomplete: counter("events_incomplete_total", "Events of a known type without its main object; they are delivered.", "source"),
+		conflicts:  counter("event_id_conflicts_total", "Events whose event_id was another's; they are queued under an id of their payload.", "source"),
 		gaps:       counter("source_gaps_total", "Times that unread content of a source was found to be gone.", "source"),
 		deduplicated: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "intellidocs_agent", Name: "events_deduplicated_total", Help: "Events that were queued already within dedup_window.",
@@ -41,7 +43,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		types: map[string]bool{},
 	}
 	if reg != nil {
-		reg.MustRegister(m.ingested, m.skipped, m.rejected, m.incomplete, m.gaps, m.deduplicated)
+		reg.MustRegister(m.ingested, m.skipped, m.rejected, m.incomplete, m.gaps, m.conflicts, m.deduplicated)
 	}
 	return m
 }
@@ -55,7 +57,7 @@ func (m *metrics) begin(source string) {
 	for _, reason := range parser.SkipReasons {
 		m.skipped.WithLabelValues(source, reason)
 	}
-	for _, vec := range []*prometheus.CounterVec{m.rejected, m.incomplete, m.gaps} {
+	for _, vec := range []*prometheus.CounterVec{m.rejected, m.incomplete, m.gaps, m.conflicts} {
 		vec.WithLabelValues(source)
 	}
 }
@@ -69,6 +71,7 @@ func (m *metrics) count(source string, b batch) {
 	}
 	m.rejected.WithLabelValues(source).Add(float64(b.rejected))
 	m.incomplete.WithLabelValues(source).Add(float64(b.incomplete))
+	m.conflicts.WithLabelValues(source).Add(float64(b.conflicts))
 	m.deduplicated.Add(float64(b.duplicates))
 }
 
