@@ -98,6 +98,9 @@ func (c *cli) ingestFile(ctx context.Context, conn *connection, path string, dry
 	if in.err != nil {
 		return t, fmt.Errorf("read up to where it is damaged or cut off: %w", in.err)
 	}
+	if len(t.Events) == 0 && t.Rejected == 0 && info.Size() > 0 {
+		return t, errors.New("no event in it: is it the log that IntelliDocs writes its AI events to (ai_webhooks.log)?")
+	}
 	return t, nil
 }
 
@@ -125,6 +128,9 @@ func unpacked(r io.Reader, path string) (io.Reader, error) {
 			return nil, fmt.Errorf("not a gzip file: %w", err)
 		}
 		return text, nil
+	}
+	if bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) {
+		return nil, errors.New("it is UTF-16, and IntelliDocs writes UTF-8: convert it first, by iconv -f UTF-16 -t UTF-8")
 	}
 	for magic, tool := range map[string]string{"BZh": "bzip2", "\xfd7zXZ\x00": "xz", "\x28\xb5\x2f\xfd": "zstd", "\x04\x22\x4d\x18": "lz4", "PK\x03\x04": "zip"} {
 		if bytes.HasPrefix(head, []byte(magic)) {
