@@ -151,7 +151,7 @@ func (r *rig) wantAll(n int) {
 		if got != last {
 			last, since = got, time.Now()
 		}
-		if time.Since(since) > 60*time.Second {
+		if time.Since(since) > 2*time.Minute {
 			// What the agent itself has to say is worth more than the number.
 			out, err := r.run("deliveries", "--status", "pending,retrying", "--limit", "5")
 			r.t.Logf("waiting deliveries: %v\n%s", err, out)
