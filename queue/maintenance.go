@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -36,7 +37,9 @@ type maintenance struct {
 	mu        sync.Mutex
 	low       map[byte][]byte // below it there is nothing of a kind
 	shortened bool            // the history is being cut short, and that was logged
-	resume    []byte          // the event that the next round of retention begins with; nil: the lowest
+	// rejectedDropped counts what shrinkRejected deleted.
+	rejectedDropped atomic.Int64
+	resume          []byte // the event that the next round of retention begins with; nil: the lowest
 }
 
 // run works until ctx ends.
@@ -119,6 +122,13 @@ func (m *maintenance) upkeep(ctx context.Context) error {
 	m.disk.measure()
 	if !m.disk.pressed() {
 		m.shortened = false
+	}
+	if err == nil && m.disk.pressed() {
+		var dropped int
+		if dropped, err = m.shrinkRejected(ctx, maxSize/rejectedShare); dropped > 0 {
+			err = m.reclaim(ctx)
+			m.disk.measure()
+		}
 	}
 	// Nearly full of finished deliveries: a shorter history is better than standing still.
 	for err == nil && m.disk.pressed() && ctx.Err() == nil {

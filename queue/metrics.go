@@ -19,11 +19,12 @@ var (
 	descFull       = prometheus.NewDesc("intellidocs_agent_queue_full", "1 while reading stands because the queue or the disk is full.", nil, nil)
 	descDeliveries = prometheus.NewDesc("intellidocs_agent_queue_deliveries", "Deliveries kept, by status.", []string{"webhook", "status"}, nil)
 	descOldest     = prometheus.NewDesc("intellidocs_agent_queue_oldest_due_seconds", "For how long the oldest delivery has been due.", []string{"webhook"}, nil)
+	descDropped    = prometheus.NewDesc("intellidocs_agent_queue_rejected_dropped_total", "Rejected records that were dropped because they took more than their share of max_size.", nil, nil)
 	descRejected   = prometheus.NewDesc("intellidocs_agent_queue_rejected_records", "Rejected records kept.", nil, nil)
 )
 
 func (collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descBytes, descFree, descMax, descFull, descDeliveries, descOldest, descRejected} {
+	for _, d := range []*prometheus.Desc{descBytes, descFree, descMax, descFull, descDeliveries, descOldest, descRejected, descDropped} {
 		ch <- d
 	}
 }
@@ -43,6 +44,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descMax, float64(maxSize))
 	gauge(descFull, full)
 	gauge(descRejected, float64(s.Rejected))
+	ch <- prometheus.MustNewConstMetric(descDropped, prometheus.CounterValue, float64(c.q.maintenance.rejectedDropped.Load()))
 	all := c.q.Counts()
 	for _, webhook := range c.webhooks() {
 		if _, ok := all[webhook]; !ok {

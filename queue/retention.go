@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -220,6 +221,36 @@ func (m *maintenance) retainRejected(ctx context.Context, before time.Time) erro
 		}
 		return m.writer.dropRejected(ctx, ids)
 	})
+}
+
+// rejectedShare is which part of [state] max_size rejected records may take once the queue is close
+// to that: they must not stop the reading. What they take is what was read of them, at most
+// 64 KiB each.
+const rejectedShare = 10
+
+// shrinkRejected deletes the oldest rejected records beyond their share of the queue's bound.
+func (m *maintenance) shrinkRejected(ctx context.Context, share int64) (dropped int, err error) {
+	var ids []string
+	err = m.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindRejected}, Reverse: true})
+		defer it.Close()
+		for it.Seek(after([]byte{kindRejected})); it.Valid(); it.Next() {
+			if share -= it.Item().EstimatedSize(); share < 0 {
+				ids = append(ids, rejectedID(seqOf(it.Item().Key()[1:])))
+			}
+		}
+		return nil
+	})
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	slices.Reverse(ids) // the oldest first
+	if err := m.writer.dropRejected(ctx, ids); err != nil {
+		return 0, err
+	}
+	m.rejectedDropped.Add(int64(len(ids)))
+	m.log.Warn("the oldest rejected records were dropped: together they took more than a tenth of [state] max_size", "records", len(ids))
+	return len(ids), nil
 }
 
 // expireIDs forgets the ids of events that are gone and older than the dedup window.
