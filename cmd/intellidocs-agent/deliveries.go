@@ -33,6 +33,9 @@ func (c *cli) deliveriesCommand() *cobra.Command {
 				return err
 			}
 			defer conn.Close()
+			if err := f.check(cmd.Context(), conn); err != nil {
+				return err
+			}
 			return c.listDeliveries(cmd, conn, filter, limit, asJSON)
 		},
 	}

@@ -1,16 +1,24 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/nearest"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
+	"github.com/dawnsystem/intellidocs-agent/parser"
+	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 // span is a flag's length of time: a Go duration or, as in agent.toml, a bare number of
@@ -110,10 +118,8 @@ func (f *filterFlags) empty() bool {
 func (f *filterFlags) filter(now time.Time) (admin.Filter, error) {
 	out := admin.Filter{Status: f.status, Webhook: f.webhook, EventType: f.eventType, Search: f.query}
 	for _, s := range f.status {
-		switch s {
-		case "pending", "retrying", "success", "failed":
-		default:
-			return out, usagef("--status %q: there are pending, retrying, success and failed", s)
+		if !slices.Contains(statuses, s) {
+			return out, unknown("--status", s, statuses)
 		}
 	}
 	var err error
@@ -124,4 +130,72 @@ func (f *filterFlags) filter(now time.Time) (admin.Filter, error) {
 		return out, usagef("--until %w", err)
 	}
 	return out, nil
+}
+
+// statuses are those of a delivery.
+var statuses = []string{string(queue.Pending), string(queue.Retrying), string(queue.Success), string(queue.Failed)}
+
+// check refuses names that the agent does not know: a typo would select nothing, and look
+// as if all were well.
+func (f *filterFlags) check(ctx context.Context, conn *connection) error {
+	if f.webhook != "" {
+		names, err := webhookNames(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(names, f.webhook) {
+			return unknown("--webhook", f.webhook, names)
+		}
+	}
+	// Of other types any may come.
+	if slices.Contains(parser.KnownTypes(), f.eventType) || nearest.Word(f.eventType, parser.KnownTypes()) == "" {
+		return nil
+	}
+	n, err := conn.Count(ctx, admin.Filter{EventType: f.eventType})
+	if err == nil && n == 0 {
+		err = unknown("--event-type", f.eventType, parser.KnownTypes())
+	}
+	return err
+}
+
+// webhookNames are those of the configuration, and those that only have deliveries left.
+func webhookNames(ctx context.Context, conn *connection) ([]string, error) {
+	st, err := conn.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for i := range st.Webhooks {
+		names = append(names, st.Webhooks[i].Name)
+	}
+	return names, nil
+}
+
+// unknown refuses a word where only some are possible.
+func unknown(flag, word string, known []string) error {
+	if near := nearest.Word(word, known); near != "" {
+		return usagef("%s %q is not known; did you mean %q?", flag, word, near)
+	}
+	if len(known) == 0 {
+		return usagef("%s %q is not known; there is none", flag, word)
+	}
+	list := known[0]
+	if n := len(known) - 1; n > 0 {
+		list = strings.Join(known[:n], ", ") + " and " + known[n]
+	}
+	return usagef("%s %q is not known; there are %s", flag, word, list)
+}
+
+// nearestFlag adds to the error of a flag that does not exist the one that was meant.
+func nearestFlag(cmd *cobra.Command, err error) error {
+	var no *pflag.NotExistError
+	if !errors.As(err, &no) || no.GetSpecifiedShortnames() != "" {
+		return err
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if near := nearest.Word(no.GetSpecifiedName(), names); near != "" {
+		return fmt.Errorf("%w; did you mean --%s?", err, near)
+	}
+	return err
 }

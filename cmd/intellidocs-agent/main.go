@@ -90,6 +90,7 @@ func (c *cli) root() *cobra.Command {
 		DisableAutoGenTag: true,
 	}
 	root.SuggestionsMinimumDistance = 2
+	root.SetFlagErrorFunc(nearestFlag)
 	root.Version = buildVersion()
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetOut(c.out)

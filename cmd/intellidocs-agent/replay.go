@@ -43,6 +43,9 @@ func (c *cli) replayCommand() *cobra.Command {
 				return err
 			}
 			defer conn.Close()
+			if err := f.check(cmd.Context(), conn); err != nil {
+				return err
+			}
 			req := admin.ReplayRequest{IDs: args, By: "cli"}
 			if len(args) == 0 {
 				req.Filter = &filter

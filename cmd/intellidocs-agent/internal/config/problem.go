@@ -58,34 +58,3 @@ func (c *Config) Problem(i int, key, text string) Problem {
 	}
 	return Problem{File: c.Path, Line: c.where.line(path), Key: name + "." + key, Text: text}
 }
-
-// nearest is the word that was probably meant, "" where none is near.
-func nearest(word string, words []string) string {
-	best, distance := "", 3
-	for _, w := range words {
-		if d := editDistance(word, w); d < distance && d < len(w) {
-			best, distance = w, d
-		}
-	}
-	return best
-}
-
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/nearest"
 )
 
 // binder gathers what is wrong while tables are read.
@@ -61,7 +63,7 @@ func (t *table) take(key string) (any, bool) {
 // finish reports the keys that nobody took.
 func (t *table) finish() {
 	for _, key := range slices.Sorted(maps.Keys(t.m)) {
-		if near := nearest(key, t.known); near != "" {
+		if near := nearest.Word(key, t.known); near != "" {
 			t.errorf(key, "there is no such key; did you mean %q?", near)
 		} else {
 			slices.Sort(t.known)
@@ -164,7 +166,7 @@ func (t *table) oneOf(key, def string, allowed ...string) string {
 	s := t.text(key, def)
 	if !slices.Contains(allowed, s) {
 		hint := ""
-		if near := nearest(s, allowed); near != "" {
+		if near := nearest.Word(s, allowed); near != "" {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
 		t.errorf(key, "%q is not possible; it is one of %s%s", s, strings.Join(allowed, ", "), hint)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/nearest"
 	"github.com/dawnsystem/intellidocs-agent/parser"
 )
 
@@ -91,7 +92,7 @@ func (b *binder) webhook(t *table, c *Config, d defaults) {
 	for _, pattern := range w.Events {
 		if pattern == "" {
 			t.errorf("events", "an event type cannot be empty; leave the list empty for all")
-		} else if near := nearest(pattern, parser.KnownTypes()); near != "" && !slices.Contains(parser.KnownTypes(), pattern) {
+		} else if near := nearest.Word(pattern, parser.KnownTypes()); near != "" && !slices.Contains(parser.KnownTypes(), pattern) {
 			t.warnf("events", "%q is no event type that IntelliDocs has; did you mean %q?", pattern, near)
 		}
 	}
