@@ -10,7 +10,7 @@ ip link set lo up
 . .ci/lib.sh
 
 work=$(mktemp -d)
-mkdir -p .ci/artefacts "$work/storage"
+mkdir -p "$work/storage"
 cat > "$work/containers.conf" << 'END'
 [containers]
 default_ulimits = ["nofile=20000:20000", "nproc=4096:4096"]
@@ -45,7 +45,8 @@ cleanup() {
 trap cleanup EXIT
 
 step 'compose and Kubernetes files, by their own loaders'
-(cd .ci/manifests && go vet ./... && go test -count=1 ./... && go build -o ../artefacts/podman ./podman)
+(cd .ci/manifests && go vet ./... && go test -count=1 ./... && go build -o "$work/podman" ./podman)
+export SHIM_PODMAN=$work/podman
 
 step 'the image is reproducible, for both architectures'
 id() { podman image inspect --format '{{.Digest}}' "$1"; }
@@ -85,9 +86,8 @@ page() { # DIR
 }
 fresh() { # a tree to follow the pages in, so that this one stays clean
   rm -rf "$work/tree"
-  mkdir -p "$work/tree/.ci/artefacts"
+  mkdir -p "$work/tree"
   git ls-files -z | xargs -0 cp --parents -t "$work/tree"
-  cp .ci/artefacts/podman "$work/tree/.ci/artefacts/"
   export OBJECTS=$work/objects SOURCE_DATE_EPOCH=1700000000
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the checks need: Debian packages, Go tools, npm packages, all at once.
-# Writes .ci/env.sh, which tells tests where things are.
+# Writes env.sh into the cache, which tells tests where things are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -49,6 +49,7 @@ djangos() {
   done
 }
 
+env=${XDG_CACHE_HOME:-$HOME/.cache}/intellidocs-agent-ci/env.sh
 node=${XDG_CACHE_HOME:-$HOME/.cache}/intellidocs-agent-node
 django=${XDG_CACHE_HOME:-$HOME/.cache}/intellidocs-agent-django
 debian & d=$!
@@ -59,7 +60,8 @@ wait $d
 wait $m
 wait $n
 wait $j
-cat > .ci/env.sh << END
+mkdir -p "$(dirname "$env")"
+cat > "$env" << END
 export INTELLIDOCS_NODE_MODULES=$node/node_modules
 export INTELLIDOCS_DJANGOS=$django/bookworm/usr/lib/python3/dist-packages:$django/trixie/usr/lib/python3/dist-packages
 END

@@ -1,0 +1,66 @@
+# The targets that CONTRIBUTING.md names; 'make' lists them.
+SHELL := bash -euo pipefail
+PKG ?= ./...
+PLATFORMS := linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64
+
+.PHONY: help
+help: ## list the targets
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
+
+.PHONY: build
+build: ## the program for this machine: ./intellidocs-agent
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o intellidocs-agent ./cmd/intellidocs-agent
+
+.PHONY: demo
+demo: ## the whole pipeline on this machine, nothing to set up
+	go run ./cmd/intellidocs-agent demo
+
+.PHONY: test
+test: ## every test that this machine can run (PKG=./queue for one package)
+	go test $(PKG)
+
+.PHONY: race
+race: ## the same under the race detector, shuffled
+	GORACE=atexit_sleep_ms=0 go test -race -shuffle=on -timeout 20m $(PKG)
+
+.PHONY: fmt
+fmt: ## format the sources
+	gofumpt -w $$(git ls-files '*.go')
+
+.PHONY: lint
+lint: ## format, go.mod, vet, staticcheck
+	@unformatted=$$(gofumpt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofumpt: $$unformatted"; exit 1; }
+	go mod tidy -diff
+	go vet ./...
+	staticcheck ./...
+
+.PHONY: cross
+cross: ## compile for every platform (Linux: the tests too)
+	@for p in $(PLATFORMS); do \
+	  echo "$$p"; export GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0; go build ./...; \
+	  [ $$GOOS != linux ] || go vet ./...; \
+	done
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for a while (TIME=1m)
+	.ci/fuzz.sh $(or $(TIME),10s)
+
+.PHONY: bench
+bench: ## what a change may have made slower (PKG=./queue for one package)
+	go test -run '^$$' -bench . -timeout 30m $(PKG)
+
+.PHONY: soak
+soak: ## the long tests: kills under each kind of rotation, a large history
+	INTELLIDOCS_SOAK=1 go test -count=1 -timeout 30m -run 'Kill9|Mix|LargeHistory' -v ./cmd/intellidocs-agent
+
+.PHONY: image
+image: ## the container image, by buildah or docker: intellidocs-agent
+	examples/container/build.sh intellidocs-agent
+
+.PHONY: packages
+packages: ## dist/*.deb and dist/*.rpm
+	examples/systemd/package.sh
+
+.PHONY: ci
+ci: ## everything, as root on Debian: installs what it needs, lets no test skip
+	.ci/run
