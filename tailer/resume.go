@@ -115,18 +115,13 @@ func (h *holdings) resumes(ctx context.Context, f *file) bool {
 	var bestRest chunks
 	for _, s := range h.cur.streams {
 		g := s.holder(f)
-		if s.off == 0 || s.done && s.path != f.path || g != nil && g.renamed() {
+		if s.off == 0 || s.done && s.path != f.path || g != nil && g.renamed() || h.heldElsewhere(s, f) {
 			continue
 		}
-		// How it begins comes first: it tells almost all apart, and to look for another holder
-		// opens each file that there is.
 		if begin := (chunks{list: s.known.list[:min(1, len(s.known.list))]}); s.file != f.id {
 			if same, _, err := begin.compare(ctx, f.f, f.size, math.MaxInt64); err != nil || same == 0 {
 				continue
 			}
-		}
-		if h.heldElsewhere(s, f) {
-			continue
 		}
 		same, rest, err := s.content().compare(ctx, f.f, f.size, math.MaxInt64)
 		if err == nil && (same > bestSame || best == nil && (same > 0 || len(rest.list) > 0)) {
