@@ -144,17 +144,21 @@ func unwrapLine(line []byte) (text []byte, at time.Time, ok bool) {
 		}
 		return nil, at, false
 	}
-	if text, stamp, _, _, ok := criParts(line); ok && validStamp(stamp) {
-		at, err := time.Parse(time.RFC3339Nano, string(stamp))
-		return text, at, err == nil
+	if text, at, ok := criRecord(line); ok {
+		return text, at, true
 	}
 	text, _, at, ok = rewritten(line)
 	return text, at, ok
 }
 
-func validStamp(stamp []byte) bool {
-	_, err := time.Parse(time.RFC3339Nano, string(stamp))
-	return err == nil
+// criRecord is criParts with the stamp read.
+func criRecord(line []byte) (text []byte, at time.Time, ok bool) {
+	text, stamp, _, _, ok := criParts(line)
+	if !ok {
+		return nil, at, false
+	}
+	at, err := time.Parse(time.RFC3339Nano, string(stamp))
+	return text, at, err == nil
 }
 
 // dockerTime reads the time from what follows the stream; attributes may stand before it.

@@ -66,11 +66,12 @@ func (o *Options) rest(first Result, rest []byte) Result {
 		h, ok := readHeader(rest)
 		begins = ok && h.dated()
 	}
+	_, object, another := bytes.Cut(rest, []byte{'{'})
 	switch {
 	case begins && o.depth < maxGlued:
 		o.depth++
 		return glue(first, o.wrapped(rest))
-	case first.Verdict == Accept && bytes.IndexByte(rest, '{') >= 0 && mentions(rest[bytes.IndexByte(rest, '{'):]):
+	case first.Verdict == Accept && another && mentions(object):
 		return reject("there is more than one event in the record; a record holds one event")
 	}
 	return first
@@ -146,9 +147,9 @@ func tornStamp(data []byte) int {
 	if len(data) == 0 || data[0] < '0' || data[0] > '9' {
 		return -1
 	}
-	if text, stamp, _, _, ok := criParts(data); ok && validStamp(stamp) {
+	if text, _, ok := criRecord(data); ok {
 		text = bytes.TrimLeft(text, " \x00")
-		if _, stamp, _, _, ok = criParts(text); ok && validStamp(stamp) {
+		if _, _, ok = criRecord(text); ok {
 			return len(data) - len(text)
 		}
 		return -1
@@ -156,7 +157,7 @@ func tornStamp(data []byte) int {
 	head, _, _ := bytes.Cut(data[:min(len(data), 3*longest)], []byte{'\n'})
 	for i := range head {
 		if i > 0 && data[i] >= '0' && data[i] <= '9' {
-			if _, stamp, _, _, ok := criParts(data[i:]); ok && validStamp(stamp) {
+			if _, _, ok := criRecord(data[i:]); ok {
 				return i
 			}
 		}

@@ -4,13 +4,7 @@ import "bytes"
 
 // header is what IntelliDocs' verbose format puts in front of a message:
 // `[asctime] [LEVEL] [logger] message`.
-type header struct {
-	time, logger, message []byte
-	// from is where the header begins; what stands in front of it is complete brackets of
-	// somebody else's, or, where torn, the beginning of a record that was never finished.
-	from int
-	torn bool
-}
+type header struct{ time, logger, message []byte }
 
 // maxBracket bounds, in bytes, what stands between two brackets: a time, a level, a
 // logger's name.
@@ -23,56 +17,41 @@ const maxPrefix = 4
 // of it, as Celery and kubectl write them, and so may the beginning of a torn header:
 // `[2025-11-14 15:0[2025-11-14 15:00:01,123] [INFO] [logger] …`.
 func readHeader(text []byte) (h header, ok bool) {
-	at, torn := 0, false
-	for range maxPrefix {
-		h, miss := headerAt(text, at)
-		if miss == nil {
-			h.from, h.torn = at, torn
+	for at, tries := 0, 0; at >= 0 && tries < maxPrefix; tries++ {
+		if h, at, ok = headerAt(text, at); ok {
 			return h, true
 		}
-		if miss.next < 0 {
-			break
-		}
-		at, torn = miss.next, torn || miss.torn
 	}
 	return header{}, false
 }
 
-// noHeader is where a header may begin instead, -1 for nowhere. torn: the bracket before
-// that was never closed.
-type noHeader struct {
-	next int
-	torn bool
-}
-
-var nowhere = &noHeader{next: -1}
-
-// headerAt reads the header at at.
-func headerAt(text []byte, at int) (h header, miss *noHeader) {
+// headerAt reads the header at at. Where there is none, next is where one may begin instead,
+// -1 for nowhere.
+func headerAt(text []byte, at int) (h header, next int, ok bool) {
 	var parts [3][]byte
 	for i := range parts {
 		for i > 0 && at < len(text) && text[at] == ' ' {
 			at++
 		}
 		if at >= len(text) || text[at] != '[' {
-			return h, nowhere
+			return h, -1, false
 		}
 		inside := text[at+1 : min(len(text), at+maxBracket)]
 		end := bytes.IndexByte(inside, ']')
 		again := bytes.IndexByte(inside, '[')
 		switch {
 		case again >= 0 && (end < 0 || again < end):
-			return h, &noHeader{next: at + 1 + again, torn: true}
+			return h, at + 1 + again, false // the bracket before it was never closed
 		case end < 0:
-			return h, nowhere
+			return h, -1, false
 		}
 		parts[i] = bytes.TrimSpace(inside[:end])
 		if i == 1 && !isLevel(parts[1]) || i == 2 && !isLogger(parts[2]) {
-			return h, &noHeader{next: at}
+			return h, at, false
 		}
 		at += end + 2
 	}
-	return header{time: parts[0], logger: parts[2], message: text[at:]}, nil
+	return header{time: parts[0], logger: parts[2], message: text[at:]}, -1, true
 }
 
 func isLevel(s []byte) bool { return isWord(s, " _") }
@@ -95,22 +74,21 @@ func (h *header) dated() bool { return len(h.time) >= 8 && h.time[0] >= '0' && h
 
 func (h *header) ours() bool { return string(h.logger) == Logger }
 
-// nextHeader returns the first dated header in text that begins at from or later and before
-// to.
-func nextHeader(text []byte, from, to int) (h header, ok bool) {
+// nextHeader returns where the first dated header in text begins, at from or later and
+// before to; -1 where there is none.
+func nextHeader(text []byte, from, to int) int {
 	for from < to {
 		i := bytes.IndexByte(text[from:to], '[')
 		if i < 0 {
-			return h, false
+			return -1
 		}
 		from += i
-		if h, miss := headerAt(text, from); miss == nil && h.dated() {
-			h.from = from
-			return h, true
+		if h, _, ok := headerAt(text, from); ok && h.dated() {
+			return from
 		}
 		from++
 	}
-	return header{}, false
+	return -1
 }
 
 // quotedLogger is our logger's name as every way to write the verbose format has it. The
@@ -129,13 +107,13 @@ const (
 // foreignHeader finds our logger's name in a text of no known form, such as what syslog,
 // `docker compose logs` or a terminal's colours make of the verbose format. A logger named
 // before it is the record's: ours is then part of that one's message. The owner is unknown
-// where that is likely and no more.
-func foreignHeader(text []byte) (h header, who owner, ok bool) {
+// where ours is not named, or another only seems to be.
+func foreignHeader(text []byte) (h header, who owner) {
 	i := bytes.Index(text, []byte(quotedLogger))
 	if i < 0 {
-		return h, unknown, false
+		return h, unknown
 	}
-	h.logger, h.message = []byte(Logger), text[i+len(quotedLogger):]
+	h.message = text[i+len(quotedLogger):]
 	level := false
 	for rest := text[:i]; ; {
 		from := bytes.IndexByte(rest, '[')
@@ -148,7 +126,7 @@ func foreignHeader(text []byte) (h header, who owner, ok bool) {
 		}
 		inside := bytes.TrimSpace(rest[from+1 : from+end])
 		if level && isLogger(inside) {
-			return h, others, true
+			return h, others
 		}
 		if level = knownLevels[string(bytes.ToUpper(inside))]; !level && len(inside) > 0 && inside[0] >= '0' && inside[0] <= '9' {
 			h.time = inside
@@ -156,9 +134,9 @@ func foreignHeader(text []byte) (h header, who owner, ok bool) {
 		rest = rest[from+end+1:]
 	}
 	if bytes.Contains(text[:i], []byte("paperless.")) {
-		return h, unknown, true
+		return h, unknown
 	}
-	return h, ours, true
+	return h, ours
 }
 
 var knownLevels = map[string]bool{

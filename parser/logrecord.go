@@ -65,10 +65,15 @@ func (o *Options) line(text []byte, at time.Time) Result {
 	case text[0] == '{':
 		return o.json(text, at)
 	}
+	return o.text(text, at)
+}
+
+// text reads a record that is no JSON.
+func (o *Options) text(text []byte, at time.Time) Result {
 	if h, ok := readHeader(text); ok {
 		res := skip(SkipOtherLogger)
 		if h.ours() {
-			res = o.message(h.message, cmpTime(h.time, at))
+			res = o.message(h.message, stated(h.time, at))
 		}
 		res.Headed = h.dated()
 		return res
@@ -76,25 +81,26 @@ func (o *Options) line(text []byte, at time.Time) Result {
 	if o.Verbose {
 		return continuation(text)
 	}
-	return o.foreign(text, at)
-}
-
-// foreign reads a text of no known form from our logger's name on, where there is one.
-func (o *Options) foreign(text []byte, at time.Time) Result {
-	h, who, ok := foreignHeader(text)
-	switch {
-	case ok && who == ours:
-		return o.message(h.message, cmpTime(h.time, at))
-	case ok && who == others:
+	// In a text of no known form, from our logger's name on.
+	switch h, who := foreignHeader(text); {
+	case who == ours:
+		return o.message(h.message, stated(h.time, at))
+	case who == others:
 		return skip(SkipOtherLogger)
-	case mentions(text) && bytes.Contains(text, []byte(Logger)):
-		return reject("it names %s and an event_type and is in no form that can be read", Logger)
+	case lost(text):
+		return reject(lostReason)
 	}
 	if after, isList := bytes.CutPrefix(text, []byte{'['}); isList && bytes.HasPrefix(bytes.TrimSpace(after), []byte{'{'}) && mentions(text) {
 		return reject("it is an array of events; a line of a log holds one event")
 	}
 	return skip(SkipNoEvent)
 }
+
+// lost reports whether a text that was read as neither an event nor another logger's record
+// names both our logger and an event's type: a person is to see it.
+func lost(text []byte) bool { return mentions(text) && bytes.Contains(text, []byte(Logger)) }
+
+const lostReason = "it names " + Logger + " and an event_type and is in no form that can be read"
 
 // NoHeader begins the reason for which a line is rejected that has no header in a log of
 // IntelliDocs' verbose format.
@@ -103,17 +109,17 @@ const NoHeader = "it has no header, in a log whose records have one, so anybody 
 // continuation judges a line without a header in a log of the verbose format.
 func continuation(text []byte) Result {
 	switch {
-	case !mentions(text):
-		return skip(SkipNoEvent)
-	case bytes.Contains(text, []byte(Logger)):
+	case lost(text):
 		return reject(NoHeader + "; have IntelliDocs write its events to ai_webhooks.log")
+	case mentions(text):
+		return skip(SkipContinuation)
 	}
-	return skip(SkipContinuation)
+	return skip(SkipNoEvent)
 }
 
-// cmpTime is the time that a header states, at where it cannot be read.
-func cmpTime(stated []byte, at time.Time) time.Time {
-	if t := parseTime(string(stated)); !t.IsZero() {
+// stated is the time that a header states, at where it cannot be read.
+func stated(text []byte, at time.Time) time.Time {
+	if t := parseTime(string(text)); !t.IsZero() {
 		return t
 	}
 	return at
@@ -182,28 +188,15 @@ func (o *Options) json(text []byte, at time.Time) Result {
 // carried reads a JSON object that is no record of a logger by itself and carries, as a
 // string, a line that one wrote: what journald, Vector and GELF make of the verbose format.
 func (o *Options) carried(obj *pyjson.Object, text []byte, at time.Time) Result {
-	if !bytes.Contains(text, []byte(quotedLogger)) {
-		if mentions(text) && bytes.Contains(text, []byte(Logger)) {
-			return reject("it names %s and an event_type and is in no form that can be read", Logger)
-		}
-		return skip(SkipNoEvent)
-	}
 	for _, key := range carrierKeys {
-		line, ok := obj.Str(key)
-		if !ok || !bytes.Contains(line, []byte(quotedLogger)) {
-			continue
+		if line, ok := obj.Str(key); ok && bytes.Contains(line, []byte(quotedLogger)) {
+			res := o.text(trim(uncolored(line)), at)
+			res.Headed = false // the log is the shipper's
+			return res
 		}
-		line = trim(uncolored(line))
-		if h, ok := readHeader(line); ok {
-			if !h.ours() {
-				return skip(SkipOtherLogger)
-			}
-			return o.message(h.message, cmpTime(h.time, at))
-		}
-		return o.foreign(line, at)
 	}
-	if mentions(text) {
-		return reject("it names %s and an event_type and is in no form that can be read", Logger)
+	if lost(text) {
+		return reject(lostReason)
 	}
 	return skip(SkipNoEvent)
 }

@@ -20,8 +20,8 @@ func (o *Options) message(text []byte, at time.Time) Result {
 	var first error
 	d := pyjson.NewDecoder(text, start)
 	for from, seen := start, 0; from >= 0; {
-		if h, ok := nextHeader(text, seen, from); ok {
-			return o.split(text, h.from, at)
+		if i := nextHeader(text, seen, from); i >= 0 {
+			return o.split(text, i, at)
 		}
 		next := from + 1
 		if opens(text[next:]) {
@@ -30,8 +30,8 @@ func (o *Options) message(text []byte, at time.Time) Result {
 			switch {
 			case errors.As(err, &broke):
 				if first == nil { // what it finds, or that there is nothing, holds for later errors too
-					if h, ok := nextHeader(text, from, len(text)); ok {
-						return o.split(text, h.from, at)
+					if i := nextHeader(text, from, len(text)); i >= 0 {
+						return o.split(text, i, at)
 					}
 				}
 				if broke.Deep || obj.Has("event_type") || from == 0 {

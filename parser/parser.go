@@ -2,7 +2,10 @@
 // they are none. It is pure: no clock, no files, no state between calls.
 package parser
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // Logger is the name of the IntelliDocs logger whose records may hold events.
 const Logger = "paperless.ai_webhooks"
@@ -36,6 +39,20 @@ type Result struct {
 	// Glued are the results of other records on the same line, whose line feed is missing
 	// because a writer died or its disk was full. None of them is Skip.
 	Glued []Result
+}
+
+// All passes the result of the line's first record, and then those of the others on it.
+func (r *Result) All() iter.Seq[*Result] {
+	return func(yield func(*Result) bool) {
+		if !yield(r) {
+			return
+		}
+		for i := range r.Glued {
+			if !yield(&r.Glued[i]) {
+				return
+			}
+		}
+	}
 }
 
 // Why a record was skipped.

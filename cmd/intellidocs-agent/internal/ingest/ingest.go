@@ -208,22 +208,24 @@ func (s *Source) read(b *tailer.Batch, now time.Time) (qb queue.Batch, rejection
 // take adds to a batch what a record turned out to be, and what else stood on its line. It
 // returns why the record was rejected, if any of that was: it is kept once, as it stands there.
 func (s *Source) take(r *tailer.Record, res *parser.Result, now time.Time, qb *queue.Batch, seen *batch) (rejected string) {
-	switch res.Verdict {
-	case parser.Accept:
-		s.accept(r, &res.Event, now, qb, seen)
-	case parser.Reject:
-		rejected = res.Reason
-	default:
-		if seen.skipped == nil {
-			seen.skipped = map[string]int{}
-		}
-		seen.skipped[res.Reason]++
-	}
-	for i := range res.Glued {
-		if g := &res.Glued[i]; g.Verdict == parser.Accept {
-			s.accept(r, &g.Event, now, qb, seen)
-		} else {
-			rejected = cmp.Or(rejected, g.Reason)
+	for res := range res.All() {
+		switch res.Verdict {
+		case parser.Accept:
+			qb.Events = append(qb.Events, s.event(r, &res.Event, now))
+			if seen.events == nil {
+				seen.events = map[string]int{}
+			}
+			seen.events[res.Event.Type]++
+			if res.Event.Incomplete {
+				seen.incomplete++
+			}
+		case parser.Reject:
+			rejected = cmp.Or(rejected, res.Reason)
+		default:
+			if seen.skipped == nil {
+				seen.skipped = map[string]int{}
+			}
+			seen.skipped[res.Reason]++
 		}
 	}
 	if rejected != "" {
@@ -234,17 +236,6 @@ func (s *Source) take(r *tailer.Record, res *parser.Result, now time.Time, qb *q
 		s.in.opts.Rejected(s.name, r.Path, r.Offset, rejected)
 	}
 	return rejected
-}
-
-func (s *Source) accept(r *tailer.Record, e *parser.Event, now time.Time, qb *queue.Batch, seen *batch) {
-	qb.Events = append(qb.Events, s.event(r, e, now))
-	if seen.events == nil {
-		seen.events = map[string]int{}
-	}
-	seen.events[e.Type]++
-	if e.Incomplete {
-		seen.incomplete++
-	}
 }
 
 // maxBody bounds an event as it would be sent: what the queue cannot keep must not stand
@@ -268,18 +259,13 @@ func (s *Source) parse(r *tailer.Record, now time.Time, verbose bool) parser.Res
 	} else {
 		res = parser.Line(r.Data, o)
 	}
-	tooLarge(&res)
-	for i := range res.Glued {
-		tooLarge(&res.Glued[i])
+	for res := range res.All() {
+		if n := len(res.Event.Body); n > maxBody {
+			res.Verdict, res.Event = parser.Reject, parser.Event{}
+			res.Reason = fmt.Sprintf("the event is %d bytes long as it would be sent, more than the queue keeps (%d)", n, maxBody)
+		}
 	}
 	return res
-}
-
-func tooLarge(res *parser.Result) {
-	if n := len(res.Event.Body); n > maxBody {
-		res.Verdict, res.Event = parser.Reject, parser.Event{}
-		res.Reason = fmt.Sprintf("the event is %d bytes long as it would be sent, more than the queue keeps (%d)", n, maxBody)
-	}
 }
 
 func (s *Source) event(r *tailer.Record, e *parser.Event, now time.Time) queue.NewEvent {
