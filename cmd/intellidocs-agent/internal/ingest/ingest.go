@@ -325,16 +325,25 @@ func (s *Source) count(b batch) {
 	s.in.metrics.count(s.name, b)
 }
 
-// Again reads a rejected record once more and queues what it holds by now; it tells
-// whether that is an event.
+// Again reads a rejected record once more and queues what it holds by now. It reports whether
+// that are events and nothing else: of a line with several records one may still be unreadable.
 func (in *Ingest) Again(ctx context.Context, rec queue.Rejected, kind Kind) (bool, error) {
 	s := in.Source(rec.Source, kind)
 	r := tailer.Record{Data: rec.Data, Path: rec.Path, Stream: rec.Stream, Offset: rec.Offset, Size: rec.Size}
 	verbose := kind == Lines && (strings.HasPrefix(rec.Reason, parser.NoHeader) || s.verbose.knows(&r))
 	res := s.parse(&r, rec.At, verbose) // an event without a time has that of its first reading
-	if res.Verdict != parser.Accept {
+	var found []queue.NewEvent
+	for part := range res.All() {
+		switch part.Verdict {
+		case parser.Reject:
+			return false, nil
+		case parser.Accept:
+			found = append(found, s.event(&r, &part.Event, time.Now()))
+		}
+	}
+	if len(found) == 0 {
 		return false, nil
 	}
-	_, err := in.opts.Queue.Commit(ctx, queue.Batch{Source: rec.Source, Events: []queue.NewEvent{s.event(&r, &res.Event, time.Now())}})
+	_, err := in.opts.Queue.Commit(ctx, queue.Batch{Source: rec.Source, Events: found})
 	return err == nil, err
 }

@@ -1,7 +1,9 @@
 package ingest
 
 import (
+	"bufio"
 	"bytes"
+	"compress/gzip"
 	"io"
 	"os"
 
@@ -54,10 +56,16 @@ func beginsVerbose(path string, offset int64) bool {
 		return false
 	}
 	defer f.Close()
-	head, err := io.ReadAll(io.LimitReader(f, min(offset, beginningBytes)))
-	if err != nil {
-		return false
+	text := bufio.NewReader(f)
+	var begin io.Reader = text
+	if magic, _ := text.Peek(2); string(magic) == "\x1f\x8b" {
+		// It was rotated and compressed since it was begun.
+		if begin, err = gzip.NewReader(text); err != nil {
+			return false
+		}
 	}
+	// What is there before an error tells enough.
+	head, _ := io.ReadAll(io.LimitReader(begin, min(offset, beginningBytes)))
 	for line := range bytes.Lines(head) {
 		if parser.Headed(line) {
 			return true

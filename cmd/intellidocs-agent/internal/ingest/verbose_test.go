@@ -1,10 +1,12 @@
 package ingest
 
 import (
+	"compress/gzip"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/dawnsystem/intellidocs-agent/queue"
 	"github.com/dawnsystem/intellidocs-agent/tailer"
 )
 
@@ -64,6 +66,23 @@ func TestVerbose_AfterARestartTheBeginningOfTheFileDecides(t *testing.T) {
 		if queued(k) != want {
 			t.Errorf("%q: %d", text, queued(k))
 		}
+		// The same where it was rotated and compressed meanwhile.
+		packed, err := os.Create(path + ".1.gz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		z := gzip.NewWriter(packed)
+		if _, err := z.Write([]byte(text)); err != nil || z.Close() != nil || packed.Close() != nil {
+			t.Fatal(err)
+		}
+		k = &kept{}
+		b.Records[0].Path = packed.Name()
+		if _, err := newSource(k, nil, false, Lines).Handle(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		if queued(k) != want {
+			t.Errorf("%q, compressed: %d", text, queued(k))
+		}
 	}
 }
 
@@ -78,6 +97,23 @@ func TestVerbose_ARejectedLineWithoutAHeaderStaysRejected(t *testing.T) {
 	ok, err := s.in.Again(t.Context(), k.batches[0].Rejected[0], Lines)
 	if err != nil || ok || queued(k) != 0 {
 		t.Error(ok, err)
+	}
+}
+
+// A line is read again as a whole: while one of its records cannot be, it stays rejected.
+func TestAgain_ALineOfSeveralRecordsIsEventsOrStays(t *testing.T) {
+	for text, want := range map[string]int{
+		bare + bare:                    2,
+		bare + `{"event_type":3}`:      0,
+		`{"event_type":"x","ti` + bare: 0,
+		"words":                        0,
+	} {
+		k := &kept{}
+		s := newSource(k, nil, true, Lines)
+		ok, err := s.in.Again(t.Context(), queue.Rejected{Source: "log", Stream: "s", Reason: "broken", Data: []byte(text)}, Lines)
+		if err != nil || ok != (want > 0) || queued(k) != want {
+			t.Errorf("%s: %v %v, %d queued", text, ok, err, queued(k))
+		}
 	}
 }
 
