@@ -103,26 +103,26 @@ func (q *Queue) commitPart(ctx context.Context, b Batch, c cost, again bool) (Co
 		}
 		for i := range b.Events {
 			e := &b.Events[i]
-			fresh := func(seq uint64) bool {
+			known := func(seq uint64) bool {
 				done.again = left.has(seq)
 				return seq != 0 && (b.Backfill || window == 0 || done.again || w.wr.now().Sub(seqTime(seq)) < window)
 			}
-			seq, payload, err := w.known(e.ID)
+			seq, payload, err := w.latest(e.ID)
 			if err != nil {
 				return err
 			}
-			if conflict := fresh(seq) && payload != "" && e.PayloadID != "" && payload != e.PayloadID; conflict {
-				named := *e
-				named.ID, named.PayloadID, named.TraceID = e.PayloadID, "", strings.TrimPrefix(e.PayloadID, "evt_")
-				if seq, _, err = w.known(named.ID); err != nil {
+			again := known(seq)
+			if again && e.conflicts(payload) {
+				id := e.ID
+				e = e.byPayload()
+				if seq, _, err = w.latest(e.ID); err != nil {
 					return err
 				}
-				if !fresh(seq) {
-					done.Conflicts = append(done.Conflicts, e.ID)
+				if again = known(seq); !again {
+					done.Conflicts = append(done.Conflicts, id)
 				}
-				e = &named
 			}
-			if fresh(seq) {
+			if again {
 				// One whose bytes are damaged is not there: this brings it back.
 				if _, err := loadEvent(w.txn, seq); !errors.Is(err, ErrDamaged) {
 					done.Duplicates++
@@ -148,9 +148,21 @@ func (q *Queue) commitPart(ctx context.Context, b Batch, c cost, again bool) (Co
 	return done, err
 }
 
-// known returns the seq of the latest event of an id, 0 where there is none, and, where its
+// conflicts reports whether the event has the id of another, whose PayloadID this is.
+func (e *NewEvent) conflicts(payloadID string) bool {
+	return payloadID != "" && e.PayloadID != "" && payloadID != e.PayloadID
+}
+
+// byPayload is the event under the id of its payload.
+func (e *NewEvent) byPayload() *NewEvent {
+	named := *e
+	named.ID, named.PayloadID, named.TraceID = e.PayloadID, "", strings.TrimPrefix(e.PayloadID, "evt_")
+	return &named
+}
+
+// latest returns the seq of the latest event of an id, 0 where there is none, and, where its
 // producer chose the id, its PayloadID.
-func (w *writeTxn) known(id string) (seq uint64, payloadID string, err error) {
+func (w *writeTxn) latest(id string) (seq uint64, payloadID string, err error) {
 	value, err := get(w.txn, dedupKey(id), "the id of an event")
 	switch {
 	case errors.Is(err, ErrNotFound):

@@ -62,6 +62,10 @@ type Options struct {
 // sizes are how much of the database's files is written before it turns to the next.
 type sizes struct{ memtable, valueLog int64 }
 
+func usualSizes(maxSize int64) sizes {
+	return sizes{memtable: 4 << 20, valueLog: valueLogSize(maxSize)}
+}
+
 // Queue is safe for concurrent use.
 type Queue struct {
 	reader
@@ -139,7 +143,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	}
 	fail := newFailure(dbDir, o.Logger)
 	if o.sizes == (sizes{}) {
-		o.sizes = sizes{memtable: 4 << 20, valueLog: valueLogSize(o.MaxSize)}
+		o.sizes = usualSizes(o.MaxSize)
 	}
 	db, err := openDB(dbDir, o.sizes, fail)
 	if err != nil {
@@ -206,7 +210,7 @@ func repairDir(o *Options, dir string) (repaired bool, err error) {
 // verifyDir refuses a directory that Badger would open and empty, or panic over.
 func verifyDir(dir string, known bool) error {
 	var damage *badgercheck.Damage
-	switch err := badgercheck.Check(dir, dbOptions(dir, sizes{memtable: 4 << 20, valueLog: valueLogSize(0)}), known); {
+	switch err := badgercheck.Check(dir, dbOptions(dir, usualSizes(0)), known); {
 	case err == nil:
 		return nil
 	case errors.Is(err, badgercheck.ErrLocked):

@@ -33,10 +33,7 @@ func (c *cli) deliveriesCommand() *cobra.Command {
 				return err
 			}
 			defer conn.Close()
-			if err := f.check(cmd.Context(), conn); err != nil {
-				return err
-			}
-			return c.listDeliveries(cmd, conn, filter, limit, asJSON)
+			return c.listDeliveries(cmd, conn, &f, filter, limit, asJSON)
 		},
 	}
 	f.add(cmd)
@@ -45,7 +42,7 @@ func (c *cli) deliveriesCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) listDeliveries(cmd *cobra.Command, conn *connection, f admin.Filter, limit int, asJSON bool) error {
+func (c *cli) listDeliveries(cmd *cobra.Command, conn *connection, flags *filterFlags, f admin.Filter, limit int, asJSON bool) error {
 	// A narrow terminal shows the first columns only.
 	t := term.NewTable(c.out, "CREATED", "ID", "STATUS", "WEBHOOK", "EVENT", "TRIES", "NEXT / DONE", "RESPONSE")
 	var waits map[string]string
@@ -64,12 +61,12 @@ func (c *cli) listDeliveries(cmd *cobra.Command, conn *connection, f admin.Filte
 		t.Row(term.Time(d.CreatedAt), d.ID, t.Status(string(d.Status)), d.Webhook, d.EventType, fmt.Sprint(d.Attempts), dueOrDone(d, waits[d.Webhook]), response(d))
 		return nil
 	})
-	if err != nil {
-		return err
+	if err == nil && shown == 0 {
+		err = flags.check(cmd.Context(), conn)
 	}
 	switch {
-	case asJSON:
-		return nil
+	case err != nil || asJSON:
+		return err
 	case shown == 0:
 		fmt.Fprintln(c.out, "No deliveries match. 'intellidocs-agent deliveries' without filters lists all of them.")
 		return nil

@@ -135,8 +135,8 @@ func (f *filterFlags) filter(now time.Time) (admin.Filter, error) {
 // statuses are those of a delivery.
 var statuses = []string{string(queue.Pending), string(queue.Retrying), string(queue.Success), string(queue.Failed)}
 
-// check refuses names that the agent does not know: a typo would select nothing, and look
-// as if all were well.
+// check is asked where nothing was selected, and refuses names that the agent does not know:
+// with a typo it would look as if all were well.
 func (f *filterFlags) check(ctx context.Context, conn *connection) error {
 	if f.webhook != "" {
 		names, err := webhookNames(ctx, conn)

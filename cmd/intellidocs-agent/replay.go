@@ -43,13 +43,10 @@ func (c *cli) replayCommand() *cobra.Command {
 				return err
 			}
 			defer conn.Close()
-			if err := f.check(cmd.Context(), conn); err != nil {
-				return err
-			}
 			req := admin.ReplayRequest{IDs: args, By: "cli"}
 			if len(args) == 0 {
 				req.Filter = &filter
-				if ok, err := c.confirmReplay(cmd, conn, filter, yes); err != nil || !ok {
+				if ok, err := c.confirmReplay(cmd, conn, &f, filter, yes); err != nil || !ok {
 					return err
 				}
 			}
@@ -76,8 +73,11 @@ func (c *cli) replayCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) confirmReplay(cmd *cobra.Command, conn *connection, f admin.Filter, yes bool) (bool, error) {
+func (c *cli) confirmReplay(cmd *cobra.Command, conn *connection, flags *filterFlags, f admin.Filter, yes bool) (bool, error) {
 	n, err := conn.Count(cmd.Context(), f)
+	if err == nil && n == 0 {
+		err = flags.check(cmd.Context(), conn)
+	}
 	if err != nil {
 		return false, err
 	}

@@ -28,23 +28,26 @@ func (v value) choices() (list []choice, total int) {
 	if v.kind() == '[' {
 		items, total := v.items(maxChoices)
 		for _, item := range items {
-			if c, ok := item.pair(true); ok {
-				list = append(list, c)
-			} else if c := item.choice(); c != (choice{confidence: -1}) {
+			c, ok := item.pair(true)
+			if !ok {
+				c, ok = item.choice()
+			}
+			if ok {
 				list = append(list, c)
 			}
 		}
 		return list, total
 	}
-	if c := v.choice(); c != (choice{confidence: -1}) {
+	if c, ok := v.choice(); ok {
 		return []choice{c}, 1
 	}
 	return nil, 0
 }
 
-// choice reads an object with a name or an id, or a simple value.
-func (v value) choice() choice {
-	c := choice{confidence: -1}
+// choice reads an object with a name or an id, or a simple value; ok is false for what has
+// neither.
+func (v value) choice() (c choice, ok bool) {
+	c.confidence = -1
 	if o := v.object(); o != nil {
 		c.name, c.id = v.name(), hash(o.get("id"))
 		if c.name == c.id {
@@ -53,12 +56,10 @@ func (v value) choice() choice {
 		if p, ok := o.get("confidence").share(); ok {
 			c.confidence = p
 		}
-		return c
-	}
-	if v.kind() != '[' {
+	} else if v.kind() != '[' {
 		c.name = v.text()
 	}
-	return c
+	return c, c != (choice{confidence: -1})
 }
 
 // pair reads an id and a confidence. Of two numbers that stand by themselves the second must

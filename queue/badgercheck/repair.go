@@ -89,6 +89,10 @@ func resync(dir string, files map[string][]string) error {
 			return err
 		}
 	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -173,7 +177,7 @@ func repairManifest(dir string, files map[string][]string) (did string, err erro
 	}
 	named := tablesAfter(all)
 	if end < int64(len(data)) {
-		return adopt(dir, path, end, named, onDisk)
+		return adopt(dir, path, data[:end:end], named, onDisk)
 	}
 	last := all[len(all)-1]
 	if !missing(named, onDisk) || missing(tablesAfter(all[:len(all)-1]), onDisk) || len(all) == 1 {
@@ -215,8 +219,8 @@ func missing(tables, onDisk map[uint64]bool) bool {
 	return false
 }
 
-// adopt names the tables that are whole and that the MANIFEST, cut off at end, does not.
-func adopt(dir, path string, end int64, named, onDisk map[uint64]bool) (did string, err error) {
+// adopt names the tables that are whole and that the MANIFEST, of which data is there, does not.
+func adopt(dir, path string, data []byte, named, onDisk map[uint64]bool) (did string, err error) {
 	set := &pb.ManifestChangeSet{}
 	var buf []byte
 	var names []string
@@ -238,11 +242,7 @@ func adopt(dir, path string, end int64, named, onDisk map[uint64]bool) (did stri
 	if err != nil {
 		return "", err
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	data = binary.BigEndian.AppendUint32(data[:end:end], uint32(len(raw)))
+	data = binary.BigEndian.AppendUint32(data, uint32(len(raw)))
 	data = binary.BigEndian.AppendUint32(data, crc32.Checksum(raw, castagnoli))
 	if err := replaceManifest(path, append(data, raw...)); err != nil {
 		return "", err
@@ -263,11 +263,7 @@ func replaceManifest(path string, data []byte) (err error) {
 	if err := os.Rename(tmp, path); err != nil {
 		return err
 	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDir(filepath.Dir(path))
 }
 
 // bridge puts fillers over what is damaged in a value log and has whole entries behind it.

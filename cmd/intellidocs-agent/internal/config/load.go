@@ -274,10 +274,13 @@ func (b *binder) security(t *table, s *Security) {
 	t.finish()
 }
 
+// proxyVariables are those that net/http reads.
+var proxyVariables = []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"}
+
 // proxies looks at the variables that net/http reads: one that it cannot use it would pass
 // over, and send past the proxy. What they hold may be a password.
 func (b *binder) proxies() {
-	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"} {
+	for _, name := range proxyVariables {
 		v, _ := b.env(name)
 		text := v
 		if !strings.Contains(v, "://") {
@@ -296,7 +299,7 @@ func (b *binder) proxies() {
 
 // proxied reports whether the environment names a proxy.
 func (b *binder) proxied() bool {
-	return slices.ContainsFunc([]string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"}, func(name string) bool {
+	return slices.ContainsFunc(proxyVariables, func(name string) bool {
 		v, _ := b.env(name)
 		return v != ""
 	})
