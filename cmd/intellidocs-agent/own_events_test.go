@@ -105,6 +105,13 @@ events = ["agent.*"]
 		t.Errorf("ntfy's message went to %s", phone.paths[0])
 	}
 
+	// Killed before that is durable it would rightly say it again, under the same webhook-id.
+	for _, webhook := range []string{"phone", "channel"} {
+		r.until("what was said is recorded", time.Minute, func() bool {
+			out, err := r.run("deliveries", "--webhook", webhook, "--status", "pending,retrying", "--json")
+			return err == nil && out == ""
+		})
+	}
 	r.kill(syscall.SIGKILL)
 	if l, err = net.Listen("tcp", addr); err != nil {
 		t.Fatal(err)
