@@ -152,6 +152,9 @@ func (set *fileset) checkAll(ctx context.Context) (moved bool) {
 	}
 	for _, f := range stale {
 		moved = set.check(ctx, f) || moved
+		if f.suspect {
+			return true // what the others are, a copy of what it has become for one, depends on it
+		}
 	}
 	return moved
 }

@@ -8,6 +8,25 @@ import (
 	"time"
 )
 
+// byHand returns a log that is read a pass at a time.
+func byHand(t *testing.T, s *store, path string) (l *Log, pass func()) {
+	t.Helper()
+	logger := slog.New(slog.NewTextHandler(&s.log, nil))
+	l, err := NewLog(LogOptions{Source: "test", Path: path, Handler: s.handle, Logger: logger})
+	must(t, err)
+	t.Cleanup(l.files.close)
+	l.files.dir.watch = newWatcher(true, logger)
+	t.Cleanup(l.files.dir.watch.close)
+	return l, func() {
+		t.Helper()
+		for more := true; more; {
+			var err error
+			more, err = l.pass(t.Context())
+			must(t, err)
+		}
+	}
+}
+
 // More files end in one pass than the checkpoint has room for: each batch that is offered
 // for one of them lets others go, which are then not to be ended any more.
 func TestRetire_EndsNoFileThatTheCheckpointLetGo(t *testing.T) {
@@ -19,19 +38,7 @@ func TestRetire_EndsNoFileThatTheCheckpointLetGo(t *testing.T) {
 		must(t, os.WriteFile(name, []byte(want[i]+"\n"), 0o644))
 		must(t, os.Chtimes(name, at, at))
 	}
-	logger := slog.New(slog.NewTextHandler(&s.log, nil))
-	l, err := NewLog(LogOptions{Source: "test", Path: path, Handler: s.handle, Logger: logger})
-	must(t, err)
-	defer l.files.close()
-	l.files.dir.watch = newWatcher(true, logger)
-	defer l.files.dir.watch.close()
-	pass := func() {
-		t.Helper()
-		for more := true; more; {
-			more, err = l.pass(t.Context())
-			must(t, err)
-		}
-	}
+	l, pass := byHand(t, s, path)
 	pass()
 	s.want(t, want)
 	for _, f := range l.files.files {
@@ -49,4 +56,33 @@ func TestRetire_EndsNoFileThatTheCheckpointLetGo(t *testing.T) {
 		}
 	}
 	s.want(t, want)
+}
+
+// Between two looks the log was copied and truncated, written again to the same size, and
+// copied once more, while the truncation is still to come: what it holds and the last copy are one.
+func TestRotation_ACopyOfWhatTheLogBecameIsNoOtherContent(t *testing.T) {
+	for _, read := range []bool{true, false} { // whether the first content was read before
+		s, path := &store{}, logPath(t)
+		w := newWriter(t, path)
+		l, pass := byHand(t, s, path)
+		if w.lines(50); read {
+			pass()
+		} else {
+			l.files.dir.scanned = false
+			l.files.scan(t.Context())
+		}
+		w.copytruncate(path + ".2")
+		w.lines(50)
+		b, err := os.ReadFile(path)
+		must(t, err)
+		must(t, os.WriteFile(path+".1", b, 0o644))
+		pass()
+		must(t, os.Truncate(path, 0))
+		w.lines(5)
+		pass()
+		s.wantSet(t, w.written)
+		if n := s.gapCount(); n != 0 {
+			t.Errorf("%d gaps: %+v", n, s.gaps)
+		}
+	}
 }
