@@ -13,13 +13,16 @@ func TestRejected_KeepToTheirShareAndTheReadingContinues(t *testing.T) {
 	q := open(t, Options{MaxSize: maxSize})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	ended := make(chan error, 1)
-	running, stop := context.WithCancel(ctx)
-	defer stop()
-	go func() { ended <- q.Run(running) }()
 	commit(t, q, Batch{Events: []NewEvent{event(1, "a")}})
 	const records = 1500
 	for n := range records {
+		// What Run does each second; here, where no commit is under way meanwhile: Badger's own
+		// collection looks at a memtable beside its writes, and the race detector minds.
+		if q.disk.measure(); q.disk.pressed() {
+			if err := q.Upkeep(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
 		data := make([]byte, 64<<10)
 		_, _ = rand.Read(data)
 		rec := Rejected{Source: "log", Stream: "s", Offset: int64(n), Size: 64 << 10, At: time.Now(), Reason: "broken", Data: data}
@@ -27,8 +30,6 @@ func TestRejected_KeepToTheirShareAndTheReadingContinues(t *testing.T) {
 			t.Fatalf("after %d: %v", n, err)
 		}
 	}
-	stop()
-	<-ended // what is dropped while one looks would be counted twice
 	if got := q.Counts()["a"][Pending]; got != 1 {
 		t.Errorf("%d deliveries wait", got)
 	}
