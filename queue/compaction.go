@@ -2,8 +2,11 @@ package queue
 
 import (
 	"errors"
+	"maps"
+	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,16 +25,22 @@ import (
 // each table is made, from the compaction's own goroutine; "Discard stats" comes once the last
 // one was begun, and before the MANIFEST is written. There the compaction is held up until the
 // goroutines that make tables have ended, and a table with that many keys is there for each.
+//
+// One that is there may still be left out, where only its sync failed. That shows in the
+// MANIFEST once the compaction is done. Such a table holds what its inputs did, and those are
+// gone: it is put aside before the process ends, since Badger deletes what the MANIFEST does
+// not name when it opens, and badgercheck.Repair names it.
 type outputs struct {
 	dir string
 
 	mu       sync.Mutex
 	expected map[uint32]int      // by number of keys
 	seen     map[string]struct{} // tables that are accounted for, as far as they are there
+	made     map[string]struct{} // of those, the ones that the MANIFEST has yet to name
 }
 
 func newOutputs(dir string) *outputs {
-	return &outputs{dir: dir, expected: map[uint32]int{}}
+	return &outputs{dir: dir, expected: map[uint32]int{}, made: map[string]struct{}{}}
 }
 
 func (o *outputs) list() []string {
@@ -65,7 +74,7 @@ func (o *outputs) await() error {
 		if o.allThere() {
 			return nil
 		}
-		if !makingTables() {
+		if !runs("(*levelsController).subcompact") {
 			// Those that were being made when allThere looked may be there by now.
 			if o.allThere() {
 				return nil
@@ -90,7 +99,7 @@ func (o *outputs) allThere() bool {
 		if err != nil || o.expected[keys] == 0 {
 			continue // being made, or a flush's
 		}
-		there[path] = struct{}{}
+		there[path], o.made[path] = struct{}{}, struct{}{}
 		if o.expected[keys]--; o.expected[keys] == 0 {
 			delete(o.expected, keys)
 		}
@@ -99,16 +108,36 @@ func (o *outputs) allThere() bool {
 	return len(o.expected) == 0
 }
 
-// makingTables reports whether a goroutine is within a compaction's part, other than those
-// that wait here.
-func makingTables() bool {
+// putAside keeps the tables that finished compactions have left out, and reports whether there
+// were any. It asks once no compaction runs, when each has named all that it will; if one
+// does for longer, the next to be done asks.
+func (o *outputs) putAside() (lost bool) {
+	for tries := 0; runs("(*levelsController).runCompactDef"); tries++ {
+		if tries == 10 {
+			return false
+		}
+		time.Sleep(time.Millisecond)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, path := range badgercheck.Unnamed(o.dir, slices.Collect(maps.Keys(o.made))) {
+		lost = true
+		_ = os.Rename(path, path+badgercheck.LostExt) // the disk fails anyway
+	}
+	clear(o.made)
+	return lost
+}
+
+// runs reports whether a goroutine is within a function of Badger's, other than those that
+// wait here.
+func runs(function string) bool {
 	records := make([]runtime.StackRecord, runtime.NumGoroutine()+16)
 	n, ok := runtime.GoroutineProfile(records)
 	if !ok {
 		return true // more have come; look again
 	}
 	for i := range records[:n] {
-		making := false
+		within := false
 		stack := records[i].Stack()
 		if len(stack) == len(records[i].Stack0) {
 			return true // cut off above; look again
@@ -121,12 +150,12 @@ func makingTables() bool {
 				return true // it has not run yet, and may be one of them: its function is not on its stack
 			}
 			if strings.HasSuffix(f.Function, "(*outputs).await") {
-				making = false
+				within = false
 				break
 			}
-			making = making || strings.Contains(f.Function, "(*levelsController).subcompact")
+			within = within || strings.Contains(f.Function, function)
 		}
-		if making {
+		if within {
 			return true
 		}
 	}
@@ -141,9 +170,17 @@ func (f *failure) compaction(format string, args []any) {
 			f.outputs.begun(keys)
 		}
 	case strings.HasPrefix(format, "Discard stats"):
-		if err := f.outputs.await(); err != nil {
+		err := f.outputs.await()
+		if err != nil {
 			f.set("compact tables in", err)
+		}
+		if f.err() != nil {
 			select {} // the MANIFEST must not be written
+		}
+	case strings.HasSuffix(format, "Compaction for level: %d DONE"):
+		if f.outputs.putAside() {
+			f.set("compact tables in", errNoTable)
+			select {}
 		}
 	}
 }

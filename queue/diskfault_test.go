@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -45,8 +46,13 @@ type ended struct {
 // runFor runs the child until it ends, and no longer than a time.
 func runFor(t *testing.T, dir string, limit time.Duration, command ...string) (e ended) {
 	t.Helper()
+	return runWith(t, []string{childDir + "=" + dir, childSmall + "=1"}, limit, command...)
+}
+
+func runWith(t *testing.T, env []string, limit time.Duration, command ...string) (e ended) {
+	t.Helper()
 	c := exec.Command(command[0], command[1:]...)
-	c.Env = append(os.Environ(), childDir+"="+dir, childSmall+"=1")
+	c.Env = append(os.Environ(), env...)
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var errs bytes.Buffer
 	c.Stderr = &errs
@@ -57,9 +63,16 @@ func runFor(t *testing.T, dir string, limit time.Duration, command ...string) (e
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	kill := time.AfterFunc(limit, func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) })
 	e.recorded = map[string]int{}
-	last := time.Now()
+	var last atomic.Int64
+	last.Store(time.Now().UnixNano())
+	kill := time.AfterFunc(limit, func() {
+		if time.Since(time.Unix(0, last.Load())) > limit/2 {
+			_ = syscall.Kill(-c.Process.Pid, syscall.SIGQUIT) // to have it say where it stands
+			time.Sleep(time.Second)
+		}
+		_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
+	})
 	lines := bufio.NewReader(out)
 	for {
 		line, err := lines.ReadString('\n')
@@ -68,7 +81,7 @@ func runFor(t *testing.T, dir string, limit time.Duration, command ...string) (e
 		}
 		if n, ok := strings.CutPrefix(line, "committed "); ok {
 			e.committed, _ = strconv.Atoi(strings.TrimSpace(n))
-			last = time.Now()
+			last.Store(time.Now().UnixNano())
 		}
 		if f := strings.Fields(line); len(f) == 3 && f[0] == "recorded" {
 			e.recorded[f[1]], _ = strconv.Atoi(f[2])
@@ -78,7 +91,7 @@ func runFor(t *testing.T, dir string, limit time.Duration, command ...string) (e
 	killed := !kill.Stop()
 	e.stderr, e.code = errs.String(), c.ProcessState.ExitCode()
 	if killed {
-		e.code, e.idle = -1, time.Since(last) > limit/2
+		e.code, e.idle = -1, strings.Contains(e.stderr, "SIGQUIT: quit")
 	}
 	return e
 }
@@ -158,6 +171,47 @@ func TestDiskFault_ACallThatFailsEndsItAndNothingIsLost(t *testing.T) {
 			survives(t, dir, after.committed, after.recorded)
 			t.Logf("%d events, exit %d after %d starts, whole again in %s: %s", first.committed, first.code, starts, time.Since(began).Round(time.Millisecond), lastLine(first.stderr))
 		})
+	}
+}
+
+// TestDiskFault_WhileItClosesEndsItAndItOpensAgain has the table that a close writes fail.
+// Its log is the only one then, and its record in the MANIFEST names what is not there.
+func TestDiskFault_WhileItClosesEndsItAndItOpensAgain(t *testing.T) {
+	strace := withStrace(t)
+	failures := 0
+	for _, call := range []string{"fsync", "msync"} {
+		for n := 1; n <= 12; n++ {
+			f := fault{call, "EIO", n, false}
+			dir := filepath.Join(t.TempDir(), "state")
+			e := runWith(t, []string{childDir + "=" + dir, childClose + "=5"}, 30*time.Second, f.command(strace)...)
+			if e.code == -1 {
+				t.Fatalf("%s: it did not end\n%s", f, e.stderr)
+			}
+			if e.code != 0 {
+				failures++
+			}
+			survives(t, dir, e.committed, e.recorded)
+		}
+	}
+	if failures == 0 {
+		t.Error("nothing failed")
+	}
+}
+
+// TestDiskFault_ATableOfACompactionThatWasNotSynced fails the syncs among which the first
+// compactions' are. Badger forgets such a table and deletes what it was made of.
+func TestDiskFault_ATableOfACompactionThatWasNotSynced(t *testing.T) {
+	strace := withStrace(t)
+	for range rounds(2) {
+		for n := 18; n < 30; n++ {
+			dir := filepath.Join(t.TempDir(), "state")
+			f := fault{"msync", "EIO", n, false}
+			e := runFor(t, dir, 3*time.Second, f.command(strace)...)
+			if e.idle {
+				t.Fatalf("%s: it was up and did nothing\n%s", f, e.stderr)
+			}
+			survives(t, dir, e.committed, e.recorded)
+		}
 	}
 }
 

@@ -74,6 +74,19 @@ func (f *failure) err() error {
 	}
 }
 
+// during runs do, and returns the cause if the disk fails meanwhile: do may be stuck in
+// Badger for good then, and is left behind.
+func (f *failure) during(do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-f.failed:
+		return f.cause
+	}
+}
+
 var databaseFile = regexp.MustCompile(`[0-9]+\.(mem|vlog|sst)|MANIFEST|DISCARD`)
 
 // fileOf names the file that an error is about.

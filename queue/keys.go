@@ -52,6 +52,7 @@ const (
 var (
 	metaSeq      = []byte("mseq")
 	metaIdentity = []byte("mlabel")
+	metaFlush    = []byte("mflush") // has the tables of each flush end in a version that a compaction keeps; see badgercheck.Repair
 	metaRejected = []byte("mrejected")
 )
 

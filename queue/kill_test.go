@@ -23,6 +23,7 @@ import (
 const (
 	childDir   = "INTELLIDOCS_QUEUE_CHILD"
 	childSmall = "INTELLIDOCS_QUEUE_SMALL"
+	childClose = "INTELLIDOCS_QUEUE_CLOSE" // after so many commits
 )
 
 func TestMain(m *testing.M) {
@@ -82,7 +83,11 @@ func work(dir string) error {
 		return err
 	}
 	n, _ := strconv.Atoi(string(c))
-	for len(failed) == 0 {
+	last, _ := strconv.Atoi(os.Getenv(childClose))
+	for commits := 0; len(failed) == 0; commits++ {
+		if commits == last && last > 0 {
+			return q.Close()
+		}
 		b := Batch{Source: "log"}
 		for range 1 + n%7 {
 			n++

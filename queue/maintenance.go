@@ -178,7 +178,9 @@ func (m *maintenance) reclaim(ctx context.Context) error {
 func (m *maintenance) flush(ctx context.Context) error {
 	return m.writer.exclusive(ctx, func() error {
 		marker := []byte{kindFlush}
-		err := m.db.Update(func(txn *badger.Txn) error { return txn.Set(marker, nil) })
+		err := m.db.Update(func(txn *badger.Txn) error {
+			return errors.Join(txn.Set(marker, nil), txn.Set(metaFlush, nil))
+		})
 		if err == nil {
 			err = m.db.DropPrefix(marker)
 		}

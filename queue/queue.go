@@ -145,11 +145,29 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if o.sizes == (sizes{}) {
 		o.sizes = usualSizes(o.MaxSize)
 	}
+	var q *Queue
+	err = fail.during(func() (err error) {
+		q, err = openWith(&o, dbDir, known, repaired, fail)
+		return err
+	})
+	if errors.Is(err, ErrDisk) {
+		keepFailure(o.Dir, err, o.Now())
+	}
+	if err != nil {
+		return nil, err
+	}
+	go q.writer.run()
+	return q, nil
+}
+
+// openWith opens the database in a directory that may be opened, and what is kept of it in
+// memory.
+func openWith(o *Options, dbDir string, known *identity, repaired bool, fail *failure) (*Queue, error) {
 	db, err := openDB(dbDir, o.sizes, fail)
 	if err != nil {
 		return nil, err
 	}
-	q := newQueue(&o, &store{dir: dbDir, db: db, now: o.Now, failure: fail})
+	q := newQueue(o, &store{dir: dbDir, db: db, now: o.Now, failure: fail})
 	// A new database had nothing to repair, and so was not marked.
 	if _, err := markOpen(o.Dir); err != nil {
 		return nil, errors.Join(fail.set("open", err), q.close())
@@ -167,7 +185,6 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		}
 		q.unregister = func() { o.Registerer.Unregister(metrics) }
 	}
-	go q.writer.run()
 	return q, nil
 }
 
@@ -190,6 +207,7 @@ func newQueue(o *Options, s *store) *Queue {
 // whether any of it was damage.
 func repairDir(o *Options, dir string) (repaired bool, err error) {
 	// Under the lock: the mark of an agent that runs is no sign of an unclean end.
+	var damage *badgercheck.Damage
 	did, err := badgercheck.Repair(dir, func() (bool, error) { return markOpen(o.Dir) })
 	switch {
 	case errors.Is(err, badgercheck.ErrLocked):
@@ -198,6 +216,8 @@ func repairDir(o *Options, dir string) (repaired bool, err error) {
 		err = newFailure(dir, o.Logger).set("open", err)
 		keepFailure(o.Dir, err, o.Now())
 		return false, err
+	case errors.As(err, &damage):
+		return false, damagedError(err)
 	case err != nil:
 		return false, fmt.Errorf("state directory: %w", err)
 	}
@@ -396,8 +416,15 @@ func (q *Queue) Close() error {
 		}
 		q.maintenance.mu.Lock() // a round of upkeep ends first
 		defer q.maintenance.mu.Unlock()
-		if q.closeErr = q.close(); q.closeErr == nil {
+		q.closeErr = q.failure.during(q.close)
+		if q.failure.outputs.putAside() {
+			q.closeErr = q.failure.set("compact tables in", errNoTable)
+		}
+		switch {
+		case q.closeErr == nil:
 			q.closeErr = markClosed(q.disk.dir)
+		case errors.Is(q.closeErr, ErrDisk):
+			keepFailure(q.disk.dir, q.closeErr, q.now())
 		}
 	})
 	return q.closeErr

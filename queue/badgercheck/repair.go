@@ -14,7 +14,9 @@ import (
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/fb"
 	"github.com/dgraph-io/badger/v4/pb"
+	"github.com/dgraph-io/badger/v4/table"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -23,10 +25,12 @@ import (
 //
 //   - After an unclean end the page cache may hold what a failed sync never brought to the
 //     disk, and Badger would build on it. All that it appends to is written and synced again.
-//   - A record at the end of the MANIFEST whose sync failed names a table that Badger has
-//     removed for that reason; what it held is where it came from. The record is taken back.
+//   - A record of the MANIFEST whose sync failed names a table that Badger has removed for
+//     that reason; what it held is where it came from. The record is taken back.
 //   - Behind a record that is cut off, Badger deletes the table that it named. It is named
 //     again: its entries have versions, so that what is there twice does no harm.
+//   - A table whose sync failed, and that a compaction left out for it while its inputs went,
+//     was put aside: see Unnamed. It is written again, and named.
 //   - Badger cuts the newest value log off at the first entry that is damaged. A filler is
 //     put over that one, so that those behind it stay.
 //
@@ -66,6 +70,11 @@ func Repair(dir string, unclean func() (bool, error)) (did []string, err error) 
 	if note != "" {
 		did = append(did, note)
 	}
+	named, err := nameLost(dir, files)
+	if err != nil {
+		return did, err
+	}
+	did = append(did, named...)
 	if logs := files[".vlog"]; len(logs) > 0 {
 		path := filepath.Join(dir, logs[len(logs)-1])
 		bridged, err := bridge(path)
@@ -126,15 +135,15 @@ func rewrite(path string) (err error) {
 
 // record is one change of the MANIFEST: length, CRC-32C, and a ManifestChangeSet.
 type record struct {
-	at  int64
-	set pb.ManifestChangeSet
+	at, end int
+	set     pb.ManifestChangeSet
 }
 
 const manifestHeader = 8
 
 // records reads the whole records, and where they end. ok is false where what is there is
 // no MANIFEST, or damaged before its end.
-func records(data []byte) (all []*record, end int64, ok bool) {
+func records(data []byte) (all []*record, end int, ok bool) {
 	if len(data) < manifestHeader {
 		return nil, 0, false
 	}
@@ -145,14 +154,14 @@ func records(data []byte) (all []*record, end int64, ok bool) {
 			break
 		}
 		raw := data[at+8 : at+8+size]
-		r := &record{at: int64(at)}
+		r := &record{at: at, end: at + 8 + size}
 		if crc32.Checksum(raw, castagnoli) != binary.BigEndian.Uint32(data[at+4:]) || proto.Unmarshal(raw, &r.set) != nil {
 			return nil, 0, false
 		}
 		all = append(all, r)
-		at += 8 + size
+		at = r.end
 	}
-	return all, int64(at), true
+	return all, at, true
 }
 
 func repairManifest(dir string, files map[string][]string) (did string, err error) {
@@ -176,23 +185,84 @@ func repairManifest(dir string, files map[string][]string) (did string, err erro
 		}
 	}
 	named := tablesAfter(all)
-	if end < int64(len(data)) {
+	if end < len(data) {
 		return adopt(dir, path, data[:end:end], named, onDisk)
 	}
-	last := all[len(all)-1]
-	if !missing(named, onDisk) || missing(tablesAfter(all[:len(all)-1]), onDisk) || len(all) == 1 {
+	kept, flushes := acknowledged(all, named, onDisk)
+	if kept == nil || flushes > 0 && len(files[".mem"]) < flushes+1 && !holdNext(dir, files[".mem"], tablesAfter(kept)) {
 		return "", nil
 	}
-	// A compaction that was not carried out has its old tables. A flush that was not has
-	// its log, beside the one that took over from it.
-	deletes := slices.ContainsFunc(last.set.GetChanges(), func(c *pb.ManifestChange) bool { return c.GetOp() == pb.ManifestChange_DELETE })
-	if !deletes && len(files[".mem"]) < 2 {
-		return "", nil
+	repaired := slices.Clone(data[:manifestHeader])
+	for _, r := range kept {
+		repaired = append(repaired, data[r.at:r.end]...)
 	}
-	if err := replaceManifest(path, data[:last.at]); err != nil {
+	if err := replaceManifest(path, repaired); err != nil {
 		return "", err
 	}
-	return path + ": its last record, which was not acknowledged, is taken back", nil
+	return fmt.Sprintf("%s: %d of its last records, which were not acknowledged, are taken back", path, len(all)-len(kept)), nil
+}
+
+// acknowledged returns the records without those whose sync failed: their tables are named,
+// and Badger has removed them. It is nil where there are none such, or where the tables are
+// missing for another reason. flushes is how many of them name a memtable's table; its log
+// must be there yet. The others are of compactions, which left their old tables.
+//
+// They need not be the last ones: a compaction may have ended while the agent did.
+func acknowledged(all []*record, named, onDisk map[uint64]bool) (kept []*record, flushes int) {
+	gone := func(r *record) bool {
+		return slices.ContainsFunc(r.set.GetChanges(), func(c *pb.ManifestChange) bool {
+			return c.GetOp() == pb.ManifestChange_CREATE && named[c.GetId()] && !onDisk[c.GetId()]
+		})
+	}
+	for _, r := range all {
+		switch compacts := slices.ContainsFunc(r.set.GetChanges(), isDelete); {
+		case gone(r) && !compacts:
+			flushes++
+		case gone(r):
+		case !compacts && flushes > 0:
+			return nil, 0 // nothing is flushed behind a flush that failed
+		default:
+			kept = append(kept, r)
+		}
+	}
+	if len(kept) == 0 || len(kept) == len(all) || missing(tablesAfter(kept), onDisk) {
+		return nil, 0
+	}
+	return kept, flushes
+}
+
+func isDelete(c *pb.ManifestChange) bool { return c.GetOp() == pb.ManifestChange_DELETE }
+
+// holdNext reports whether the logs hold the commit that comes right after those in the
+// tables, so that no table between them is lost.
+func holdNext(dir string, logs []string, tables map[uint64]bool) bool {
+	var newest uint64
+	for id := range tables {
+		err := withIndex(filepath.Join(dir, table.IDToFilename(id)), func(index *fb.TableIndex) {
+			newest = max(newest, index.MaxVersion())
+		})
+		if err != nil {
+			return false
+		}
+	}
+	found := false
+	for _, name := range logs {
+		err := withMapped(filepath.Join(dir, name), func(data []byte) error {
+			for at := walHeader; at < len(data) && !found; {
+				e := readEntry(data[at:])
+				if e.size == 0 {
+					break
+				}
+				found = e.ts == newest+1
+				at += e.size
+			}
+			return nil
+		})
+		if err != nil {
+			return false
+		}
+	}
+	return found
 }
 
 func tablesAfter(all []*record) map[uint64]bool {
@@ -238,26 +308,18 @@ func adopt(dir, path string, data []byte, named, onDisk map[uint64]bool) (did st
 	if len(names) == 0 {
 		return "", nil
 	}
-	raw, err := proto.Marshal(set)
-	if err != nil {
+	if data, err = appendRecord(data, set); err != nil {
 		return "", err
 	}
-	data = binary.BigEndian.AppendUint32(data, uint32(len(raw)))
-	data = binary.BigEndian.AppendUint32(data, crc32.Checksum(raw, castagnoli))
-	if err := replaceManifest(path, append(data, raw...)); err != nil {
+	if err := replaceManifest(path, data); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%s was cut off; it names %s again", path, strings.Join(names, ", ")), nil
 }
 
-func replaceManifest(path string, data []byte) (err error) {
+func replaceManifest(path string, data []byte) error {
 	tmp := path + ".repair"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := writeDurably(tmp, data); err != nil {
 		return err
 	}
 	if err := os.Rename(tmp, path); err != nil {

@@ -107,12 +107,18 @@ func verifyTable(table []byte) (err error) {
 // TableKeys returns how many keys a table holds, as its index says. It is an error if the
 // index is not there whole, as while the table is being written.
 func TableKeys(path string) (keys uint32, err error) {
+	err = withIndex(path, func(index *fb.TableIndex) { keys = index.KeyCount() })
+	return keys, err
+}
+
+// withIndex passes a table's index to f.
+func withIndex(path string, f func(index *fb.TableIndex)) (err error) {
 	defer func() {
 		if recover() != nil { // an index that is odd for all its checksum
 			err = errTable
 		}
 	}()
-	err = withMapped(path, func(table []byte) error {
+	return withMapped(path, func(table []byte) error {
 		rest, sum, ok := cutSum(table)
 		if !ok || len(rest) < 4 {
 			return errTable
@@ -126,10 +132,9 @@ func TableKeys(path string) (keys uint32, err error) {
 		if !sumMatches(raw, sum) {
 			return errTable
 		}
-		keys = fb.GetRootAsTableIndex(raw, 0).KeyCount()
+		f(fb.GetRootAsTableIndex(raw, 0))
 		return nil
 	})
-	return keys, err
 }
 
 // cutSum takes the checksum off the end of data.
