@@ -31,8 +31,10 @@ type directory struct {
 	stamps map[string]time.Time
 	// archives are the compressed rotated files.
 	archives []string
-	// waiting is what is not there yet, problem what is wrong.
-	waiting, problem string
+	// waiting is what is not there yet, problem what is wrong, warning what will be.
+	waiting, problem, warning string
+	// asked is the file that warning is about.
+	asked fileID
 }
 
 func (d *directory) state() (ready bool, reason string) {
@@ -65,6 +67,12 @@ func (d *directory) live() (info os.FileInfo, gone bool) {
 	}
 	if d.target, err = filepath.EvalSymlinks(d.path); err != nil {
 		d.target = d.path
+	}
+	if id := idOf(info); id != d.asked {
+		d.asked, d.warning = id, ""
+		if IsMount(d.target) {
+			d.warning = MountWarning(d.target)
+		}
 	}
 	return info, false
 }

@@ -58,7 +58,7 @@ func (r *reporter) publish(set *fileset) {
 	lag, open := set.lag(), set.open()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.status.Ready, r.status.Reason = ready, reason
+	r.status.Ready, r.status.Reason, r.status.Warning = ready, reason, set.dir.warning
 	r.status.LagBytes, r.status.Files = lag, open
 }
 

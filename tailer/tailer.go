@@ -95,6 +95,8 @@ type Status struct {
 	Ready bool
 	// Reason says what is wrong or waited for; empty when all is well.
 	Reason string
+	// Warning says what will go wrong as things are; empty when nothing will.
+	Warning string
 	// LagBytes is what is on the disk and not yet read.
 	LagBytes int64
 	// Files is how many files are open or waiting.

@@ -64,6 +64,9 @@ func assess(s *Status) Health {
 			h.add(LevelIdle, "source", src.Name, src.Reason,
 				"IntelliDocs writes it with its first AI event. If that never comes, check the path, and that IntelliDocs runs with PAPERLESS_AI_WEBHOOKS_ENABLED=true.")
 		}
+		if src := &s.Sources[i]; src.Warning != "" {
+			h.add(LevelWarn, "source", src.Name, "is read, but "+src.Warning, "Mount the directory, and start the agent again.")
+		}
 		if src := &s.Sources[i]; src.Remaining > 0 {
 			h.add(LevelWarn, "source", src.Name, "has "+term.Count(src.Remaining, "file that stays", "files that stay")+" in it: "+src.RemainingWhy,
 				"Move finished files there, named *.json, *.ndjson or *.jsonl, and let the agent's user read and remove them.")
@@ -141,7 +144,7 @@ func (h *Health) conclude(s *Status) {
 // sentence names what needs attention, kind by kind, with no more than three names each.
 func sentence(all []Attention) string {
 	var parts []string
-	for _, k := range []struct{ kind, one, many string }{{"queue", "", ""}, {"agent", "", ""}, {"config", "", ""}, {"webhook", "webhook needs attention", "webhooks need attention"}, {"source", "source cannot be read", "sources cannot be read"}} {
+	for _, k := range []struct{ kind, one, many string }{{"queue", "", ""}, {"agent", "", ""}, {"config", "", ""}, {"webhook", "webhook needs attention", "webhooks need attention"}, {"source", "source needs attention", "sources need attention"}} {
 		var names []string
 		for _, a := range all {
 			switch {

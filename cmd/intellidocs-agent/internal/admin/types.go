@@ -152,6 +152,7 @@ type SourceStatus struct {
 	Type       string     `json:"type"`
 	Ready      bool       `json:"ready"`
 	Reason     string     `json:"reason,omitempty"`
+	Warning    string     `json:"warning,omitempty"` // what will go wrong as things are
 	LagBytes   int64      `json:"lag_bytes"`
 	Files      int        `json:"files"`
 	LastRecord *time.Time `json:"last_record"`

@@ -18,6 +18,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/target"
 	"github.com/dawnsystem/intellidocs-agent/examples/events"
+	"github.com/dawnsystem/intellidocs-agent/tailer"
 )
 
 // Plan is a configuration with everything built that an agent needs of it. It is either
@@ -63,6 +64,11 @@ func compile(cfg *config.Config, wrong error, log *slog.Logger, level *slog.Leve
 		return nil, errs.Sorted()
 	}
 	cfg.Warnings = append(cfg.Warnings, networkWarnings(cfg, policy)...)
+	for i := range cfg.Sources {
+		if s := &cfg.Sources[i]; s.Type == "log" && tailer.IsMount(s.Path) {
+			cfg.Warnings = append(cfg.Warnings, cfg.SourceProblem(i, "path", tailer.MountWarning(s.Path)))
+		}
+	}
 	for i := range cfg.Webhooks {
 		w := &cfg.Webhooks[i]
 		if err := p.endpoints[w.Name].Allowed(); err != nil && w.Enabled {

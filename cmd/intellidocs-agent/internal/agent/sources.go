@@ -192,7 +192,7 @@ func (s *sources) status() []admin.SourceStatus {
 		if src := s.reading[cfg.Path]; src != nil {
 			now, totals := src.follow.Status(), src.ingest.Totals()
 			st.Ready, st.Reason, st.LagBytes, st.Files, st.Gaps = now.Ready, now.Reason, now.LagBytes, now.Files, now.Gaps
-			st.Remaining, st.RemainingWhy = now.Remaining, now.RemainingWhy
+			st.Warning, st.Remaining, st.RemainingWhy = now.Warning, now.Remaining, now.RemainingWhy
 			if !now.LastRecord.IsZero() {
 				st.LastRecord = &now.LastRecord
 			}

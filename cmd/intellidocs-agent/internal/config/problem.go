@@ -58,3 +58,8 @@ func (c *Config) Problem(i int, key, text string) Problem {
 	}
 	return Problem{File: c.Path, Line: c.where.line(path), Key: name + "." + key, Text: text}
 }
+
+// SourceProblem is a problem of source i's key.
+func (c *Config) SourceProblem(i int, key, text string) Problem {
+	return Problem{File: c.Path, Line: c.where.line(fmt.Sprintf("source.%d.%s", i, key)), Key: fmt.Sprintf("source[%d].%s", i, key), Text: text}
+}

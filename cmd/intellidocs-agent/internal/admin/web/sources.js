@@ -13,7 +13,7 @@ function row(s) {
   const waiting = s.ready && s.reason;
   const state = waiting ? pill('idle', 'waiting for the file') : pill(s.ready ? 'ready' : 'not ready', s.ready ? 'reading' : 'not readable');
   return h('tr', {},
-    cell('Source', '', s.name), cell('State', '', state, !waiting && s.reason ? ` ${s.reason.replaceAll(s.name, 'it')}` : ''),
+    cell('Source', '', s.name), cell('State', '', state, !waiting && s.reason ? ` ${s.reason.replaceAll(s.name, 'it')}` : '', s.warning ? ` ${s.warning.replaceAll(s.name, 'it')}` : ''),
     cell('Behind', 'num', bytes(s.lag_bytes)), cell('Queued', 'num', count(s.queued)), cell('Skipped', 'num', count(s.skipped)),
     cell('Rejected', 'num', count(s.rejected)), cell('Gaps', 'num', count(s.gaps)), cell('Last record', 'nowrap', ago(s.last_record)));
 }
