@@ -81,8 +81,9 @@ func TestBudget_WebhooksThatHangWithLargeEventsStarveNoHealthyOne(t *testing.T) 
 		if len(sent) != 16 {
 			t.Fatalf("%d of 16 delivered", len(sent))
 		}
-		// It waits for room once, until it has proved to answer.
-		if took := sent[15].at.Sub(began); took > 21*time.Second {
+		// It waits for room once, until it has proved to answer: three of the eleven go at a
+		// time, it may be the last of them, and some have gone twice by then.
+		if took := sent[15].at.Sub(began); took > time.Minute {
 			t.Errorf("the healthy webhook's took %s", took)
 		}
 		hanging.mu.Lock()

@@ -307,11 +307,14 @@ func valueLogSize(maxSize int64) int64 {
 	return min(max(maxSize/64, least), most)
 }
 
+// maxEmptied is how many files there may be that were truncated and are still there.
+const maxEmptied = 32
+
 func openDB(dir string, sizes sizes, fail *failure) (*badger.DB, error) {
 	db, err := tryOpen(dir, sizes, fail)
-	if err != nil && strings.Contains(err.Error(), "Create a new file") {
-		// An earlier process was killed between truncating a file and unlinking it; the
-		// first open cleans up after it.
+	for tries := 0; err != nil && strings.Contains(err.Error(), "Create a new file") && tries < maxEmptied; tries++ {
+		// An earlier process truncated a file and was killed before it unlinked it, or could
+		// not; each such open cleans up after one.
 		db, err = tryOpen(dir, sizes, fail)
 	}
 	switch {

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -31,6 +30,8 @@ type directory struct {
 	stamps map[string]time.Time
 	// archives are the compressed rotated files.
 	archives []string
+	// likes are the names that rotated files were seen to get, beside those of rotated.
+	likes []like
 	// waiting is what is not there yet, problem what is wrong, warning what will be.
 	waiting, problem, warning string
 	// asked is the file that warning is about.
@@ -124,18 +125,32 @@ func (d *directory) changed(now time.Time) bool {
 // directories could be read.
 func (d *directory) read(found func(path string, info os.FileInfo)) (whole bool) {
 	d.archives, whole = nil, true
+	read := map[string]bool{}
 	for _, root := range d.roots() {
-		if err := d.readRoot(filepath.Dir(root), filepath.Base(root), found); err != nil {
-			whole = false
-			if !errors.Is(err, fs.ErrNotExist) {
-				d.problem = err.Error()
-			}
+		dir := filepath.Dir(root)
+		read[dir] = true
+		whole = d.readDir(dir, filepath.Base(root), found) && whole
+	}
+	for _, l := range d.likes {
+		if !read[l.dir] {
+			read[l.dir] = true
+			d.readDir(l.dir, "", found) // that it is gone is no problem
 		}
 	}
 	return whole
 }
 
-func (d *directory) readRoot(dir, base string, found func(path string, info os.FileInfo)) error {
+// readDir reports whether the directory could be read whole.
+func (d *directory) readDir(dir, base string, found func(path string, info os.FileInfo)) bool {
+	err := d.readNames(dir, base, found)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		d.problem = err.Error()
+	}
+	return err == nil
+}
+
+// readNames calls found with the files in dir that are rotated from base, or else liked.
+func (d *directory) readNames(dir, base string, found func(path string, info os.FileInfo)) error {
 	r, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -144,10 +159,10 @@ func (d *directory) readRoot(dir, base string, found func(path string, info os.F
 	for {
 		names, err := r.Readdirnames(256)
 		for _, name := range names {
-			if !rotated(base, name) || foreign(name) {
+			path := filepath.Join(dir, name)
+			if foreign(name) || !rotated(base, name) && !d.liked(base, path) {
 				continue
 			}
-			path := filepath.Join(dir, name)
 			if compressed(name) {
 				d.archives = append(d.archives, path)
 			} else if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
@@ -165,12 +180,11 @@ func (d *directory) readRoot(dir, base string, found func(path string, info os.F
 
 // readStrays calls found with the files of these inodes, whatever their names.
 func (d *directory) readStrays(lost map[fileID]*stream, found func(path string, info os.FileInfo)) {
-	for _, root := range d.roots() {
-		if len(lost) == 0 {
-			return
-		}
-		dir := filepath.Dir(root)
-		entries, _ := os.ReadDir(dir) // readRoot has reported what is wrong with it
+	if len(lost) == 0 {
+		return
+	}
+	for _, dir := range d.nearby() {
+		entries, _ := os.ReadDir(dir) // readDir has reported what is wrong with it
 		for _, e := range entries {
 			if !e.Type().IsRegular() {
 				continue
@@ -181,41 +195,9 @@ func (d *directory) readStrays(lost map[fileID]*stream, found func(path string, 
 			}
 			found(filepath.Join(dir, e.Name()), info)
 			delete(lost, idOf(info))
+			if len(lost) == 0 {
+				return
+			}
 		}
 	}
-}
-
-// rotated reports whether name is one that base gets when it is rotated.
-func rotated(base, name string) bool {
-	rest, ok := strings.CutPrefix(name, base)
-	return ok && len(rest) > 1 && (rest[0] == '.' || rest[0] == '-')
-}
-
-// compressed and foreign are names beside a log that are not read.
-func compressed(name string) bool {
-	switch filepath.Ext(name) {
-	case ".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z", ".zip":
-		return true
-	}
-	return false
-}
-
-func foreign(name string) bool {
-	switch filepath.Ext(name) {
-	case ".lock", ".pid", ".swp", ".tmp":
-		return true
-	}
-	return false
-}
-
-// sequence is the number at the end of a rotated file's name, 0 where it has none.
-// Of two files of one age the one with the higher number is the older: .2 was .1
-// before. A date or a number with leading zeros is no such number.
-func sequence(path string) int {
-	suffix := path[strings.LastIndexByte(path, '.')+1:]
-	n, err := strconv.Atoi(suffix)
-	if err != nil || len(suffix) > 4 || suffix[0] == '0' {
-		return 0
-	}
-	return n
 }

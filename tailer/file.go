@@ -169,11 +169,17 @@ func (f *file) renamed() bool {
 	if f.f == nil {
 		return f.linked
 	}
-	name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.f.Fd()))
-	if err != nil {
+	name := f.nameNow()
+	if name == "" {
 		return f.linked
 	}
 	return f.linked && name != f.path && name != f.path+" (deleted)"
+}
+
+// nameNow is the name of the open f, empty where the system does not say.
+func (f *file) nameNow() string {
+	name, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.f.Fd()))
+	return name
 }
 
 // lost reports whether f, which held s, was cut since it was looked at.

@@ -89,11 +89,17 @@ func (set *fileset) discover(now time.Time) {
 	for _, f := range set.files {
 		f.known = f == set.live
 	}
-	if set.dir.read(func(path string, info os.FileInfo) { set.add(path, info, now) }) {
-		set.dir.full = now
-	}
+	add := func(path string, info os.FileInfo) { set.add(path, info, now) }
+	whole, likes := set.dir.read(add), len(set.dir.likes)
 	set.followHints(now)
 	set.findStrays(now)
+	set.learnNames()
+	if len(set.dir.likes) > likes {
+		whole = set.dir.read(add)
+	}
+	if whole {
+		set.dir.full = now
+	}
 	for _, f := range set.files {
 		if !f.known && f.f == nil {
 			set.forget(f)
@@ -130,8 +136,37 @@ func (set *fileset) findStrays(now time.Time) {
 		f := set.add(path, info, now)
 		if f.known = false; f.open() != nil || !s.matches(f.f, f.size) {
 			set.forget(f) // the inode is another's by now
+			return
 		}
+		set.dir.learn(path, info.ModTime())
 	})
+}
+
+// learn has the directories read again if a name tells more of what files are called.
+func (set *fileset) learn(path string, mod time.Time) {
+	likes := len(set.dir.likes)
+	if set.dir.learn(path, mod); len(set.dir.likes) > likes {
+		set.discover(time.Now())
+	}
+}
+
+// learnNames has the directory look for more files of the kind of names that known ones have
+// by now.
+func (set *fileset) learnNames() {
+	for _, f := range set.files {
+		path := f.path
+		if !f.known && f.f != nil && f.linked {
+			path = f.nameNow() // it was renamed while it was read
+		}
+		if path != "" && f.s != nil && f != set.live {
+			set.dir.learn(path, f.mod)
+		}
+	}
+	for _, s := range set.cur.streams {
+		if info, err := os.Lstat(s.path); err == nil && s.file == idOf(info) {
+			set.dir.learn(s.path, info.ModTime())
+		}
+	}
 }
 
 // checkAll compares every file that changed with the stream it belongs to, and finds

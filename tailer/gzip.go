@@ -2,29 +2,37 @@ package tailer
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 )
 
 // readArchived reads the rest of s from a rotated file that was compressed before it was
-// read to its end. ok is false where there is none, or none that is sound.
+// read to its end, and what was rotated after that. ok is false where there is none, or none
+// that is sound.
 func (l *Log) readArchived(ctx context.Context, s *stream) (ok bool, err error) {
-	for _, path := range l.files.dir.archives {
-		if filepath.Ext(path) != ".gz" {
+	for _, path := range l.files.dir.gzipped() {
+		info, err := os.Stat(path)
+		if err != nil {
 			continue
 		}
 		a, err := openArchive(path, s)
 		if err != nil {
 			continue // another's, or damaged; the gap will be reported
 		}
-		if err = l.reportUntouched(ctx, a); err == nil {
-			ok, err = l.readArchive(ctx, s, a, path)
-		}
+		ok, err = l.readArchive(ctx, s, a, path)
 		a.Close()
+		if ok && err == nil {
+			l.files.learn(path, info.ModTime())
+			err = l.readUntouched(ctx, info.ModTime())
+		}
 		if ok || err != nil {
 			return ok, err
 		}
@@ -32,24 +40,103 @@ func (l *Log) readArchived(ctx context.Context, s *stream) (ok bool, err error) 
 	return false, nil
 }
 
-// reportUntouched reports what was rotated after a, and compressed before anything of it was
-// read: nothing else is missing of that.
-func (l *Log) reportUntouched(ctx context.Context, a *archive) error {
-	from, err := a.f.Stat()
-	if err != nil {
-		return nil // it is open: this does not happen
+// catchUp reads what was rotated and compressed since the last run, before what is younger is
+// read. It does so once, when all names are known.
+func (l *Log) catchUp(ctx context.Context) error {
+	if l.caughtUp || !l.files.dir.scanned {
+		return nil
 	}
-	for _, path := range l.files.dir.archives {
-		info, err := os.Stat(path)
-		if err != nil || info.ModTime().Before(from.ModTime()) || l.archived(path) {
+	l.caughtUp = true
+	if since := l.files.leftOff(); !since.IsZero() {
+		return l.readUntouched(ctx, since)
+	}
+	return nil
+}
+
+// leftOff is when the file was written to last with which reading continues, where that is a
+// rotated one; otherwise when something was read last. It is zero where reading continues
+// with the live file, or begins.
+func (h *holdings) leftOff() (at time.Time) {
+	var read time.Time
+	for _, s := range h.cur.streams {
+		if s.read.After(read) {
+			read = s.read
+		}
+		if s.done || s.off == 0 {
 			continue
 		}
-		g := &Gap{Path: path, Reason: "it was rotated and compressed before anything of it was read, and can be ingested by hand"}
+		f := s.holder(nil)
+		if f == nil || f == h.live {
+			return noTime // of one that is gone missing says what is to be done
+		}
+		if at.IsZero() || f.mod.Before(at) {
+			at = f.mod
+		}
+	}
+	if at.IsZero() {
+		return read
+	}
+	return at
+}
+
+// readUntouched reads what was rotated after a time, and compressed before anything of it was
+// read, the oldest first. Of what cannot be read it reports the gap.
+func (l *Log) readUntouched(ctx context.Context, since time.Time) error {
+	type candidate struct {
+		path string
+		mod  time.Time
+	}
+	var all []candidate
+	for _, path := range l.files.dir.archives {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !info.ModTime().Before(since) && !l.archived(path) {
+			all = append(all, candidate{path, info.ModTime()})
+		}
+	}
+	slices.SortFunc(all, func(a, b candidate) int {
+		return cmp.Or(a.mod.Compare(b.mod), sequence(plainName(b.path))-sequence(plainName(a.path)), strings.Compare(a.path, b.path))
+	})
+	for _, c := range all {
+		err := errNoGzip
+		if filepath.Ext(c.path) == ".gz" {
+			err = l.readWhole(ctx, c.path)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err == nil {
+			continue
+		}
+		g := &Gap{Path: c.path, Reason: "it was rotated and compressed before it was read to its end, and can be ingested by hand (" + err.Error() + ")"}
 		if err := l.offer(ctx, &Batch{Gap: g}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+var errNoGzip = errors.New("only gzip is read here")
+
+// plainName is the name of an archive before it was compressed.
+func plainName(path string) string { return strings.TrimSuffix(path, filepath.Ext(path)) }
+
+// readWhole reads an archive of which nothing is known.
+func (l *Log) readWhole(ctx context.Context, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	a := &archive{f: f}
+	defer a.Close()
+	s := &stream{id: newStreamID(), path: path, size: -1, done: true}
+	if err := a.sight(s); err != nil {
+		return err
+	}
+	l.files.cur.streams = append(l.files.cur.streams, s)
+	ok, err := l.readArchive(ctx, s, a, path)
+	if err == nil && !ok {
+		err = errors.New("it is damaged")
+	}
+	return err
 }
 
 // archived reports whether the file at path holds a stream that is known.
@@ -128,16 +215,34 @@ func (a *archive) seek(s *stream) (err error) {
 	if _, err := io.ReadFull(a.z, head); err != nil || fingerprintOf(head) != s.head {
 		return errChanged
 	}
-	if _, err := a.f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	if err := a.z.Reset(bufio.NewReader(a.f)); err != nil {
+	if err := a.rewind(); err != nil {
 		return err
 	}
 	if _, err := io.CopyN(io.Discard, a, s.off); err != nil || fingerprintOf(a.last) != s.tail {
 		return errChanged
 	}
 	return nil
+}
+
+// sight takes the fingerprint of the head, and opens a at its beginning.
+func (a *archive) sight(s *stream) (err error) {
+	if a.z, err = gzip.NewReader(bufio.NewReader(a.f)); err != nil {
+		return err
+	}
+	head := make([]byte, headLen)
+	n, err := io.ReadFull(a.z, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return err
+	}
+	s.head = fingerprintOf(head[:n])
+	return a.rewind()
+}
+
+func (a *archive) rewind() error {
+	if _, err := a.f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return a.z.Reset(bufio.NewReader(a.f))
 }
 
 func (a *archive) Read(p []byte) (int, error) {

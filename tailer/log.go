@@ -50,6 +50,8 @@ type Log struct {
 	scan  scanner
 	join  joiner
 	pack  pack
+	// caughtUp: what was compressed since the last run has been looked for.
+	caughtUp bool
 
 	reporter
 }
@@ -141,6 +143,11 @@ func (l *Log) pass(ctx context.Context) (more bool, err error) {
 	l.files.scan(ctx)
 	l.publish(l.files)
 	for _, f := range l.files.unread() {
+		if f == l.files.live || f.s != nil && f.s.off == 0 {
+			if err := l.catchUp(ctx); err != nil {
+				return false, err
+			}
+		}
 		more, err = l.read(ctx, f)
 		if err != nil {
 			return false, err

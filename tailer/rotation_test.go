@@ -557,7 +557,7 @@ func TestRestart_RotatedAndCompressedWhileDown(t *testing.T) {
 	}
 }
 
-func TestGap_CompressedBeforeAnythingOfItWasRead(t *testing.T) {
+func TestGap_CompressedBeforeAnythingOfItWasReadAndDamaged(t *testing.T) {
 	s, path := &store{}, logPath(t)
 	w := newWriter(t, path)
 	r := follow(t, s, path)
@@ -568,6 +568,7 @@ func TestGap_CompressedBeforeAnythingOfItWasRead(t *testing.T) {
 	w.compress(path + ".2.gz")
 	w.lines(10)
 	w.compress(path + ".1.gz")
+	must(t, os.Truncate(path+".1.gz", 30))
 	w.lines(10)
 	follow(t, s, path)
 	eventually(t, "gap", func() bool { return s.gapCount() == 1 })

@@ -168,7 +168,7 @@ func TestSend_StoppedWhenTheCallersContextEnds(t *testing.T) {
 	}
 	inBody, cancelInBody := context.WithCancel(t.Context())
 	url = raw(t, func(c net.Conn, _ []string, _ *bufio.Reader) {
-		fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab")
+		fmt.Fprint(c, "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 5\r\n\r\nab") // a 200 that has come counts
 		cancelInBody()
 		untilClosed(c)
 	})
