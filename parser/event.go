@@ -52,6 +52,11 @@ func (o *Options) event(obj pyjson.Object, recorded time.Time) Result {
 	case len(typ) == 0:
 		return reject("event_type is empty")
 	}
+	if len(o.Key) > 0 {
+		if why := authenticate(&obj, o.Key); why != "" {
+			return reject("%s", why)
+		}
+	}
 	if recorded.IsZero() {
 		recorded = o.RecordTime
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/ingest"
 	"github.com/dawnsystem/intellidocs-agent/dispatch"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
@@ -126,9 +127,9 @@ func (a *Agent) backfill(ctx context.Context, name string, r admin.Body, dry boo
 	if dry {
 		in = ingest.New(ingest.Options{Queue: nowhere{}, Route: a.dispatcher.Route, Logger: discard()})
 	}
-	src := in.Backfill("ingest", ingest.Lines)
+	src := in.Backfill(config.IngestSource, ingest.Lines, a.config.current().KeyFor(config.IngestSource, name))
 	err := tailer.ReadAll(ctx, r, tailer.ReadOptions{
-		Source: "ingest", Path: name, MaxLine: a.maxLine(), Partial: parser.Fragment, Handler: src.Handle,
+		Source: config.IngestSource, Path: name, MaxLine: a.maxLine(), Partial: parser.Fragment, Handler: src.Handle,
 	})
 	return src.Totals(), err
 }
@@ -161,5 +162,5 @@ func (a *Agent) retry(ctx context.Context, rec queue.Rejected) (bool, error) {
 			kind = ingest.Objects
 		}
 	}
-	return a.ingest.Again(ctx, rec, kind)
+	return a.ingest.Again(ctx, rec, kind, a.config.current().KeyFor(rec.Source, rec.Path))
 }

@@ -98,7 +98,7 @@ func (s *sources) settle(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, src := range s.reading {
-		if !slices.Contains(s.wanted, src.cfg) || src.ended() {
+		if !slices.ContainsFunc(s.wanted, src.cfg.Same) || src.ended() {
 			src.cancel()
 			<-src.done
 			delete(s.reading, key)
@@ -137,7 +137,7 @@ func (s *sources) open(ctx context.Context, cfg config.Source) (*source, error) 
 	}
 	src := &source{cfg: cfg, done: make(chan struct{})}
 	if cfg.Type == "spool" {
-		src.ingest = s.ingest.Source(cfg.Path, ingest.Objects)
+		src.ingest = s.ingest.Source(cfg.Path, ingest.Objects, []byte(cfg.Key.Reveal()))
 		after := tailer.Delete
 		if cfg.After == "archive" {
 			after = tailer.Archive
@@ -147,7 +147,7 @@ func (s *sources) open(ctx context.Context, cfg config.Source) (*source, error) 
 			Cursor: cursor, Handler: src.ingest.Handle, Logger: s.log,
 		})
 	} else {
-		src.ingest = s.ingest.Source(cfg.Path, ingest.Lines)
+		src.ingest = s.ingest.Source(cfg.Path, ingest.Lines, []byte(cfg.Key.Reveal()))
 		start := tailer.FromBeginning
 		if cfg.Start == "end" {
 			start = tailer.FromEnd

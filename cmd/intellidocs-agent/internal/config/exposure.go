@@ -49,18 +49,18 @@ func (b *binder) slips(t *table, key, path string) {
 const minSecret = 16
 
 // strength warns of a secret that can be guessed.
-func (b *binder) strength(t *table, s Secret) {
+func (b *binder) strength(t *table, key string, s Secret) {
 	text, encoded := strings.CutPrefix(s.Reveal(), "whsec_")
 	size := len(text)
 	if encoded {
-		key, err := base64.StdEncoding.DecodeString(text)
+		decoded, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
 			return // reported where the key is made of it
 		}
-		size = len(key)
+		size = len(decoded)
 	}
 	if s.Set() && size < minSecret {
-		t.warnf(t.written("secret"), "the secret has fewer than %d bytes and can be guessed from one delivery; 'openssl rand -hex 32' makes a good one", minSecret)
+		t.warnf(t.written(key), "the secret has fewer than %d bytes and can be guessed from one delivery; 'openssl rand -hex 32' makes a good one", minSecret)
 	}
 }
 

@@ -410,6 +410,10 @@ func (b *binder) source(t *table, c *Config) {
 	}
 	s.Start = t.oneOf("start", "beginning", "beginning", "end")
 	s.After = t.oneOf("after", "delete", "delete", "archive")
+	if key, given := t.secret("key", Clean); given {
+		s.Key = key
+		b.strength(t, "key", key)
+	}
 	if slices.ContainsFunc(c.Sources, func(o Source) bool { return o.Path == s.Path }) {
 		t.errorf("path", "%s is a source already", s.Path)
 	}

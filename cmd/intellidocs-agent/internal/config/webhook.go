@@ -139,7 +139,7 @@ func (b *binder) headers(t *table, w *Webhook) {
 func (b *binder) secrets(t *table, w *Webhook) {
 	var signs bool
 	if w.Secret, signs = t.secret("secret", CleanSecret); signs {
-		b.strength(t, w.Secret)
+		b.strength(t, "secret", w.Secret)
 	}
 	w.SigningKey, _ = t.secret("signing_key", CleanSecret)
 	for _, p := range t.list("previous_secrets") {
@@ -148,7 +148,7 @@ func (b *binder) secrets(t *table, w *Webhook) {
 		if prev.Secret, given = p.secret("secret", CleanSecret); !given {
 			p.errorf("secret", "give secret, secret_file or secret_env")
 		}
-		b.strength(p, prev.Secret)
+		b.strength(p, "secret", prev.Secret)
 		switch v, ok := p.take("expires"); v := v.(type) {
 		case time.Time:
 			switch v.Location().String() { // how the library marks what has no offset

@@ -86,6 +86,7 @@ type Source struct {
 	in   *Ingest
 	name string
 	kind Kind
+	key  []byte // that events must bear the MAC of; empty: they need none
 	// backfill keeps an event out that was queued at any time the queue remembers.
 	backfill bool
 
@@ -100,16 +101,17 @@ type Source struct {
 	totals Totals
 }
 
-// Source makes the ingest of the named source.
-func (in *Ingest) Source(name string, kind Kind) *Source {
+// Source makes the ingest of the named source. With a key only events that bear its MAC are
+// taken.
+func (in *Ingest) Source(name string, kind Kind, key []byte) *Source {
 	in.metrics.begin(name)
-	return &Source{in: in, name: name, kind: kind, totals: Totals{Events: map[string]int{}}}
+	return &Source{in: in, name: name, kind: kind, key: key, totals: Totals{Events: map[string]int{}}}
 }
 
 // Backfill makes the ingest of old records: what the queue remembers at all is not
 // queued again, however long ago it was.
-func (in *Ingest) Backfill(name string, kind Kind) *Source {
-	s := in.Source(name, kind)
+func (in *Ingest) Backfill(name string, kind Kind, key []byte) *Source {
+	s := in.Source(name, kind, key)
 	s.backfill = true
 	return s
 }
@@ -249,7 +251,7 @@ func (s *Source) parse(r *tailer.Record, now time.Time, verbose bool) parser.Res
 	case r.TooLong:
 		return parser.Result{Verdict: parser.Reject, Reason: fmt.Sprintf("the record is %d bytes long, more than max_line_bytes allows", r.Size)}
 	}
-	o := parser.Options{Now: now, RecordTime: r.Time, Verbose: verbose}
+	o := parser.Options{Now: now, RecordTime: r.Time, Verbose: verbose, Key: s.key}
 	if s.in.opts.Positional() {
 		o.Position = fmt.Sprintf("%s:%d", r.Stream, r.Offset)
 	}
@@ -327,8 +329,8 @@ func (s *Source) count(b batch) {
 
 // Again reads a rejected record once more and queues what it holds by now. It reports whether
 // that are events and nothing else: of a line with several records one may still be unreadable.
-func (in *Ingest) Again(ctx context.Context, rec queue.Rejected, kind Kind) (bool, error) {
-	s := in.Source(rec.Source, kind)
+func (in *Ingest) Again(ctx context.Context, rec queue.Rejected, kind Kind, key []byte) (bool, error) {
+	s := in.Source(rec.Source, kind, key)
 	r := tailer.Record{Data: rec.Data, Path: rec.Path, Stream: rec.Stream, Offset: rec.Offset, Size: rec.Size}
 	verbose := kind == Lines && (strings.HasPrefix(rec.Reason, parser.NoHeader) || s.verbose.knows(&r))
 	res := s.parse(&r, rec.At, verbose) // an event without a time has that of its first reading

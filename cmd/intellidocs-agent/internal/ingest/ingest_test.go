@@ -40,7 +40,7 @@ func newSource(k *kept, reg prometheus.Registerer, positional bool, kind Kind) *
 		Queue: k, Route: func(string, []byte) []string { return []string{"a"} }, Logger: slog.New(slog.DiscardHandler), Registerer: reg,
 		Positional: func() bool { return positional },
 	})
-	return in.Source("log", kind)
+	return in.Source("log", kind, nil)
 }
 
 func lines(texts ...string) *tailer.Batch {
@@ -150,7 +150,7 @@ func TestHandle_AnEventTheQueueCannotKeepIsNotInTheWay(t *testing.T) {
 func TestAgain_AnEventWithoutATimeHasThatOfItsFirstReading(t *testing.T) {
 	k := &kept{}
 	rec := queue.Rejected{Source: "log", Data: []byte(`{"event_type":"x"}`), At: time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)}
-	ok, err := newSource(k, nil, false, Objects).in.Again(t.Context(), rec, Objects)
+	ok, err := newSource(k, nil, false, Objects).in.Again(t.Context(), rec, Objects, nil)
 	if err != nil || !ok || !strings.Contains(string(k.batches[0].Events[0].Body), `"timestamp": "2025-01-02T03:04:05Z"`) {
 		t.Fatal(ok, err, k.batches)
 	}

@@ -94,7 +94,7 @@ func TestVerbose_ARejectedLineWithoutAHeaderStaysRejected(t *testing.T) {
 	if _, err := s.Handle(t.Context(), lines(header, record)); err != nil || len(k.batches) != 1 || len(k.batches[0].Rejected) != 1 {
 		t.Fatal(err, k.batches)
 	}
-	ok, err := s.in.Again(t.Context(), k.batches[0].Rejected[0], Lines)
+	ok, err := s.in.Again(t.Context(), k.batches[0].Rejected[0], Lines, nil)
 	if err != nil || ok || queued(k) != 0 {
 		t.Error(ok, err)
 	}
@@ -110,7 +110,7 @@ func TestAgain_ALineOfSeveralRecordsIsEventsOrStays(t *testing.T) {
 	} {
 		k := &kept{}
 		s := newSource(k, nil, true, Lines)
-		ok, err := s.in.Again(t.Context(), queue.Rejected{Source: "log", Stream: "s", Reason: "broken", Data: []byte(text)}, Lines)
+		ok, err := s.in.Again(t.Context(), queue.Rejected{Source: "log", Stream: "s", Reason: "broken", Data: []byte(text)}, Lines, nil)
 		if err != nil || ok != (want > 0) || queued(k) != want {
 			t.Errorf("%s: %v %v, %d queued", text, ok, err, queued(k))
 		}
