@@ -19,30 +19,32 @@ func (c *cli) checkCommand() *cobra.Command {
 		Long: "Reads the configuration with the secrets it names and reports every error and warning with its\n" +
 			"line. --connect also resolves each webhook's name, connects and shakes hands, and sends nothing.",
 		Example: "  intellidocs-agent check -c agent.toml\n  intellidocs-agent check --connect",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			path := c.configPath()
-			plan, err := agent.Load(path, nil)
-			if err != nil {
-				fmt.Fprintln(c.err, err)
-				fmt.Fprintf(c.err, "%s has errors; nothing else was tried.\n", path)
-				return errSilent
-			}
-			cfg := plan.Config
-			for _, w := range append(cfg.Warnings, sourceWarnings(cfg)...) {
-				fmt.Fprintln(c.err, "warning:", w)
-			}
-			for _, text := range c.parked(cmd.Context(), plan) {
-				fmt.Fprintln(c.err, "warning:", text)
-			}
-			fmt.Fprintf(c.out, "%s is in order: %s.\n", path, agent.Summary(cfg))
-			if connect && !c.connectAll(cmd.Context(), plan) {
-				return errSilent
-			}
-			return nil
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.check(cmd.Context(), connect) },
 	}
 	cmd.Flags().BoolVar(&connect, "connect", false, "try each webhook's name, port and TLS, sending nothing")
 	return cmd
+}
+
+func (c *cli) check(ctx context.Context, connect bool) error {
+	path := c.configPath()
+	plan, err := agent.Load(path, nil)
+	if err != nil {
+		fmt.Fprintln(c.err, err)
+		fmt.Fprintf(c.err, "%s has errors; nothing else was tried.\n", path)
+		return errSilent
+	}
+	cfg := plan.Config
+	for _, w := range append(cfg.Warnings, sourceWarnings(cfg)...) {
+		fmt.Fprintln(c.err, "warning:", w)
+	}
+	for _, text := range c.parked(ctx, plan) {
+		fmt.Fprintln(c.err, "warning:", text)
+	}
+	fmt.Fprintf(c.out, "%s is in order: %s.\n", path, agent.Summary(cfg))
+	if connect && !c.connectAll(ctx, plan) {
+		return errSilent
+	}
+	return nil
 }
 
 // sourceWarnings tell of sources that cannot be read as things are; they may come later.

@@ -94,8 +94,8 @@ func (b *binder) exposure() {
 
 var credentialHeader = regexp.MustCompile(`(?i)^(authorization|proxy-authorization|cookie)$|token|secret|api-?key|password|x-auth`)
 
-// credentialURL reports whether a URL is itself a secret, or has one in it.
-func credentialURL(text string) bool {
+// CredentialURL reports whether a URL is itself a secret, or has one in it.
+func CredentialURL(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil {
 		return false
@@ -118,7 +118,7 @@ func (b *binder) plainHTTP(t *table, w *Webhook) {
 	switch {
 	case u.User != nil:
 		what = "a user and a password"
-	case credentialURL(w.URL.Reveal()):
+	case CredentialURL(w.URL.Reveal()):
 		what = "an address that is itself a secret"
 	default:
 		for name := range w.Headers {

@@ -1,0 +1,321 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/agent"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/setup"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
+)
+
+// initFlags are the answers of somebody who is not asked.
+type initFlags struct {
+	from, data, log, spool, state string
+	url, name, format, secretFile string
+	secret                        string // generate, none, or empty: asked for
+	force                         bool
+}
+
+func (c *cli) initCommand() *cobra.Command {
+	var f initFlags
+	cmd := &cobra.Command{
+		Use: "init", Short: "Write a first agent.toml", Args: cobra.NoArgs,
+		Long: "Writes agent.toml (where -c says) and its secrets into files of their own beside it, and\n" +
+			"checks it. On a terminal it asks for what no flag says: where IntelliDocs' data is, where\n" +
+			"events go, and whether they are signed. --from takes over the webhooks of IntelliDocs' own\n" +
+			"admin instead, and says what it cannot carry over. Nothing is overwritten without --force.",
+		Example: "  intellidocs-agent init -c agent.toml\n" +
+			"  intellidocs-agent init -c agent.toml --data ./data --url https://example.org/hook --secret generate\n" +
+			"  python3 manage.py dumpdata documents.AIWebhookConfig | intellidocs-agent init --from -",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, pair := range [][2]string{{"log", "spool"}, {"from", "url"}, {"secret", "secret-file"}} {
+				if cmd.Flags().Changed(pair[0]) && cmd.Flags().Changed(pair[1]) {
+					return usagef("give either --%s or --%s", pair[0], pair[1])
+				}
+			}
+			return c.initialise(cmd.Context(), &f)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.from, "from", "", "take over the webhooks of a dump, `FILE` or - (manage.py dumpdata documents.AIWebhookConfig)")
+	fl.StringVar(&f.data, "data", "", "IntelliDocs' data `DIR`, with log/ in it")
+	fl.StringVar(&f.log, "log", "", "the log to read, if not log/ai_webhooks.log in --data")
+	fl.StringVar(&f.spool, "spool", "", "read a spool `DIR` instead of a log")
+	fl.StringVar(&f.state, "state", "", "the state `DIR` (default /var/lib/intellidocs-agent)")
+	fl.StringVar(&f.url, "url", "", "where events are sent")
+	fl.StringVar(&f.name, "name", "", "what the webhook is called (default: by its host)")
+	fl.StringVar(&f.format, "format", "", "how events are written (default: by the URL, else json)")
+	fl.StringVar(&f.secret, "secret", "", "sign: generate (a new secret) or none")
+	fl.StringVar(&f.secretFile, "secret-file", "", "sign by the secret in a `FILE`, which is copied")
+	fl.BoolVar(&f.force, "force", false, "replace what is there")
+	return cmd
+}
+
+func (c *cli) initialise(ctx context.Context, f *initFlags) error {
+	target, err := filepath.Abs(c.configPath())
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(target); err == nil && !f.force {
+		return fmt.Errorf("%s: %w; name another file by -c, or replace it by --force", target, setup.ErrExists)
+	}
+	s := &setup.Setup{StatePath: f.state}
+	q := &questions{ctx: ctx, in: bufio.NewReader(c.in), out: c.err, asks: term.IsTerminal(c.in)}
+	if err := f.source(q, s); err != nil {
+		return err
+	}
+	var left []string
+	if f.from != "" {
+		if s.Webhooks, left, err = c.takeOver(f.from); err != nil {
+			return fmt.Errorf("%s: %w", f.from, err)
+		}
+	} else if err := f.webhook(q, s); err != nil {
+		return err
+	}
+	left = append(left, s.Fit(passes)...)
+	if len(s.Webhooks) == 0 {
+		c.notCarried(left)
+		return errors.New("nothing was written: none of the webhooks can be taken over")
+	}
+	if f.from == "" && len(left) > 0 {
+		return errors.New(left[0])
+	}
+	if err := setup.Write(target, s.Files(), f.force); err != nil {
+		if errors.Is(err, setup.ErrExists) {
+			return fmt.Errorf("%w; nothing was written. Move it away, or replace it by --force", err)
+		}
+		return fmt.Errorf("nothing was written: %w (name a file that this user may write by -c)", err)
+	}
+	c.notCarried(left)
+	return c.written(ctx, target, s)
+}
+
+// notCarried says what of a dump has no place here.
+func (c *cli) notCarried(left []string) {
+	for _, what := range left {
+		fmt.Fprintln(c.err, "not carried over:", term.Printable(what))
+	}
+}
+
+// written checks what was written, as "check" does, and says what comes next.
+func (c *cli) written(ctx context.Context, target string, s *setup.Setup) error {
+	fmt.Fprintf(c.out, "%s is written%s.\n", target, map[bool]string{true: ", its secrets in " + setup.SecretsDir + "/ beside it"}[len(s.Files()) > 1])
+	c.configFile = target
+	if err := c.check(ctx, false); err != nil {
+		return err
+	}
+	name := s.Webhooks[0].Name
+	if i := slices.IndexFunc(s.Webhooks, func(w setup.Webhook) bool { return !w.Disabled }); i >= 0 {
+		name = s.Webhooks[i].Name
+	}
+	fmt.Fprintf(c.out, "Try: intellidocs-agent test %s -c %s\nThen: intellidocs-agent run -c %s\n", name, target, target)
+	return nil
+}
+
+func (c *cli) takeOver(from string) ([]setup.Webhook, []string, error) {
+	if from == "-" {
+		return setup.FromDump(c.in)
+	}
+	file, err := os.Open(from)
+	if err != nil {
+		return nil, nil, errors.Unwrap(err)
+	}
+	defer file.Close()
+	return setup.FromDump(file)
+}
+
+// passes loads a configuration as the agent does, from a directory of its own.
+func passes(s *setup.Setup) error {
+	dir, err := os.MkdirTemp("", "intellidocs-agent-init-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "agent.toml")
+	if err := setup.Write(path, s.Files(), false); err != nil {
+		return err
+	}
+	_, err = agent.Load(path, nil)
+	var all config.Errors
+	if errors.As(err, &all) && len(all) > 0 {
+		key := all[0].Key[strings.LastIndexByte(all[0].Key, '.')+1:]
+		return fmt.Errorf("%s: %s", key, strings.ReplaceAll(all[0].Text, dir+"/", ""))
+	}
+	return err
+}
+
+// questions asks on a terminal, and elsewhere says which flag answers.
+type questions struct {
+	ctx  context.Context
+	in   *bufio.Reader
+	out  io.Writer
+	asks bool
+}
+
+// ask asks until good takes the answer; an empty answer means usual.
+func (q *questions) ask(question, usual string, good func(string) error) (string, error) {
+	for range 20 {
+		fmt.Fprint(q.out, question)
+		if usual != "" {
+			fmt.Fprintf(q.out, " [%s]", usual)
+		}
+		fmt.Fprint(q.out, " ")
+		line, err := term.Interruptible(q.ctx, func() (string, error) { return q.in.ReadString('\n') })
+		if err != nil {
+			fmt.Fprintln(q.out)
+			if errors.Is(err, io.EOF) {
+				err = errors.New("no answer; nothing was written")
+			}
+			return "", err
+		}
+		answer := strings.TrimSpace(line)
+		if answer == "" {
+			answer = usual
+		}
+		if err := good(answer); err != nil {
+			fmt.Fprintln(q.out, " ", err)
+			continue
+		}
+		return answer, nil
+	}
+	return "", errors.New("no answer that could be used; nothing was written")
+}
+
+// dataDirs are where IntelliDocs' data usually is.
+var dataDirs = []string{"/usr/src/paperless/data", "/opt/intellidocs/data", "/opt/paperless/data", "/var/lib/paperless", "data"}
+
+const eventLog = "log/ai_webhooks.log"
+
+// source finds out what is read.
+func (f *initFlags) source(q *questions, s *setup.Setup) (err error) {
+	s.SourceType = "log"
+	switch {
+	case f.spool != "":
+		s.SourceType, s.SourcePath = "spool", f.spool
+	case f.log != "":
+		s.SourcePath = f.log
+	default:
+		if f.data == "" {
+			usual := ""
+			for _, dir := range slices.Backward(dataDirs) {
+				if info, err := os.Stat(filepath.Join(dir, "log")); err == nil && info.IsDir() {
+					usual = dir
+				}
+			}
+			switch {
+			case q.asks:
+				f.data, err = q.ask("Where is IntelliDocs' data directory, with log/ in it?", usual, directory)
+			case usual == "":
+				err = usagef("say where events come from: --data DIR, --log FILE or --spool DIR")
+			default:
+				f.data = usual
+			}
+		}
+		if err != nil {
+			return err
+		}
+		s.SourcePath = filepath.Join(f.data, eventLog)
+	}
+	if s.SourcePath, err = filepath.Abs(s.SourcePath); err != nil {
+		return err
+	}
+	if q.asks && s.SourceType == "log" {
+		if _, err := os.Stat(s.SourcePath); err == nil {
+			fmt.Fprintf(q.out, "  found %s\n", s.SourcePath)
+		} else {
+			fmt.Fprintf(q.out, "  %s is not there yet; IntelliDocs writes it with its first AI event\n", s.SourcePath)
+		}
+	}
+	return nil
+}
+
+func directory(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case path == "":
+		return errors.New("a directory is needed, such as /usr/src/paperless/data")
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a directory", path)
+	}
+	return nil
+}
+
+// webhook finds out where events go, and whether they are signed.
+func (f *initFlags) webhook(q *questions, s *setup.Setup) (err error) {
+	fits := func(url string) error {
+		trial := setup.Setup{SourceType: "log", SourcePath: "/log", Webhooks: []setup.Webhook{{Name: "webhook", URL: url, Format: setup.FormatFor(url)}}}
+		return passes(&trial)
+	}
+	if f.url == "" && !q.asks {
+		return usagef("say where events go: --url URL, or --from FILE")
+	}
+	if f.url == "" {
+		if f.url, err = q.ask("Where should events be sent (an URL)?", "", fits); err != nil {
+			return err
+		}
+	}
+	w := setup.Webhook{URL: strings.TrimSpace(f.url), Format: f.format}
+	if w.Format == "" {
+		w.Format = setup.FormatFor(w.URL)
+	}
+	w.Name = f.name
+	if w.Name == "" {
+		w.Name = setup.Name(setup.HostOf(w.URL, w.Format), map[string]bool{})
+	}
+	if w.Secret, err = f.signing(q, w.Format); err != nil {
+		return err
+	}
+	s.Webhooks = []setup.Webhook{w}
+	return nil
+}
+
+// signing returns the secret, empty for none.
+func (f *initFlags) signing(q *questions, format string) (secret string, err error) {
+	if f.secretFile != "" {
+		data, err := os.ReadFile(f.secretFile)
+		if err != nil {
+			return "", err
+		}
+		return config.CleanSecret(string(data))
+	}
+	if f.secret == "" && q.asks && format == "json" {
+		f.secret, err = q.ask("Sign them, so that the receiver can tell them from others'? (generate, none)", "generate", secretWord)
+		if err != nil {
+			return "", err
+		}
+	}
+	switch {
+	case f.secret == "", f.secret == "none": // a chat checks no signature
+		return "", nil
+	case secretWord(f.secret) != nil:
+		// It is not repeated: it may be one.
+		return "", usagef(`--secret is "generate" or "none"; a secret of your own comes in a file, by --secret-file`)
+	}
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(key), nil
+}
+
+func secretWord(s string) error {
+	if s != "generate" && s != "none" {
+		return errors.New("generate or none")
+	}
+	return nil
+}
