@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
@@ -75,6 +78,39 @@ func openState(ctx context.Context, plan *agent.Plan) (*connection, error) {
 		}
 	}
 }
+
+// ids are how long whole IDs are, by their kind.
+var ids = map[string]int{"evt": 36, "dlv": 32, "rej": 20}
+
+// find returns the whole ID of what somebody typed, which may be its beginning or a short
+// ID, and its kind. Only these kinds are possible.
+func (c *connection) find(ctx context.Context, typed string, kinds ...string) (id, kind string, err error) {
+	kind, _, prefixed := strings.Cut(typed, "_")
+	if prefixed && slices.Contains(kinds, kind) && len(typed) == ids[kind] {
+		return typed, kind, nil
+	}
+	found, err := c.Find(ctx, typed)
+	if err != nil {
+		return "", "", err
+	}
+	found = slices.DeleteFunc(found, func(id string) bool { return !slices.Contains(kinds, id[:3]) })
+	switch len(found) {
+	case 0:
+		return "", "", lookedFor(fmt.Errorf("%w: %s", admin.ErrNotFound, typed))
+	case 1:
+		return found[0], found[0][:3], nil
+	}
+	return "", "", fmt.Errorf("%s is the beginning of several IDs, %s among them; type more of the one you mean", typed, strings.Join(found[:2], " and "))
+}
+
+// looksLikeID reports whether what somebody typed could be the ID of one of these kinds:
+// its beginning, or a short ID.
+func looksLikeID(typed string, kinds ...string) bool {
+	kind, _, prefixed := strings.Cut(typed, "_")
+	return prefixed && slices.Contains(kinds, kind) || slices.Contains(kinds, "dlv") && shortID.MatchString(typed)
+}
+
+var shortID = regexp.MustCompile(`^[0-9A-Fa-f]{7}\.[0-9]{1,5}$`)
 
 // Close releases the state.
 func (c *connection) Close() error { return c.close() }

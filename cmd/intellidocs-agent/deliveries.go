@@ -2,119 +2,157 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
-	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
-	"github.com/dawnsystem/intellidocs-agent/dispatch"
 )
 
 func (c *cli) deliveriesCommand() *cobra.Command {
 	var f filterFlags
-	var limit int
-	var asJSON bool
+	var o listOptions
 	cmd := &cobra.Command{
 		Use: "deliveries", Short: "List deliveries, newest first", Args: cobra.NoArgs, SuggestFor: []string{"delivery", "list"},
+		Long: "Lists deliveries, newest first. On a terminal IDs are short, and every command takes them so; --wide\n" +
+			"shows them whole, with exact times and the answers. --follow first shows the latest ones and then\n" +
+			"each of the newest 1,000 that is tried or finished, until Ctrl-C.",
 		Example: "  intellidocs-agent deliveries --status failed --since 24h\n" +
+			"  intellidocs-agent deliveries --follow\n" +
 			"  intellidocs-agent deliveries --webhook slack-ai --json | jq .error_message",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := f.filter(time.Now())
 			if err != nil {
 				return err
 			}
-			if limit < 0 {
-				return usagef("--limit %d: a number of deliveries, or 0 for all", limit)
+			if o.limit < 0 {
+				return usagef("--limit %d: a number of deliveries, or 0 for all", o.limit)
+			}
+			if o.follow {
+				if !cmd.Flags().Changed("limit") {
+					o.limit = 10
+				}
+				return c.follow(cmd.Context(), &f, filter, o)
 			}
 			conn, err := c.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer conn.Close()
-			return c.listDeliveries(cmd, conn, &f, filter, limit, asJSON)
+			return c.listDeliveries(cmd.Context(), conn, &f, filter, o)
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().IntVar(&limit, "limit", 50, "at most this many, 0 for all")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
+	cmd.Flags().IntVar(&o.limit, "limit", 50, "at most this many, 0 for all; with --follow how many of the latest first (default 10)")
+	cmd.Flags().BoolVar(&o.json, "json", false, "one JSON object a line")
+	cmd.Flags().BoolVarP(&o.wide, "wide", "w", false, "IDs whole, exact times and answers, as where the output is no terminal")
+	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "keep showing what is tried and finished")
 	return cmd
 }
 
-func (c *cli) listDeliveries(cmd *cobra.Command, conn *connection, flags *filterFlags, f admin.Filter, limit int, asJSON bool) error {
-	// A narrow terminal shows the first columns only.
-	t := term.NewTable(c.out, "CREATED", "ID", "STATUS", "WEBHOOK", "EVENT", "TRIES", "NEXT / DONE", "RESPONSE")
-	var waits map[string]string
-	if !asJSON {
-		var err error
-		if waits, err = whatWaits(cmd.Context(), conn); err != nil {
-			return err
-		}
+// listOptions say how deliveries are listed.
+type listOptions struct {
+	limit              int
+	json, wide, follow bool
+}
+
+func (c *cli) listDeliveries(ctx context.Context, conn *connection, flags *filterFlags, f admin.Filter, o listOptions) error {
+	l, err := c.newList(ctx, conn, &f, o)
+	if err != nil {
+		return err
 	}
 	shown := 0
-	more, err := conn.Deliveries(cmd.Context(), f, limit, func(d *admin.Row) error {
+	more, err := conn.Deliveries(ctx, f, o.limit, func(d *admin.Row) error {
 		shown++
-		if asJSON {
-			return term.JSON(c.out, d)
-		}
-		t.Row(term.Time(d.CreatedAt), d.ID, t.Status(string(d.Status)), d.Webhook, d.EventType, fmt.Sprint(d.Attempts), dueOrDone(d, waits[d.Webhook]), response(d))
-		return nil
+		return l.row(d)
 	})
 	if err == nil && shown == 0 {
-		err = flags.check(cmd.Context(), conn)
+		err = flags.check(ctx, conn)
 	}
-	switch {
-	case err != nil || asJSON:
+	if err != nil {
 		return err
+	}
+	l.end()
+	switch {
+	case o.json:
 	case shown == 0:
 		fmt.Fprintln(c.out, "No deliveries match. 'intellidocs-agent deliveries' without filters lists all of them.")
-		return nil
-	}
-	t.Render()
-	if more {
+	case more:
 		fmt.Fprintf(c.err, "The newest %d; more with --limit, or --limit 0 for all.\n", shown)
 	}
 	return nil
 }
 
-// whatWaits says of the webhooks whose deliveries do not go out when they are due, why.
-func whatWaits(ctx context.Context, conn *connection) (map[string]string, error) {
-	st, err := conn.Status(ctx)
-	if err != nil {
-		return nil, err
+const (
+	// followed is how many of the newest deliveries are looked at for changes, and how often.
+	followed    = 1000
+	followEvery = time.Second
+)
+
+// follow shows each delivery that is tried or finished, until ctx ends. It only ever asks a
+// running agent, and waits for one that is restarted.
+func (c *cli) follow(ctx context.Context, flags *filterFlags, f admin.Filter, o listOptions) error {
+	client, err := c.dial(ctx)
+	if errors.Is(err, admin.ErrNotRunning) {
+		return errors.New("nothing changes while no agent is running; start it with 'intellidocs-agent run'")
 	}
-	waits := map[string]string{}
-	for _, w := range st.Webhooks {
-		switch state := w.State.State; state {
-		case dispatch.Healthy, dispatch.Retrying:
-		case dispatch.Held, dispatch.Paused:
-			waits[w.Name] = string(state)
-		default: // disabled or removed
-			waits[w.Name] = "parked"
+	if err != nil {
+		return err
+	}
+	conn := toAgent(client)
+	if err := flags.check(ctx, conn); err != nil {
+		return err
+	}
+	l, err := c.newList(ctx, conn, &f, o)
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	var before map[string]string
+	for away := false; ; {
+		now, changed, err := changes(ctx, conn, f, before, o.limit)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && !away:
+			fmt.Fprintf(c.err, "The agent does not answer (%v); waiting for it.\n", err)
+			away = true
+		case err == nil && away:
+			fmt.Fprintln(c.err, "The agent answers again.")
+			away = false
+		}
+		if err == nil {
+			before = now
+			for i := range slices.Backward(changed) {
+				if err := l.row(&changed[i]); err != nil {
+					return err
+				}
+			}
+			l.end()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
 		}
 	}
-	return waits, nil
 }
 
-func dueOrDone(d *admin.Row, waits string) string {
-	switch {
-	case d.CompletedAt != nil:
-		return term.Time(*d.CompletedAt)
-	case waits != "":
-		return waits
-	case d.NextAttemptAt != nil:
-		return "due " + term.Until(*d.NextAttemptAt)
-	}
-	return ""
-}
-
-func response(d *admin.Row) string {
-	switch {
-	case d.ErrorMessage != "":
-		return d.ErrorMessage
-	case d.ResponseStatusCode != nil:
-		return fmt.Sprint(*d.ResponseStatusCode)
-	}
-	return ""
+// changes returns what the newest deliveries are like, and those that are no longer as they
+// were before; the first time, the newest few (0: all).
+func changes(ctx context.Context, conn *connection, f admin.Filter, before map[string]string, first int) (now map[string]string, changed []admin.Row, err error) {
+	now = map[string]string{}
+	_, err = conn.Deliveries(ctx, f, followed, func(d *admin.Row) error {
+		state := fmt.Sprint(d.Status, d.Attempts)
+		now[d.ID] = state
+		if before == nil && (first == 0 || len(changed) < first) || before != nil && before[d.ID] != state {
+			changed = append(changed, *d)
+		}
+		return nil
+	})
+	return now, changed, err
 }

@@ -30,7 +30,7 @@ func (c *cli) replayCommand() *cobra.Command {
 				return usagef("name deliveries by ID, or select them with --status, --webhook, --event-type, --since, --until or --search")
 			}
 			for _, id := range args {
-				if !strings.HasPrefix(id, "dlv_") && !strings.HasPrefix(id, "evt_") {
+				if !looksLikeID(id, "dlv", "evt") {
 					return usagef("%q is no ID: a delivery's begins with dlv_, an event's with evt_", id)
 				}
 			}
@@ -43,6 +43,11 @@ func (c *cli) replayCommand() *cobra.Command {
 				return err
 			}
 			defer conn.Close()
+			for i, typed := range args {
+				if args[i], _, err = conn.find(cmd.Context(), typed, "dlv", "evt"); err != nil {
+					return err
+				}
+			}
 			req := admin.ReplayRequest{IDs: args, By: "cli"}
 			if len(args) == 0 {
 				req.Filter = &filter

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -23,19 +22,22 @@ func (c *cli) showCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show one event, delivery or rejected record whole", Args: cobra.ExactArgs(1),
 		Long: "Shows the whole story of an event or a delivery: where it was read, its payload, every\n" +
-			"attempt with its time, status, latency, response and error, replays, and when it is due next.",
+			"attempt with its time, status, latency, response and error, replays, and when it is due next.\n" +
+			"An ID may be shortened to any beginning that no other has.",
 		Example: "  intellidocs-agent show dlv_0011223300000000000000a100000001\n  intellidocs-agent show evt_5d0c… --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id := args[0]
-			kind, _, _ := strings.Cut(id, "_")
-			if !slices.Contains([]string{"evt", "dlv", "rej"}, kind) {
-				return usagef("%q is no ID: an event's begins with evt_, a delivery's with dlv_, a rejected record's with rej_", id)
+			if !looksLikeID(args[0], "evt", "dlv", "rej") {
+				return usagef("%q is no ID: an event's begins with evt_, a delivery's with dlv_, a rejected record's with rej_; 'deliveries' shows short ones such as 3f2a1b7.0", args[0])
 			}
 			conn, err := c.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer conn.Close()
+			id, kind, err := conn.find(cmd.Context(), args[0], "evt", "dlv", "rej")
+			if err != nil {
+				return err
+			}
 			if kind == "rej" {
 				r, err := conn.RejectedRecord(cmd.Context(), id)
 				return c.printOne(r, err, asJSON, func() { c.showRejected(r) })

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 // onTerminal runs the program on a terminal of its own, as wide as it is told, and gives
@@ -44,7 +46,7 @@ func TestTerminal_ANarrowOneShowsWhatMatters(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{id, "pending", "main", "…"} {
+	for _, want := range []string{queue.ShortID(id), "pending", "main", "chaos"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}

@@ -43,6 +43,13 @@ func (c *Client) Count(ctx context.Context, f Filter) (int, error) {
 	return n.Count, err
 }
 
+// Find returns the IDs that begin with what somebody typed, or the deliveries of a short
+// ID, at most ten.
+func (c *Client) Find(ctx context.Context, typed string) ([]string, error) {
+	found, err := get[Found](ctx, c, "find", url.Values{"id": {typed}})
+	return found.IDs, err
+}
+
 // Delivery returns a delivery with its event.
 func (c *Client) Delivery(ctx context.Context, id string) (Story, error) {
 	return get[Story](ctx, c, "deliveries/"+url.PathEscape(id), nil)

@@ -79,6 +79,7 @@ func (a *api) routes(mux *http.ServeMux) {
 	handle("GET /api/v1/deliveries/{id}", a.delivery)
 	handle("GET /api/v1/deliveries/{id}/request", a.request)
 	handle("GET /api/v1/count", a.count)
+	handle("GET /api/v1/find", a.find)
 	handle("GET /api/v1/events", a.events)
 	handle("GET /api/v1/events/{id}", a.event)
 	handle("GET /api/v1/rejected", a.rejected)

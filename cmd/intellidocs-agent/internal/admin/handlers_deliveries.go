@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -67,6 +68,16 @@ func (a *api) count(_ http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	n, err := a.Queue.Count(r.Context(), f.queue())
 	return Count{n}, err
+}
+
+// find looks up IDs by their beginning, or a delivery by its short ID.
+func (a *api) find(_ http.ResponseWriter, r *http.Request) (any, error) {
+	typed := r.URL.Query().Get("id")
+	if len(typed) > 100 {
+		return nil, badRequest{errors.New("an id has at most 100 characters")}
+	}
+	ids, err := a.Queue.Find(r.Context(), strings.ToLower(typed), 10)
+	return Found{append([]string{}, ids...)}, err
 }
 
 func (a *api) delivery(w http.ResponseWriter, r *http.Request) (any, error) {

@@ -190,6 +190,11 @@ type Count struct {
 	Count int `json:"count"`
 }
 
+// Found are the IDs that somebody may have meant, at most ten.
+type Found struct {
+	IDs []string `json:"ids"`
+}
+
 // PauseRequest says why a webhook is paused; at most 500 bytes.
 type PauseRequest struct {
 	Reason string `json:"reason,omitempty"`

@@ -127,8 +127,24 @@ func (t *Table) Status(s string) string {
 	return cell
 }
 
-// Render prints the table.
-func (t *Table) Render() { t.w.Render() }
+// Render prints the table; of no rows, nothing.
+func (t *Table) Render() {
+	if t.w.Length() > 0 {
+		t.w.Render()
+	}
+}
+
+// Reset empties the table for further rows, which get no header again.
+func (t *Table) Reset() {
+	t.w.ResetRows()
+	t.w.ResetHeaders()
+}
+
+// Cell makes text of unknown origin printable and exactly as wide as it is told: cut off
+// with an ellipsis, or filled with blanks.
+func Cell(s string, width int) string {
+	return text.Pad(text.Snip(Printable(s), width, "…"), width, ' ')
+}
 
 // Printable makes text of unknown origin safe and one line: control characters, which
 // could drive the terminal, and line breaks become spaces; what turns the direction of
@@ -210,6 +226,22 @@ func Until(t time.Time) string {
 		return "now"
 	}
 	return "in " + Duration(d)
+}
+
+// Ago prints how long ago a moment was, in its largest unit.
+func Ago(t time.Time) string {
+	switch d := time.Since(t); {
+	case d < time.Second:
+		return "now"
+	case d < time.Minute:
+		return fmt.Sprintf("%ds ago", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh ago", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%dd ago", int(d.Hours())/24)
+	}
 }
 
 // Count prints how many of something there are.
