@@ -1,12 +1,14 @@
 package tailer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
@@ -54,6 +56,8 @@ type file struct {
 	copying bool
 	// old: it was read and has been forgotten since.
 	old bool
+	// spoiled: it was rotated, and holds no longer what it did under that name.
+	spoiled bool
 	// changed is when it was last seen to change.
 	changed time.Time
 	// trouble is why it cannot be read.
@@ -180,6 +184,26 @@ func (f *file) renamed() bool {
 func (f *file) nameNow() string {
 	name, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.f.Fd()))
 	return name
+}
+
+// overwritten reports whether f, which is open, was made unreadable, as shred does before it
+// deletes a file: it was rotated and read, and is no text now.
+func (f *file) overwritten() bool {
+	if !f.spoiled {
+		return false
+	}
+	head, _ := readAt(f.f, 0, min(f.size, headLen))
+	different := map[byte]bool{}
+	for _, c := range head {
+		different[c] = true
+	}
+	if len(different) <= 3 {
+		return true // one of shred's patterns, which may be letters
+	}
+	for n := 0; len(head) > 0 && !utf8.Valid(head) && n < utf8.UTFMax; n++ {
+		head = head[:len(head)-1] // a character may be cut
+	}
+	return len(head) == 0 || !utf8.Valid(head) || bytes.IndexByte(head, 0) >= 0
 }
 
 // lost reports whether f, which held s, was cut since it was looked at.

@@ -215,6 +215,7 @@ func (set *fileset) check(ctx context.Context, f *file) (moved bool) {
 			return true // what it was may be in a copy that was made just now
 		}
 		set.changedContent(ctx, f)
+		f.spoiled = f.s == nil && f != set.live
 		moved = true
 	}
 	f.suspect = false

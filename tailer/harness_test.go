@@ -298,11 +298,7 @@ func (w *writer) compress(to string) []byte {
 	w.t.Helper()
 	b, err := os.ReadFile(w.path)
 	must(w.t, err)
-	var z bytes.Buffer
-	zw := gzip.NewWriter(&z)
-	_, err = zw.Write(b)
-	must(w.t, errors.Join(err, zw.Close()))
-	must(w.t, os.WriteFile(to, z.Bytes(), 0o644))
+	must(w.t, os.WriteFile(to, gzipped(w.t, b), 0o644))
 	must(w.t, os.Remove(w.path))
 	w.reopen()
 	return b
@@ -332,4 +328,13 @@ func logPath(t *testing.T) string { return filepath.Join(t.TempDir(), "app.log")
 func (r *running) quiet() {
 	r.t.Helper()
 	time.Sleep(2 * quietSweeps * testSweep) // that nothing happens can only be waited for
+}
+
+func gzipped(t *testing.T, b []byte) []byte {
+	t.Helper()
+	var z bytes.Buffer
+	zw := gzip.NewWriter(&z)
+	_, err := zw.Write(b)
+	must(t, errors.Join(err, zw.Close()))
+	return z.Bytes()
 }

@@ -39,6 +39,7 @@ func (h *holdings) add(path string, info os.FileInfo, now time.Time) *file {
 		f = &file{id: id, size: -1}
 		h.files[id] = f
 	}
+	f.spoiled = f.spoiled && f.path == path
 	f.path, f.known = path, true
 	if f.s != nil && f.s.file == id {
 		f.s.path = path

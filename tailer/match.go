@@ -25,7 +25,7 @@ func (h *holdings) match(ctx context.Context, f *file) {
 	case f == h.live && h.resumes(ctx, f):
 	case f != h.live && h.partOfKnown(f):
 		f.copying = true
-	case f != h.live && !f.mod.After(h.cur.horizon):
+	case f != h.live && (!f.mod.After(h.cur.horizon) || f.overwritten()):
 		f.old = true
 	default:
 		f.attach(h.cur.add())

@@ -293,3 +293,42 @@ func TestSpool_WhatCannotBeRemovedIsNotReadTwice(t *testing.T) {
 	drop(t, dir, "0.json", `{"n":9}`)
 	s.want(t, []string{`{"n":0}`, `{"n":1}`, `{"n":2}`, `{"n":3}`, `{"n":4}`, `{"n":9}`})
 }
+
+// TestRealRotation_ShredDestroysWhatWasReadAndNothingIsMissed is logrotate's compress with shred.
+func TestRealRotation_ShredDestroysWhatWasReadAndNothingIsMissed(t *testing.T) {
+	shred, err := exec.LookPath("shred")
+	if err != nil {
+		t.Skipf("needs shred: %v", err)
+	}
+	for _, args := range [][]string{{"-u"}, {"-u", "-z"}, {"-n", "8"}} {
+		s, path := &store{}, logPath(t)
+		w := newWriter(t, path)
+		r := follow(t, s, path)
+		for i := range 6 {
+			w.lines(50)
+			s.wait(t, len(w.written))
+			w.rename(path + ".1")
+			w.reopen()
+			w.lines(1)
+			s.wait(t, len(w.written))
+			b, err := os.ReadFile(path + ".1")
+			must(t, err)
+			must(t, os.WriteFile(fmt.Sprintf("%s.%d.gz", path, 9-i), gzipped(t, b), 0o644))
+			if out, err := exec.Command(shred, append(args, path+".1")...).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if i%2 == 0 {
+				r.settled(s)
+			}
+			_ = os.Remove(path + ".1")
+		}
+		w.lines(1)
+		s.want(t, w.written)
+		r.settled(s)
+		r.quiet()
+		if n := s.gapCount(); n > 0 {
+			t.Errorf("shred %v: %d gaps: %+v", args, n, s.gaps)
+		}
+		r.stop()
+	}
+}
