@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -55,7 +57,13 @@ func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (
 		tr.Request = e.transcribe(req, body)
 	}
 	// RoundTrip and not a Client: redirects are not followed, cookies not kept.
-	resp, err := e.client.current().RoundTrip(req)
+	transport := e.client.current()
+	resp, err := transport.RoundTrip(req)
+	if err != nil && severed(ctx, t.now(), err) {
+		if req.Body, err = req.GetBody(); err == nil {
+			resp, err = transport.RoundTrip(req)
+		}
+	}
 	if err != nil {
 		e.failed(parent, &r, t.now(), err)
 		return r
@@ -78,6 +86,24 @@ func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (
 		r.Error = e.refusedByProxy(r.Status)
 	}
 	return r
+}
+
+// severed reports whether a connection that was kept from an earlier exchange ended before
+// anything of the response came, as receivers and what is in front of them close those that
+// have been idle for long. The request is sent once more, by a new one: receivers tell repeats
+// by webhook-id. Over HTTP/1 the transport has done so.
+func severed(ctx context.Context, ph phases, err error) bool {
+	if !ph.reused || ph.firstByte != 0 || ctx.Err() != nil {
+		return false
+	}
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	// net/http keeps these errors of HTTP/2 to itself.
+	text := err.Error()
+	return strings.Contains(text, "server sent GOAWAY") || strings.Contains(text, "client connection lost")
 }
 
 var errTimeout = errors.New("timed out")

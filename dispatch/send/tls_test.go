@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -131,6 +132,42 @@ func TestTLS_HTTP2WhereOfferedAndHTTP1WhereNot(t *testing.T) {
 		}
 		if addr, err := e.Probe(t.Context()); err != nil || addr != s.Listener.Addr().String() {
 			t.Errorf("probe: %s, %v", addr, err)
+		}
+	}
+}
+
+// TestTLS_AKeptConnectionThatWasCutCostsNoAttempt cuts connections after an exchange, as load
+// balancers do, and in the middle of one, as a receiver that is restarted does.
+func TestTLS_AKeptConnectionThatWasCutCostsNoAttempt(t *testing.T) {
+	ca := newAuthority(t)
+	for name, change := range map[string]func(*tls.Config){
+		"HTTP/2": nil, "HTTP/1": func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} },
+	} {
+		var cut atomic.Bool
+		s := serveTLS(t, ca, change, "127.0.0.1")
+		answer := s.Config.Handler
+		s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if cut.CompareAndSwap(true, false) {
+				s.CloseClientConnections()
+				panic(http.ErrAbortHandler)
+			}
+			answer.ServeHTTP(w, r)
+		})
+		e := endpoint(t, Config{URL: s.URL, TLS: TLS{CAFile: ca.file}}, open())
+		for n := range 10 {
+			if n%3 == 2 {
+				s.CloseClientConnections()
+			}
+			cut.Store(n%3 == 1)
+			if r := e.Send(t.Context(), sample()); r.Class != Delivered {
+				t.Errorf("%s, exchange %d: %+v", name, n, r)
+			}
+		}
+		// One that ends a fresh connection is down, and that is an attempt.
+		fresh := endpoint(t, Config{URL: s.URL, TLS: TLS{CAFile: ca.file}}, open())
+		cut.Store(true)
+		if r := fresh.Send(t.Context(), sample()); r.Class != Retry {
+			t.Errorf("%s, a fresh connection: %+v", name, r)
 		}
 	}
 }

@@ -17,6 +17,7 @@ type phases struct {
 	dialled                      string // the address last tried
 	remote                       string // the one connected to
 	wrote                        bool
+	reused                       bool // the connection is of an earlier exchange
 	// down is why an address that may be dialled could not be reached, nil where there was none.
 	down error
 }
@@ -53,7 +54,7 @@ func (t *tracer) trace(at time.Time) *httptrace.ClientTrace {
 			}
 		},
 		GotConn: func(i httptrace.GotConnInfo) {
-			t.note(func(p *phases) { p.remote = i.Conn.RemoteAddr().String() })
+			t.note(func(p *phases) { p.remote, p.reused = i.Conn.RemoteAddr().String(), i.Reused })
 		},
 		TLSHandshakeDone: func(tls.ConnectionState, error) { t.note(func(p *phases) { p.tls = time.Since(at) }) },
 		WroteRequest:     func(i httptrace.WroteRequestInfo) { t.note(func(p *phases) { p.wrote = i.Err == nil }) },
