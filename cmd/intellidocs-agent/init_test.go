@@ -142,5 +142,5 @@ func TestInit_OnATerminalToAFirstEvent(t *testing.T) {
 	}
 	r.start()
 	// The rig's receiver verifies by a secret that it was not told, so it is the log that says so.
-	r.until("the first event", 20*time.Second, func() bool { return strings.Contains(r.agentLog(), "webhook=127.0.0.1") })
+	r.until("the first event", 20*time.Second, func() bool { return strings.Contains(r.agentLog(), "webhook=127.0.0.1 event_id=") })
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
@@ -42,6 +44,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 
 	a.notifier.ready(a.summary())
 	a.log.Info("running", "version", a.version, "config", a.config.path, "state", a.state)
+	a.introduce()
 	close(a.ready)
 	err = a.wait(work)
 	a.notifier.stopping()
@@ -50,6 +53,45 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	closing, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	return errors.Join(err, server.Close(closing))
+}
+
+// most is how many sources and webhooks are named at the start.
+const most = 20
+
+// introduce logs what is read, and where it goes.
+func (a *Agent) introduce() {
+	cfg := a.config.current()
+	if !cfg.Enabled {
+		a.log.Info("switched off by enabled = false: nothing is read or sent")
+		return
+	}
+	for _, s := range cfg.Sources[:min(len(cfg.Sources), most)] {
+		a.log.Info("reading", "source", s.Path, "type", s.Type)
+	}
+	for i := range cfg.Webhooks[:min(len(cfg.Webhooks), most)] {
+		w := &cfg.Webhooks[i]
+		events := "all"
+		if len(w.Events) > 0 {
+			events = strings.Join(w.Events[:min(len(w.Events), most)], ", ")
+		}
+		state := "enabled"
+		if !w.Enabled {
+			state = "disabled"
+		}
+		a.log.Info("sending", "webhook", w.Name, "state", state, "host", hostOf(w.URL.Reveal()), "events", events)
+	}
+	if len(cfg.Sources) > most || len(cfg.Webhooks) > most {
+		a.log.Info("in all", "sources", len(cfg.Sources), "webhooks", len(cfg.Webhooks))
+	}
+}
+
+// hostOf is what may be shown of any URL.
+func hostOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // listen opens the socket and, where configured, the TCP listener before anything
