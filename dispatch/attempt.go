@@ -30,7 +30,7 @@ type outcome struct {
 	closed     bool // it was held until now
 	heldSince  time.Time
 	paused     bool
-	throttled  bool      // its endpoint takes no more until …, which is to be logged
+	throttled  bool      // its endpoint takes no more until …, which must be logged
 	until      time.Time // with throttled
 	offline    bool      // the machine is found offline
 	online     bool      // it is found online again

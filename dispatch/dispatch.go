@@ -29,7 +29,7 @@ type Sender interface {
 	Send(ctx context.Context, m send.Message) send.Result
 }
 
-// Webhook is one receiver and how it is to be served.
+// Webhook is one receiver and how it is served.
 type Webhook struct {
 	Name    string // unique
 	Enabled bool
@@ -66,7 +66,7 @@ const recordGrace = 2 * time.Second
 // Options are what a Dispatcher works with.
 type Options struct {
 	Store Store
-	// Grace is how long attempts under way may go on once Run's context has ended.
+	// Grace is how long attempts under way may continue once Run's context has ended.
 	Grace      time.Duration
 	Logger     *slog.Logger          // nil: none
 	Registerer prometheus.Registerer // nil: metrics are kept but not registered
@@ -114,7 +114,7 @@ func New(o Options) *Dispatcher {
 }
 
 // Apply makes these the webhooks, at first and at every reload: all of them, or, on an
-// error, none. What has not changed goes on undisturbed. A webhook that is disabled or no
+// error, none. What has not changed continues undisturbed. A webhook that is disabled or no
 // longer there claims nothing further; attempts under way finish, its other deliveries
 // stay where they are until it returns.
 func (d *Dispatcher) Apply(webhooks []Webhook) error {

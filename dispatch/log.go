@@ -68,7 +68,7 @@ func (w *worker) reportChange(v outcome) {
 			"until", v.until.UTC().Format(time.RFC3339), "error", v.Attempt.Error)
 	}
 	if v.paused {
-		log.Warn("webhook paused: the endpoint answered 410 Gone; change its configuration or resume it to go on")
+		log.Warn("webhook paused: the endpoint answered 410 Gone; change its configuration or resume it to continue")
 	}
 	if v.recovered > 0 {
 		log.Info("webhook recovered", "failures", v.recovered, "after", now.Sub(v.failingFrom).Round(time.Second), "held", v.closed)

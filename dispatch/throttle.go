@@ -18,7 +18,7 @@ const (
 	// row up to throttleLeastMax: an endpoint that always says "at once" is not hammered.
 	throttleLeast    = 10 * time.Millisecond
 	throttleLeastMax = time.Minute
-	// throttleStored is from when on it is worth a write, lest a restart forget it.
+	// throttleStored is from when on it is worth a write, so that a restart does not forget it.
 	throttleStored = 10 * time.Second
 	// throttleMention is how often it is logged that an endpoint takes no more.
 	throttleMention = 10 * time.Minute

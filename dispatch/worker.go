@@ -10,7 +10,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-// contexts are how long each kind of work may go on, from the shortest to the longest.
+// contexts are how long each kind of work may take, from the shortest to the longest.
 type contexts struct{ claim, send, record context.Context }
 
 // maxSleep bounds how long a worker relies on its timer: due times are by the wall
@@ -60,7 +60,7 @@ func newWorker(d *Dispatcher, cfg Webhook, state []byte) *worker {
 	return w
 }
 
-// configure gives the worker its webhook's configuration, the first or a new one.
+// configure hands the worker its webhook's configuration, the first or a new one.
 func (w *worker) configure(cfg Webhook) {
 	defer w.poke()
 	w.mu.Lock()
@@ -80,7 +80,7 @@ func (w *worker) remove() {
 	w.poke()
 }
 
-// poke makes the worker look at what is to be done.
+// poke makes the worker look at what must be done.
 func (w *worker) poke() {
 	select {
 	case w.wake <- struct{}{}:
@@ -116,7 +116,7 @@ func (w *worker) run(c contexts) {
 	w.persistChanges(c.record)
 }
 
-// gone tells whether nothing is left to do: the webhook was removed, and what is to be
+// gone reports whether nothing is left to do: the webhook was removed, and what is to be
 // known of it is stored.
 func (w *worker) gone() bool {
 	w.mu.Lock()

@@ -87,7 +87,7 @@ func (o *Options) torn(first Result, text []byte, err error) Result {
 		return first
 	}
 	if _, end, err := pyjson.ReadObject(text[i:], 0); err == nil {
-		// What the broken object goes on behind is a part of it.
+		// What the broken object continues behind is a part of it.
 		if rest := bytes.TrimLeft(text[i+end:], " \t\r\x00"); len(rest) > 0 && bytes.IndexByte([]byte("}],:"), rest[0]) >= 0 {
 			return first
 		}

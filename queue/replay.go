@@ -18,7 +18,7 @@ type replaying struct {
 	by map[string]int
 }
 
-// begin returns what is to be called in the end.
+// begin returns what must be called in the end.
 func (r *replaying) begin(webhooks map[string]bool) (end func()) {
 	add := func(n int) {
 		r.mu.Lock()

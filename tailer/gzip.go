@@ -67,7 +67,7 @@ func (h *holdings) leftOff() (at time.Time) {
 		}
 		f := s.holder(nil)
 		if f == nil || f == h.live {
-			return noTime // of one that is gone missing says what is to be done
+			return noTime // of one that is gone missing says what must be done
 		}
 		if at.IsZero() || f.mod.Before(at) {
 			at = f.mod

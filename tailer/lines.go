@@ -8,7 +8,7 @@ import (
 	"github.com/nxadm/tail"
 )
 
-// errChanged: the file is not what it was a moment ago. Nothing read is to be trusted.
+// errChanged: the file is not what it was a moment ago. Nothing read can be trusted.
 var errChanged = errors.New("file changed while it was read")
 
 // aheadLimit is how much may follow an extent for tail to read past its end

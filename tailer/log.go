@@ -29,7 +29,7 @@ type LogOptions struct {
 	// Cursor is the one of the last batch that was kept; nil on the first run.
 	Cursor  []byte
 	Handler Handler
-	// Partial, where set, tells whether a line is a piece of a longer one that a
+	// Partial, where set, reports whether a line is a piece of a longer one that a
 	// container runtime cut: key names the cut line's stream, empty where the line
 	// is of no such form; more is true for all pieces but the last.
 	Partial func(line []byte) (key string, more bool)

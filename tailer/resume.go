@@ -34,7 +34,7 @@ func (set *fileset) unchanged(ctx context.Context, f *file) bool {
 	return set.restUnchanged(ctx, f) && set.verified(ctx, f)
 }
 
-// restUnchanged moves the end of what is to be read of an overwritten file to where its
+// restUnchanged moves the end of what must be read of an overwritten file to where its
 // writer has come by now. It is false where f can no longer be compared.
 func (set *fileset) restUnchanged(ctx context.Context, f *file) bool {
 	s := f.s

@@ -16,7 +16,7 @@ const (
 	// and its removal.
 	takenName = ".taken-by-intellidocs-agent"
 	// maxLate is how many removed files are watched, and lateFor how long where nobody can
-	// tell whether somebody has them open.
+	// report whether somebody has them open.
 	maxLate = 64
 	lateFor = time.Minute
 )

@@ -165,7 +165,7 @@ retry_delay = 1
 	return agent.Open(ctx, plan, agent.Options{Version: buildVersion(), Running: true, Grace: 3 * time.Second})
 }
 
-// receive opens a receiver and gives its address.
+// receive opens a receiver and returns its address.
 func (d *demo) receive(ctx context.Context, name string, fail int) (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -253,7 +253,7 @@ func (d *demo) once(ctx context.Context) error {
 	}
 }
 
-// forever goes on writing an event now and then until it is stopped.
+// forever writes an event now and then until it is stopped.
 func (d *demo) forever(ctx context.Context) error {
 	if err := d.once(ctx); err != nil {
 		return err

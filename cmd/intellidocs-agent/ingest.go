@@ -118,7 +118,7 @@ func (c *cli) printTotals(path string, t ingest.Totals, dry bool) {
 	}
 }
 
-// unpacked gives the text of a log that may be gzipped, whatever its name.
+// unpacked returns the text of a log that may be gzipped, whatever its name.
 func unpacked(r io.Reader, path string) (io.Reader, error) {
 	in := bufio.NewReader(r)
 	head, _ := in.Peek(6) // what is wrong with the file shows when it is read

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"intellidocs-agent": main})
 }
 
-// soak tells whether the long versions of tests are wanted.
+// soak reports whether the long versions of tests are wanted.
 func soak() bool { return os.Getenv("INTELLIDOCS_SOAK") != "" }
 
 const testSecret = "a secret for tests"

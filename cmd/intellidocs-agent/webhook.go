@@ -16,7 +16,7 @@ func (c *cli) pauseCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Use: "pause WEBHOOK", Short: "Hold a webhook's deliveries", Args: cobra.ExactArgs(1),
-		Long:    "Holds a webhook's deliveries until it is resumed; survives a restart. Events go on being queued for it.",
+		Long:    "Holds a webhook's deliveries until it is resumed; survives a restart. Events are still queued for it.",
 		Example: "  intellidocs-agent pause slack-ai --reason 'channel moves'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.webhookCall(cmd, "paused", func(conn *connection) (admin.WebhookStatus, error) {

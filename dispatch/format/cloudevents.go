@@ -33,7 +33,7 @@ func cloudevent(in Input) ([]byte, string, error) {
 		e.SetTime(t)
 	}
 	e.SetDataContentType(jsonType)
-	e.DataEncoded = in.Body // SetData would write it anew, or in base64
+	e.DataEncoded = in.Body // SetData would write it again, or in base64
 	if err := e.Validate(); err != nil {
 		return nil, "", fmt.Errorf("the event makes no valid CloudEvent: %w", err)
 	}

@@ -1,5 +1,5 @@
 // Package format renders an event as the service at the other end wants it. Rendering is
-// pure, without a clock: the same event always gives the same bytes, since a retry renders
+// pure, without a clock: the same event always yields the same bytes, since a retry renders
 // again.
 //
 // What the payload holds is text from documents, which anybody may have written: it is

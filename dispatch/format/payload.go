@@ -16,7 +16,7 @@ import (
 
 // value is a piece of the payload as it was written, decoded only as far as somebody asks:
 // an event may have a megabyte of what no card shows. It is never trusted to be of the
-// type that IntelliDocs would send; what it is not, it gives as empty.
+// type that IntelliDocs would send; what it is not is empty.
 type value []byte
 
 // maxString bounds a string on its way into a card, in bytes.

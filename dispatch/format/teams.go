@@ -71,7 +71,7 @@ func teams(s *summary) ([]byte, error) {
 	}
 }
 
-// teamsOf gives each text its bound divided by share.
+// teamsOf returns each text's bound divided by share.
 func teamsOf(s *summary, share int) teamsEnvelope {
 	style := map[tone]string{attention: "warning", good: "good", neutral: "accent"}[s.tone]
 	body := []teamsBlock{{Type: "Container", Style: style, Bleed: true, Items: []teamsBlock{

@@ -83,7 +83,7 @@ func newClient(cfg *Config, u *url.URL, policy *target.Policy, log *slog.Logger)
 	return c, err
 }
 
-// current is the transport, made anew where a certificate file has changed. Files that
+// current is the transport, made again where a certificate file has changed. Files that
 // cannot be used leave the one in force.
 func (c *client) current() *http.Transport {
 	c.mu.Lock()
@@ -135,9 +135,9 @@ func (c *client) build() (*http.Transport, error) {
 	if len(wrong) > 0 {
 		return nil, wrong
 	}
-	// The transport goes on connecting when the attempt that asked for it has ended, and
+	// The transport continues to connect when the attempt that asked for it has ended, and
 	// counts that as one of MaxConnsPerHost. Without bounds of its own, a receiver that
-	// hangs would be shut out for good. The first also gives each of a name's addresses
+	// hangs would be shut out for good. The first also allows each of a name's addresses
 	// its share of the time.
 	dialer := &net.Dialer{Timeout: c.timeout, KeepAlive: 30 * time.Second, Resolver: c.resolver}
 	// A proxy's address is not judged. What the environment exempts from it (NO_PROXY, and

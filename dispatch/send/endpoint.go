@@ -150,7 +150,7 @@ func headerOf(headers map[string]string, wrong *Mistakes) http.Header {
 	return h
 }
 
-// Reserved tells whether a header is the agent's own: what signatures, identity and the
+// Reserved reports whether a header is the agent's own: what signatures, identity and the
 // protocol stand on. An underscore counts as a hyphen, since CGI and WSGI make the same
 // variable of both.
 func Reserved(name string) bool {

@@ -154,7 +154,7 @@ func (e *Endpoint) failed(parent context.Context, r *Result, ph phases, err erro
 	}
 }
 
-// readBody reads what may be read of a response. One that goes on beyond is cut off by
+// readBody reads what may be read of a response. One that is longer is cut off by
 // closing it, which is no failure.
 func readBody(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
@@ -165,7 +165,7 @@ func readBody(resp *http.Response) ([]byte, error) {
 }
 
 // keep is the beginning of a response as valid, printable text, without what it echoes of
-// the webhook's secrets. It looks beyond what is kept, lest a secret's half be left.
+// the webhook's secrets. It looks beyond what is kept, so that no half of a secret is left.
 func (e *Endpoint) keep(body []byte) string {
 	text := e.scrub.Replace(string(body[:min(len(body), keepRunes*utf8.UTFMax+maxSecret)]))
 	text = strings.ToValidUTF8(text, "\uFFFD")

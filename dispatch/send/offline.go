@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// offline tells whether a failure is such as a machine without network has: it came
+// offline reports whether a failure is such as a machine without network has: it came
 // before there was a connection, and was about the way there.
 func offline(err error, host string, ph phases) bool {
 	if ip, parseErr := netip.ParseAddr(host); parseErr == nil && ip.IsLoopback() || host == "localhost" {
@@ -21,7 +21,7 @@ func offline(err error, host string, ph phases) bool {
 		ph.remote == "" && (errors.Is(err, errTimeout) || errors.Is(err, context.DeadlineExceeded))
 }
 
-// connected tells whether this machine has an interface with a carrier, and an address on
+// connected reports whether this machine has an interface with a carrier, and an address on
 // it that others could reach. A container whose host is cut off still has one: its
 // failures then count as the endpoint's.
 func connected() bool {

@@ -39,7 +39,7 @@ func ParseSecret(text string) (HMACKey, error) {
 	}
 	key, err := decode64(encoded)
 	if err != nil || len(key) == 0 {
-		return HMACKey{}, errors.New("a secret that begins with whsec_ must go on in base64")
+		return HMACKey{}, errors.New("a secret that begins with whsec_ must continue in base64")
 	}
 	return HMACKey{key: func() []byte { return key }}, nil
 }
@@ -94,7 +94,7 @@ func signingKey(key ed25519.PrivateKey) SigningKey {
 	return SigningKey{func() ed25519.PrivateKey { return key }}
 }
 
-// Set tells whether there is a key.
+// Set reports whether there is a key.
 func (k SigningKey) Set() bool { return k.key != nil }
 
 // Public is the key that receivers check with, as whpk_….

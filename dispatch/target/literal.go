@@ -67,7 +67,7 @@ func aton(host string) (netip.Addr, bool) {
 	return netip.AddrFrom4([4]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}), true
 }
 
-// ours tells whether an address is one of this machine's, which may be a public one too.
+// ours reports whether an address is one of this machine's, which may be a public one too.
 func ours(addr netip.Addr) bool {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {

@@ -33,7 +33,7 @@ func prefixes(texts ...string) []netip.Prefix {
 	return out
 }
 
-// public tells whether an address is one that anybody can reach. NAT64's well-known prefix
+// public reports whether an address is one that anybody can reach. NAT64's well-known prefix
 // is, beyond 2000::/3: where there is no IPv4, name servers give its addresses for every host
 // that has no others. What it leads to is judged by the IPv4 address within (see embedded);
 // it must be a public one in any case (RFC 6052, 3.1).

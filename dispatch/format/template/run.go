@@ -51,7 +51,7 @@ type literal string
 // formatted is what printf and its kin made: JSON where it happens to be.
 type formatted string
 
-// emit gives what an action writes. In JSON it depends on the place, as html/template does
+// emit writes what an action prints. In JSON it depends on the place, as html/template does
 // it for HTML: within a string the value's text, escaped, and elsewhere a JSON value. So a
 // document's title cannot add a member to the message.
 func (r *run) emit(line int, v any) (string, error) {

@@ -140,7 +140,7 @@ func execute(t *texttemplate.Template, m medium, in Event) ([]byte, error) {
 	}
 	out := r.out.Bytes()
 	if at, err := check(m, out); err != nil {
-		return nil, fmt.Errorf("at line %d of the template: what it gives for this event is %w", r.lineAt(at), err)
+		return nil, fmt.Errorf("at line %d of the template: what it prints for this event is %w", r.lineAt(at), err)
 	}
 	return out, nil
 }

@@ -6,7 +6,7 @@ imported before that, it stops the worker and beat, and every .delay() of the we
 raises. So a finder waits on sys.meta_path, as Python documents it for such ends, until
 IntelliDocs imports the module, acts when the module's code has run, and goes away.
 
-While the module's code runs, its declaration is mended: autoretry_for=None becomes
+While the module's code runs, its declaration is repaired: autoretry_for=None becomes
 "no exceptions", which is what it was meant to be. Without that, IntelliDocs' own first
 import in each worker process fails, and with it the first event of each task.
 """

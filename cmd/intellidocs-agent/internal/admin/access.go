@@ -37,7 +37,7 @@ func (a Access) admits(r *http.Request) bool {
 	return open && a.Loopback || carries(r, token)
 }
 
-// admitted is the key under which a request's context tells whether it still would be
+// admitted is the key under which a request's context reports whether it still would be
 // let in, for calls that last: the token may have been changed.
 type admitted struct{}
 
@@ -85,7 +85,7 @@ func guard(a Access, g *gate, next http.Handler) http.Handler {
 	})
 }
 
-// foreign tells whether another site's page asks. Such a page could not read the API's
+// foreign reports whether another site's page asks. Such a page could not read the API's
 // answers, but would have the agent search and stream for it, so that not even a GET of
 // them is taken from there. Links to the dashboard are.
 func foreign(origin *http.CrossOriginProtection, r *http.Request) bool {
@@ -126,7 +126,7 @@ func hostname(hostport string) string {
 	return strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
 }
 
-// IsLoopback tells whether only this machine reaches a listen address.
+// IsLoopback reports whether only this machine reaches a listen address.
 func IsLoopback(listen string) bool {
 	name := hostname(listen)
 	if name == "localhost" {

@@ -44,7 +44,7 @@ type Agent struct {
 	Test func(ctx context.Context, webhook, eventType string, anyway bool) (TestResult, error)
 	// Backfill reads an old log from r and queues its events; dry only counts them.
 	Backfill func(ctx context.Context, name string, r Body, dry bool) (ingest.Totals, error)
-	// Retry parses a rejected record again; it tells whether the record is an event now.
+	// Retry parses a rejected record again; it reports whether the record is an event now.
 	Retry func(ctx context.Context, r queue.Rejected) (bool, error)
 }
 
@@ -106,7 +106,7 @@ func (a *api) routes(mux *http.ServeMux) {
 	})
 }
 
-// badRequest is an error the caller can mend.
+// badRequest is an error the caller can fix.
 type badRequest struct{ error }
 
 func fail(w http.ResponseWriter, err error) {

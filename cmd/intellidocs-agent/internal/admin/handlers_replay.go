@@ -45,7 +45,7 @@ func (a *api) replay(w http.ResponseWriter, r *http.Request) (any, error) {
 	return nil, nil
 }
 
-// named gives the deliveries that ids name, each once. An event's id, which receivers
+// named returns the deliveries that ids name, each once. An event's id, which receivers
 // know as webhook-id, names all of its deliveries.
 func (a *api) named(ids []string) ([]string, error) {
 	out := []string{}
@@ -68,7 +68,7 @@ func (a *api) named(ids []string) ([]string, error) {
 
 var errStopping = errors.New("the agent is stopping")
 
-// replayMatching goes on until all is done, its caller leaves (Ctrl-C, a closed page), or
+// replayMatching continues until all is done, its caller leaves (Ctrl-C, a closed page), or
 // the agent stops. What was queued again by then stays, and the log says how much it was.
 func (a *api) replayMatching(w http.ResponseWriter, r *http.Request, by string, f queue.Filter) {
 	ctx, cancel := context.WithCancelCause(r.Context())

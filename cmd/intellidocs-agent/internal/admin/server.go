@@ -1,4 +1,4 @@
-// Package admin is how people and programs see and mend a running agent: health,
+// Package admin is how people and programs see and repair a running agent: health,
 // metrics, an API, and a dashboard, over a Unix socket and, if wanted, TCP.
 package admin
 

@@ -31,7 +31,7 @@ func (g *group) start(name string, f func(context.Context) error) {
 	})
 }
 
-// wait joins the parts and gives the first error.
+// wait joins the parts and returns the first error.
 func (g *group) wait() error {
 	g.wg.Wait()
 	g.cancel(nil)

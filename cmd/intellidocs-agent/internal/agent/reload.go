@@ -55,7 +55,7 @@ func (l *liveConfig) webhooks() []string {
 	return names
 }
 
-// files are what the configuration in force, and one that is to be, were made from.
+// files are what the configuration in force, and one that will be, were made from.
 func (l *liveConfig) files() config.Files {
 	l.mu.Lock()
 	defer l.mu.Unlock()

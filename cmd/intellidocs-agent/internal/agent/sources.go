@@ -34,7 +34,7 @@ type source struct {
 }
 
 // sources are the sources being read; a reload adds and removes some while the others
-// go on undisturbed.
+// continue undisturbed.
 type sources struct {
 	queue  *queue.Queue
 	ingest *ingest.Ingest

@@ -10,7 +10,7 @@ import (
 
 // foreignState opens a state directory that root works in and that is another user's: the
 // agent's. What its owner can have put there root must not follow out of it. Nil where
-// nothing is to be heeded.
+// nothing needs heeding.
 func foreignState(dir string) (*os.Root, *syscall.Stat_t, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil, nil
@@ -40,7 +40,7 @@ func linked(info fs.FileInfo) bool {
 }
 
 // checkState refuses a state directory whose owner, who is not root, has put links there:
-// root would write to where they lead. It tells whether the directory is another's at all.
+// root would write to where they lead. It reports whether the directory is another's at all.
 func checkState(dir string) (foreign bool, err error) {
 	root, _, err := foreignState(dir)
 	if root == nil {
@@ -63,7 +63,7 @@ func checkState(dir string) (foreign bool, err error) {
 	return true, errors.Join(err, root.Close())
 }
 
-// KeepOwner gives what root has made in the state directory to whom the directory
+// KeepOwner hands what root has made in the state directory to whom the directory
 // belongs: the agent, which is somebody else, could not open its queue again.
 func KeepOwner(dir string) error {
 	root, owner, err := foreignState(dir)

@@ -14,7 +14,7 @@ import (
 // without $NOTIFY_SOCKET, it does nothing.
 type notifier struct {
 	log *slog.Logger
-	// alive tells whether the agent still does its work; no watchdog ping goes out while not.
+	// alive reports whether the agent still does its work; no watchdog ping goes out while not.
 	alive func(context.Context) error
 }
 

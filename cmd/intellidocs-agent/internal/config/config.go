@@ -37,7 +37,7 @@ type Config struct {
 	where *positions
 }
 
-// Idle tells whether it names nothing to read from and nothing to send to.
+// Idle reports whether it names nothing to read from and nothing to send to.
 func (c *Config) Idle() bool { return len(c.Sources) == 0 && len(c.Webhooks) == 0 }
 
 // State is [state].
@@ -140,7 +140,7 @@ type TLS struct {
 	CAFile, CertFile, KeyFile, ServerName string
 }
 
-// Secret is text that never prints itself; Reveal gives it. It is held by pointer because
+// Secret is text that never prints itself; Reveal returns it. It is held by pointer because
 // fmt calls no methods on unexported fields and would print what lies there.
 type Secret struct{ text *string }
 
@@ -149,7 +149,7 @@ const redacted = "[secret]"
 // NewSecret wraps a text.
 func NewSecret(text string) Secret { return Secret{&text} }
 
-// Reveal gives the text.
+// Reveal returns the text.
 func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""
@@ -157,7 +157,7 @@ func (s Secret) Reveal() string {
 	return *s.text
 }
 
-// Set tells whether there is any.
+// Set reports whether there is any.
 func (s Secret) Set() bool { return s.Reveal() != "" }
 
 // Format (every verb), String, LogValue and MarshalText keep the text out of whatever is printed.

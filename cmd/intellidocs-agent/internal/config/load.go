@@ -53,7 +53,7 @@ func newBinder(path, text string, env func(string) (string, bool)) *binder {
 }
 
 // Dependencies are the files that a configuration names, also one with errors: a secret
-// that is missing may come later, and the configuration is to be read again then.
+// that is missing may come later, and the configuration must be read again then.
 func Dependencies(path string, env func(string) (string, bool)) Files {
 	text, err := readConfig(path)
 	if err != nil {

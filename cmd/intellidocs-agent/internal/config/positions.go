@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// positions are the lines that keys stand on. The TOML library gives a position for
+// positions are the lines that keys stand on. The TOML library has a position for
 // syntax errors only, so the text is read once more, for keys and table headers alone;
 // it is known to be valid by then.
 type positions struct{ lines map[string]int }
@@ -71,7 +71,7 @@ func scan(text string) *positions {
 	return p
 }
 
-// within gives a table its place: [webhook.tls] belongs to the latest [[webhook]].
+// within sets a table's place: [webhook.tls] belongs to the latest [[webhook]].
 func within(table string, count map[string]int) string {
 	if first, rest, ok := strings.Cut(table, "."); ok && count[first] > 0 {
 		return fmt.Sprintf("%s.%d.%s", first, count[first]-1, rest)
@@ -85,7 +85,7 @@ const maxDepth = 32
 // maxDots bounds a dotted key, whose reading takes the square of its length.
 const maxDots = 10_000
 
-// tooDeep gives the line on which values nest deeper than maxDepth, 0 where none does. The
+// tooDeep returns the line on which values nest deeper than maxDepth, 0 where none does. The
 // TOML library recurses without a bound, and a stack overflow cannot be recovered from.
 func tooDeep(text string) int {
 	depth, quote, n := 0, "", 0

@@ -32,7 +32,7 @@ func (p Problem) String() string {
 // Errors are all that is wrong with a file.
 type Errors []Problem
 
-// Error gives one problem a line.
+// Error returns the problems, one a line.
 func (e Errors) Error() string {
 	lines := make([]string, len(e))
 	for i, p := range e {

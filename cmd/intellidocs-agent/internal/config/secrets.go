@@ -23,7 +23,7 @@ var errPasted = errors.New("the name of a file belongs here, and this looks like
 // random matches what nobody calls a file.
 var random = regexp.MustCompile(`^[A-Za-z0-9+/=_]*[0-9][A-Za-z0-9+/=_]*$`)
 
-// pasted tells whether a text looks like a secret, a URL or a key, and not like a file's name.
+// pasted reports whether a text looks like a secret, a URL or a key, and not like a file's name.
 func pasted(name string) bool {
 	return strings.HasPrefix(name, "whsec_") || strings.HasPrefix(name, "whsk_") || strings.Contains(name, "-----BEGIN") ||
 		strings.Contains(name, "://") || len(name) >= 24 && !filepath.IsAbs(name) && random.MatchString(name)
@@ -142,7 +142,7 @@ func (b *binder) abs(path string) string {
 	return filepath.Join(b.dir, path)
 }
 
-// checkReadable tells whether a file can be read; a bundle of authorities may be large.
+// checkReadable reports whether a file can be read; a bundle of authorities may be large.
 func checkReadable(path string) error {
 	// Opening a pipe would wait for its writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)

@@ -92,7 +92,7 @@ func fingerprints(paths []string) Files {
 	return f
 }
 
-// differ tells whether a file's content, or whether it can be read at all, is not what was
+// differ reports whether a file's content, or whether it can be read at all, is not what was
 // seen last, or else what it was when it was read; and notes what is.
 func differ(seen, files Files) bool {
 	changed := false

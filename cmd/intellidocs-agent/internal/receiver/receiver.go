@@ -44,7 +44,7 @@ type Received struct {
 	Answer      int
 }
 
-// Verified tells whether both signatures were there and right.
+// Verified reports whether both signatures were there and right.
 func (r *Received) Verified() bool { return r.Checked && r.IntelliDocs == nil && r.Standard == nil }
 
 // New makes a receiver that tells of each request before it answers.
@@ -98,7 +98,7 @@ func (r *Received) check(o *Options) {
 	})
 }
 
-// isEvent tells whether the body is an event as IntelliDocs sends it. What another format
+// isEvent reports whether the body is an event as IntelliDocs sends it. What another format
 // makes of one, such as Slack's, is not the JSON that Python would write, and need not be.
 func (r *Received) isEvent() bool {
 	var event struct {

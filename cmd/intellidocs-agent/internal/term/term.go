@@ -17,7 +17,7 @@ import (
 	xterm "golang.org/x/term"
 )
 
-// IsTerminal tells whether w is one.
+// IsTerminal reports whether w is one.
 func IsTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && xterm.IsTerminal(int(f.Fd()))
@@ -36,7 +36,7 @@ func Width(w io.Writer) int {
 	return n
 }
 
-// Colors tells whether to use them: on a terminal, unless NO_COLOR (https://no-color.org) is set.
+// Colors reports whether to use them: on a terminal, unless NO_COLOR (https://no-color.org) is set.
 func Colors(w io.Writer) bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && IsTerminal(w)
 }
