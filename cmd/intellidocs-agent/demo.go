@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
 	"github.com/dawnsystem/intellidocs-agent/examples/events"
+	"github.com/dawnsystem/intellidocs-agent/parser"
 )
 
 func (c *cli) demoCommand() *cobra.Command {
@@ -74,7 +74,7 @@ func (c *cli) newDemo() (*demo, error) {
 		return nil, err
 	}
 	d := &demo{
-		c: c, dir: dir, log: filepath.Join(dir, "paperless.log"), secret: secret, colors: term.Colors(c.out),
+		c: c, dir: dir, log: filepath.Join(dir, "ai_webhooks.log"), secret: secret, colors: term.Colors(c.out),
 		verified: map[string]bool{}, changed: make(chan struct{}, 1),
 	}
 	return d, os.WriteFile(filepath.Join(dir, "secret"), []byte("whsec_"+base64.StdEncoding.EncodeToString(key)), 0o600)
@@ -197,31 +197,38 @@ func (d *demo) received(name string, r receiver.Received) {
 	}
 }
 
-// write appends a record the way IntelliDocs' handler formats it.
-func (d *demo) write(level, logger, message string) error {
+// record is a line of ai_webhooks.log as the Django application beside IntelliDocs writes it.
+type record struct {
+	Time    string         `json:"asctime"`
+	Level   string         `json:"levelname"`
+	Logger  string         `json:"name"`
+	Message string         `json:"message"`
+	Event   map[string]any `json:"event,omitempty"`
+}
+
+func (d *demo) write(logger, message string, event map[string]any) error {
 	f, err := os.OpenFile(d.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(f, "[%s] [%s] [%s] %s\n", time.Now().Format("2006-01-02 15:04:05,000"), level, logger, message)
-	return errors.Join(err, f.Close())
+	r := record{time.Now().Format("2006-01-02 15:04:05,000"), "INFO", logger, message, event}
+	return errors.Join(term.JSON(f, r), f.Close())
 }
 
 func (d *demo) writeEvent(eventType string) error {
-	event, err := events.Sample(eventType, time.Now())
-	if err != nil {
-		return err
+	event, ok := events.AsSent(eventType, time.Now())
+	if !ok {
+		var err error
+		if event, err = events.Sample(eventType, time.Now()); err != nil {
+			return err
+		}
 	}
-	var text strings.Builder
-	if err := term.JSON(&text, event); err != nil {
-		return err
-	}
-	return d.write("INFO", "paperless.ai_webhooks", strings.TrimSpace(text.String()))
+	return d.write(parser.Logger, eventType, event)
 }
 
 // once writes the three known events among other records and waits for all six deliveries.
 func (d *demo) once(ctx context.Context) error {
-	if err := d.write("INFO", "paperless.consumer", "Consuming 2025-11-14 invoice.pdf"); err != nil {
+	if err := d.write("paperless.consumer", "Consuming 2025-11-14 invoice.pdf", nil); err != nil {
 		return err
 	}
 	for _, typ := range events.Types() {

@@ -97,9 +97,12 @@ func (a *Agent) sampleFor(webhook, eventType string) (chosen string, body []byte
 		}
 	}
 	for i, candidate := range candidates {
-		sample, err := events.Sample(candidate, time.Now())
-		if err != nil {
-			return "", nil, "", err
+		// What IntelliDocs' code sends says more about a receiver than what is documented.
+		sample, ok := events.AsSent(candidate, time.Now())
+		if !ok {
+			if sample, err = events.Sample(candidate, time.Now()); err != nil {
+				return "", nil, "", err
+			}
 		}
 		text, err := json.Marshal(sample)
 		if err != nil {
