@@ -111,7 +111,7 @@ func (c *cli) root() *cobra.Command {
 		}
 	}
 	add("agent", c.runCommand(), c.initCommand(), c.checkCommand(), c.healthcheckCommand())
-	add("see", c.deliveriesCommand(), c.showCommand(), c.replayCommand(), c.rejectedCommand(), c.ingestCommand(),
+	add("see", c.topCommand(), c.deliveriesCommand(), c.showCommand(), c.replayCommand(), c.rejectedCommand(), c.ingestCommand(),
 		c.pauseCommand(), c.resumeCommand(), c.moveCommand(), c.discardCommand(), c.dashboardCommand())
 	add("try", c.demoCommand(), c.testCommand(), c.listenCommand(), c.verifyCommand())
 	add("", c.versionCommand(), c.manCommand(root))

@@ -25,14 +25,7 @@ func IsTerminal(w any) bool {
 
 // Width is a terminal's width in columns, 0 where w is none.
 func Width(w io.Writer) int {
-	f, ok := w.(*os.File)
-	if !ok {
-		return 0
-	}
-	n, _, err := xterm.GetSize(int(f.Fd()))
-	if err != nil {
-		return 0
-	}
+	n, _ := Size(w)
 	return n
 }
 
