@@ -10,8 +10,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -45,39 +43,6 @@ type State struct {
 	Path                   string
 	Retention, DedupWindow time.Duration
 	MaxSize                int64
-}
-
-// Source is a [[source]].
-type Source struct {
-	Type         string // log or spool
-	Path         string // absolute
-	Start        string // beginning or end
-	Poll         bool
-	MaxLineBytes int64
-	After        string // delete or archive
-	Key          Secret // events must bear its MAC, where there is one
-}
-
-// Same reports whether two are configured alike.
-func (s Source) Same(o Source) bool {
-	alike := s.Key.Reveal() == o.Key.Reveal()
-	s.Key, o.Key = Secret{}, Secret{}
-	return alike && s == o
-}
-
-// IngestSource is the source that "ingest FILE" reads as.
-const IngestSource = "ingest"
-
-// KeyFor is the key whose MAC an event must bear that was read from a file: that of the source
-// that reads it, or of which an old log that is ingested by hand bears the name.
-func (c *Config) KeyFor(source, path string) []byte {
-	for _, s := range c.Sources {
-		old := source == IngestSource && strings.HasPrefix(filepath.Base(path), filepath.Base(s.Path))
-		if s.Key.Set() && (s.Path == source || old) {
-			return []byte(s.Key.Reveal())
-		}
-	}
-	return nil
 }
 
 // Security is [security].

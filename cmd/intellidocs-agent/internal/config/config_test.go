@@ -286,7 +286,7 @@ func TestExample_LoadsAndMentionsEveryKey(t *testing.T) {
 		t.Fatal(err, c)
 	}
 	// Every key that the reader knows stands in the example, active or commented out.
-	for _, name := range []string{"load.go", "webhook.go"} {
+	for _, name := range []string{"load.go", "source.go", "webhook.go"} {
 		source, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

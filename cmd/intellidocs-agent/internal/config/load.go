@@ -392,31 +392,3 @@ func (b *binder) admin(t *table, a *Admin) {
 	}
 	t.finish()
 }
-
-func (b *binder) source(t *table, c *Config) {
-	s := Source{Type: t.oneOf("type", "log", "log", "spool"), Path: t.text("path", "")}
-	if s.Path == "" {
-		t.errorf("path", "it must name the file or the directory to read")
-	}
-	b.slips(t, "path", s.Path)
-	s.Path = filepath.Clean(b.abs(s.Path))
-	s.Poll = t.flag("poll", false)
-	s.MaxLineBytes = t.size("max_line_bytes", 1<<20, 1<<10, 64<<20)
-	if _, given := t.m["after"]; given && s.Type != "spool" {
-		t.warnf("after", "it means something for type = \"spool\" only")
-	}
-	if _, given := t.m["start"]; given && s.Type == "spool" {
-		t.warnf("start", "it means something for type = \"log\" only")
-	}
-	s.Start = t.oneOf("start", "beginning", "beginning", "end")
-	s.After = t.oneOf("after", "delete", "delete", "archive")
-	if key, given := t.secret("key", Clean); given {
-		s.Key = key
-		b.strength(t, "key", key)
-	}
-	if slices.ContainsFunc(c.Sources, func(o Source) bool { return o.Path == s.Path }) {
-		t.errorf("path", "%s is a source already", s.Path)
-	}
-	t.finish()
-	c.Sources = append(c.Sources, s)
-}

@@ -208,63 +208,64 @@ type Passes func(*Setup) error
 func (s *Setup) Fit(passes Passes) (left []string) {
 	var kept []Webhook
 	for _, w := range s.Webhooks {
-		say := func(format string, args ...any) {
-			left = append(left, fmt.Sprintf("webhook %q: ", w.Name)+fmt.Sprintf(format, args...))
+		f := fitting{
+			try: func(w Webhook) error {
+				alone := *s
+				alone.Webhooks = []Webhook{w}
+				return passes(&alone)
+			},
+			say: func(format string, args ...any) {
+				left = append(left, fmt.Sprintf("webhook %q: ", w.Name)+fmt.Sprintf(format, args...))
+			},
 		}
-		try := func(w Webhook) error {
-			alone := *s
-			alone.Webhooks = []Webhook{w}
-			return passes(&alone)
-		}
-		if try(w) == nil {
+		if f.try(w) == nil {
 			kept = append(kept, w)
-			continue
+		} else if w, ok := f.fit(w); ok {
+			kept = append(kept, w)
 		}
-		bare := Webhook{Name: w.Name, URL: w.URL, Format: w.Format, Disabled: w.Disabled, Note: w.Note}
-		if err := try(bare); err != nil {
-			say("it was left out: %v", err)
-			continue
-		}
-		if w.Secret != "" {
-			bare.Secret = w.Secret
-			if err := try(bare); err != nil {
-				bare.Secret, bare.Disabled = "", true
-				say("its secret was left out, and so it is disabled: %v", err)
-			}
-		}
-		for _, e := range w.Events {
-			with := bare
-			with.Events = append(slices.Clone(bare.Events), e)
-			if err := try(with); err != nil {
-				say("the event %q was left out: %v", e, err)
-				continue
-			}
-			bare = with
-		}
-		if len(w.Events) > 0 && len(bare.Events) == 0 {
-			bare.Disabled = true
-			say("none of its events is left, and so it is disabled")
-		}
-		for _, h := range w.Headers {
-			with := bare
-			with.Headers = append(slices.Clone(bare.Headers), h)
-			if err := try(with); err != nil {
-				say("the header %q was left out: %v", h.Name, err)
-				continue
-			}
-			bare = with
-		}
-		for _, o := range w.Options {
-			with := bare
-			with.Options = append(slices.Clone(bare.Options), o)
-			if err := try(with); err != nil {
-				say("%s was left out: %v", o.Key, err)
-				continue
-			}
-			bare = with
-		}
-		kept = append(kept, bare)
 	}
 	s.Webhooks = kept
 	return left
+}
+
+// fitting takes a webhook that the configuration refuses apart.
+type fitting struct {
+	try func(Webhook) error
+	say func(format string, args ...any)
+}
+
+// fit returns what can be kept of w; ok is false where that is nothing.
+func (f *fitting) fit(w Webhook) (fit Webhook, ok bool) {
+	fit = Webhook{Name: w.Name, URL: w.URL, Format: w.Format, Disabled: w.Disabled, Note: w.Note}
+	if err := f.try(fit); err != nil {
+		f.say("it was left out: %v", err)
+		return fit, false
+	}
+	with := fit
+	with.Secret = w.Secret
+	if err := f.try(with); err != nil {
+		with.Secret, with.Disabled = "", true
+		f.say("its secret was left out, and so it is disabled: %v", err)
+	}
+	fit = with
+	keep(f, &fit.Events, &fit, w.Events, func(e string) string { return fmt.Sprintf("the event %q", e) })
+	if len(w.Events) > 0 && len(fit.Events) == 0 {
+		fit.Disabled = true
+		f.say("none of its events is left, and so it is disabled")
+	}
+	keep(f, &fit.Headers, &fit, w.Headers, func(h Header) string { return fmt.Sprintf("the header %q", h.Name) })
+	keep(f, &fit.Options, &fit, w.Options, func(o Option) string { return o.Key })
+	return fit, true
+}
+
+// keep adds to a list of w's what w is taken with.
+func keep[T any](f *fitting, list *[]T, w *Webhook, all []T, called func(T) string) {
+	for _, one := range all {
+		before := *list
+		*list = append(slices.Clone(before), one)
+		if err := f.try(*w); err != nil {
+			*list = before
+			f.say("%s was left out: %v", called(one), err)
+		}
+	}
 }

@@ -1,0 +1,68 @@
+package config
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Source is a [[source]].
+type Source struct {
+	Type         string // log or spool
+	Path         string // absolute
+	Start        string // beginning or end
+	Poll         bool
+	MaxLineBytes int64
+	After        string // delete or archive
+	Key          Secret // events must bear its MAC, where there is one
+}
+
+// Same reports whether two are configured alike.
+func (s Source) Same(o Source) bool {
+	alike := s.Key.Reveal() == o.Key.Reveal()
+	s.Key, o.Key = Secret{}, Secret{}
+	return alike && s == o
+}
+
+// IngestSource is the source that "ingest FILE" reads as.
+const IngestSource = "ingest"
+
+// KeyFor is the key whose MAC an event must bear that was read from a file: that of the source
+// that reads it, or of which an old log that is ingested by hand bears the name.
+func (c *Config) KeyFor(source, path string) []byte {
+	for _, s := range c.Sources {
+		old := source == IngestSource && strings.HasPrefix(filepath.Base(path), filepath.Base(s.Path))
+		if s.Key.Set() && (s.Path == source || old) {
+			return []byte(s.Key.Reveal())
+		}
+	}
+	return nil
+}
+
+func (b *binder) source(t *table, c *Config) {
+	s := Source{Type: t.oneOf("type", "log", "log", "spool"), Path: t.text("path", "")}
+	if s.Path == "" {
+		t.errorf("path", "it must name the file or the directory to read")
+	}
+	b.slips(t, "path", s.Path)
+	s.Path = filepath.Clean(b.abs(s.Path))
+	s.Poll = t.flag("poll", false)
+	s.MaxLineBytes = t.size("max_line_bytes", 1<<20, 1<<10, 64<<20)
+	if _, given := t.m["after"]; given && s.Type != "spool" {
+		t.warnf("after", "it means something for type = \"spool\" only")
+	}
+	if _, given := t.m["start"]; given && s.Type == "spool" {
+		t.warnf("start", "it means something for type = \"log\" only")
+	}
+	s.Start = t.oneOf("start", "beginning", "beginning", "end")
+	s.After = t.oneOf("after", "delete", "delete", "archive")
+	if key, given := t.secret("key", Clean); given {
+		s.Key = key
+		b.strength(t, "key", key)
+	}
+	if slices.ContainsFunc(c.Sources, func(o Source) bool { return o.Path == s.Path }) {
+		t.errorf("path", "%s is a source already", s.Path)
+	}
+	t.finish()
+	c.Sources = append(c.Sources, s)
+}
