@@ -332,3 +332,112 @@ func TestRealRotation_ShredDestroysWhatWasReadAndNothingIsMissed(t *testing.T) {
 		r.stop()
 	}
 }
+
+// TestRealRotation_LoggersThatWriteToCurrent stops in between, while they put several files
+// away under names of their own: at the first start, and later.
+func TestRealRotation_LoggersThatWriteToCurrent(t *testing.T) {
+	for name, command := range map[string]func(dir string) []string{
+		"multilog": func(dir string) []string { return []string{"s4096", "n100", dir} },
+		"svlogd": func(dir string) []string {
+			must(t, os.WriteFile(filepath.Join(dir, "config"), []byte("s4096\nn100\n"), 0o644))
+			return []string{dir}
+		},
+		"s6-log": func(dir string) []string { return []string{"n100", "s4096", dir} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			program, err := exec.LookPath(name)
+			if err != nil {
+				t.Skipf("needs %s: %v", name, err)
+			}
+			dir := t.TempDir()
+			cmd := exec.Command(program, command(dir)...)
+			in, err := cmd.StdinPipe()
+			must(t, err)
+			must(t, cmd.Start())
+			t.Cleanup(func() { _ = cmd.Process.Kill() })
+			var written []string
+			log := func(n int) {
+				for range n {
+					line := fmt.Sprintf(`{"event_type":"scan_completed","n":%d,"pad":"%s"}`, len(written), strings.Repeat("x", len(written)%60))
+					written = append(written, line)
+					_, err := in.Write([]byte(line + "\n"))
+					must(t, err)
+				}
+			}
+			onDisk := func() (n int) {
+				files, _ := filepath.Glob(filepath.Join(dir, "*"))
+				for _, f := range files {
+					b, _ := os.ReadFile(f)
+					n += bytes.Count(b, []byte("scan_completed"))
+				}
+				return n
+			}
+			path, s := filepath.Join(dir, "current"), &store{}
+			log(200)
+			eventually(t, "the first files", func() bool { return onDisk() == len(written) })
+			for range 3 {
+				r := follow(t, s, path)
+				log(150)
+				s.want(t, written)
+				r.stop()
+				log(300)
+				eventually(t, "what came meanwhile", func() bool { return onDisk() == len(written) })
+			}
+			r := follow(t, s, path)
+			s.want(t, written)
+			must(t, in.Close())
+			_ = cmd.Wait()
+			r.settled(s)
+			s.want(t, written)
+			if n := s.gapCount(); n > 0 {
+				t.Errorf("%d gaps: %+v", n, s.gaps)
+			}
+		})
+	}
+}
+
+// TestRealRotation_LogrotateWhileDown rotates three times between two runs, in the ways that
+// keep what was written.
+func TestRealRotation_LogrotateWhileDown(t *testing.T) {
+	logrotate, err := exec.LookPath("logrotate")
+	if err != nil {
+		t.Skipf("needs logrotate: %v", err)
+	}
+	for _, how := range []string{
+		"", "extension .log", "dateext\ndateformat -%Y%m%d-%s", "dateext\ndateformat .%s\nextension .log", "dateext\ndateformat _%s\nextension .log", "start 0", "olddir old", "olddir old\nextension .log",
+		"compress", "compress\ndelaycompress", "compress\nextension .log", "compress\nolddir old", "compress\nshred", "compress\ndateext\ndateformat -%s\nextension .log",
+	} {
+		t.Run(strings.ReplaceAll(how, "\n", ", "), func(t *testing.T) {
+			t.Parallel()
+			s, path := &store{}, logPath(t)
+			dir := filepath.Dir(path)
+			must(t, os.Mkdir(filepath.Join(dir, "old"), 0o755))
+			conf := filepath.Join(t.TempDir(), "conf")
+			must(t, os.WriteFile(conf, fmt.Appendf(nil, "%s {\n rotate 100\n create\n missingok\n%s\n}\n", path, how), 0o644))
+			w := newWriter(t, path)
+			r := follow(t, s, path)
+			w.lines(20)
+			s.wait(t, 20)
+			r.stop()
+			for range 3 {
+				w.lines(20)
+				if out, err := exec.Command(logrotate, "--force", "--state", conf+".state", conf).CombinedOutput(); err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
+				w.reopen()
+				if strings.Contains(how, "dateext") {
+					time.Sleep(1100 * time.Millisecond) // its names have no more than seconds
+				}
+			}
+			w.lines(20)
+			r = follow(t, s, path)
+			s.wait(t, len(w.written))
+			s.wantSet(t, w.written)
+			r.settled(s)
+			r.quiet()
+			if n := s.gapCount(); n > 0 {
+				t.Errorf("%d gaps: %+v", n, s.gaps)
+			}
+		})
+	}
+}
