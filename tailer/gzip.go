@@ -156,7 +156,14 @@ func (l *Log) archived(path string) bool {
 // readArchive hands over what follows the position of s in a, and ends s.
 func (l *Log) readArchive(ctx context.Context, s *stream, a *archive, path string) (ok bool, err error) {
 	l.rewind(s)
-	l.pack.reset()
+	if err := l.takeTurn(ctx, int64(l.o.BatchBytes)); err != nil {
+		return false, err
+	}
+	defer func() {
+		if l.turn != nil {
+			l.endTurn()
+		}
+	}()
 	lines := newLineReader(a, s.off, l.o.MaxLine)
 	for {
 		f, err := lines.next()
@@ -177,7 +184,10 @@ func (l *Log) readArchive(ctx context.Context, s *stream, a *archive, path strin
 			if err := l.offer(ctx, &Batch{Records: l.pack.records}); err != nil {
 				return false, err
 			}
-			l.pack.reset()
+			l.endTurn()
+			if err := l.takeTurn(ctx, int64(l.o.BatchBytes)); err != nil {
+				return false, err
+			}
 		}
 	}
 	l.join.giveUp(s, l.pack.add)

@@ -33,7 +33,9 @@ type LogOptions struct {
 	// container runtime cut: key names the cut line's stream, empty where the line
 	// is of no such form; more is true for all pieces but the last.
 	Partial func(line []byte) (key string, more bool)
-	Logger  *slog.Logger
+	// Budget is shared with other sources; nil: it has one of its own.
+	Budget *Budget
+	Logger *slog.Logger
 	// Sweep is how often the files are looked at without a hint from inotify.
 	Sweep time.Duration
 }
@@ -49,7 +51,9 @@ type Log struct {
 	feed  feed
 	scan  scanner
 	join  joiner
-	pack  pack
+	// pack is there during a turn.
+	pack *pack
+	turn *turn
 	// caughtUp: what was compressed since the last run has been looked for.
 	caughtUp bool
 
@@ -71,6 +75,9 @@ func NewLog(o LogOptions) (*Log, error) {
 	o.BatchBytes = orDefault(o.BatchBytes, DefaultBatchBytes)
 	o.Sweep = orDefault(o.Sweep, DefaultSweep)
 	o.Logger = orLogger(o.Logger)
+	if o.Budget == nil {
+		o.Budget = NewBudget(DefaultBudget)
+	}
 	cur := &checkpoint{}
 	if len(o.Cursor) > 0 {
 		if cur, err = decodeCheckpoint(o.Cursor, filepath.Dir(o.Path)); err != nil {
@@ -102,6 +109,19 @@ func orLogger(l *slog.Logger) *slog.Logger {
 		return slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	return l
+}
+
+// takeTurn waits until there is room for so many bytes; rotations are seen meanwhile.
+func (l *Log) takeTurn(ctx context.Context, n int64) (err error) {
+	if l.turn, err = l.o.Budget.take(ctx, n, l.o.Sweep, l.files.scan); err == nil {
+		l.pack = l.turn.pack
+	}
+	return err
+}
+
+func (l *Log) endTurn() {
+	l.o.Budget.give(l.turn)
+	l.turn, l.pack = nil, nil
 }
 
 // Run follows the log until ctx ends. It may be called once.

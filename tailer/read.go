@@ -55,7 +55,10 @@ func (l *Log) step(ctx context.Context, f *file) (bool, error) {
 	if err != nil || e.lines == 0 && !e.long {
 		return false, err
 	}
-	l.pack.reset()
+	if err := l.takeTurn(ctx, e.end-e.start); err != nil {
+		return false, err
+	}
+	defer l.endTurn()
 	if e.long {
 		err = l.takeLong(f, e.start, e.end, 1)
 	} else {
@@ -154,7 +157,10 @@ func (l *Log) offerRecords(ctx context.Context, s *stream) error {
 // endStream takes what a writer left without a terminator when it died.
 func (l *Log) endStream(ctx context.Context, f *file) error {
 	s := f.s
-	l.pack.reset()
+	if err := l.takeTurn(ctx, f.size-s.pos); err != nil {
+		return err
+	}
+	defer l.endTurn()
 	was := *s
 	if start := s.pos; start < f.size {
 		start, err := l.takeRest(ctx, f)

@@ -378,17 +378,20 @@ func TestRealRotation_LoggersThatWriteToCurrent(t *testing.T) {
 			for range 3 {
 				r := follow(t, s, path)
 				log(150)
-				s.want(t, written)
+				s.wait(t, len(written))
+				s.wantSet(t, written)
 				r.stop()
 				log(300)
 				eventually(t, "what came meanwhile", func() bool { return onDisk() == len(written) })
 			}
 			r := follow(t, s, path)
-			s.want(t, written)
+			s.wait(t, len(written))
+			s.wantSet(t, written)
 			must(t, in.Close())
 			_ = cmd.Wait()
 			r.settled(s)
-			s.want(t, written)
+			s.wait(t, len(written))
+			s.wantSet(t, written)
 			if n := s.gapCount(); n > 0 {
 				t.Errorf("%d gaps: %+v", n, s.gaps)
 			}

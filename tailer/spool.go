@@ -25,7 +25,9 @@ type SpoolOptions struct {
 	// Cursor is the one of the last batch that was kept; nil on the first run.
 	Cursor  []byte
 	Handler Handler
-	Logger  *slog.Logger
+	// Budget is shared with other sources; nil: it has one of its own.
+	Budget *Budget
+	Logger *slog.Logger
 	// Sweep is how often the directory is read without a hint from inotify.
 	Sweep time.Duration
 }
@@ -52,8 +54,10 @@ type Spool struct {
 	o      SpoolOptions
 	settle time.Duration
 	feed   feed
-	pack   pack
-	watch  *watcher
+	// pack is there during a turn.
+	pack  *pack
+	turn  *turn
+	watch *watcher
 
 	// root is the directory during a round, owner whose it is.
 	root  *spoolDir
@@ -94,6 +98,9 @@ func NewSpool(o SpoolOptions) (*Spool, error) {
 	o.MaxRecord = orDefault(o.MaxRecord, DefaultMaxLine)
 	o.Sweep = orDefault(o.Sweep, DefaultSweep)
 	o.Logger = orLogger(o.Logger)
+	if o.Budget == nil {
+		o.Budget = NewBudget(DefaultBudget)
+	}
 	s := &Spool{
 		o: o, settle: quietSweeps * o.Sweep, relist: true, troubles: map[string]string{}, known: checkpoints{},
 		status: Status{Source: o.Source, Reason: notStarted},
@@ -112,6 +119,7 @@ func (s *Spool) Run(ctx context.Context) error {
 	s.watch = newWatcher(s.o.Poll, s.o.Logger.With("source", s.o.Source))
 	defer s.watch.close()
 	defer s.closeFiles()
+	defer s.endTurn()
 	sweep := time.NewTicker(s.o.Sweep)
 	defer sweep.Stop()
 	for ctx.Err() == nil {

@@ -217,7 +217,8 @@ func TestSpool_WhatIsWrittenAfterTheRemovalIsReadToo(t *testing.T) {
 	must(t, err)
 	_, err = sp.feed.offer(ctx, &Batch{Records: sp.pack.records})
 	must(t, err)
-	sp.finished, sp.pack = nil, pack{}
+	sp.finished = nil
+	sp.endTurn()
 	must(t, sp.delete(f, info)) // nobody had it open to write
 	w, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.f.Fd()), os.O_WRONLY|os.O_APPEND, 0)
 	must(t, err)

@@ -143,6 +143,9 @@ func (s *Spool) readFrom(ctx context.Context, f *spoolFile) error {
 	s.part = f
 	f.r.ctx = ctx
 	for {
+		if err := s.takeTurn(ctx); err != nil {
+			return err
+		}
 		fr, err := f.next()
 		var d *damage
 		switch {
@@ -250,10 +253,32 @@ func (s *Spool) end(ctx context.Context, f *spoolFile) error {
 	return nil
 }
 
+// takeTurn waits for room for a batch, if there is none begun.
+func (s *Spool) takeTurn(ctx context.Context) (err error) {
+	if s.turn != nil {
+		return nil
+	}
+	if s.turn, err = s.o.Budget.take(ctx, DefaultBatchBytes, s.o.Sweep, func(context.Context) {}); err == nil {
+		s.pack = s.turn.pack
+	}
+	return err
+}
+
+func (s *Spool) endTurn() {
+	if s.turn != nil {
+		s.o.Budget.give(s.turn)
+		s.turn, s.pack = nil, nil
+	}
+}
+
 // flush hands over the batch and lets the files go that it finishes.
 func (s *Spool) flush(ctx context.Context) error {
-	if len(s.pack.records) == 0 && len(s.finished) == 0 {
+	if len(s.finished) == 0 && (s.turn == nil || len(s.pack.records) == 0) {
+		s.endTurn()
 		return nil
+	}
+	if err := s.takeTurn(ctx); err != nil {
+		return err
 	}
 	if s.part != nil {
 		s.part.c.at(s.part.f)
@@ -281,7 +306,7 @@ func (s *Spool) flush(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	s.handled += len(s.finished)
-	s.pack.reset()
+	s.endTurn()
 	for _, f := range s.finished {
 		s.remove(f)
 	}

@@ -38,6 +38,7 @@ type source struct {
 type sources struct {
 	queue  *queue.Queue
 	ingest *ingest.Ingest
+	budget *tailer.Budget
 	log    *slog.Logger
 
 	mu      sync.Mutex
@@ -48,7 +49,7 @@ type sources struct {
 }
 
 func newSources(q *queue.Queue, in *ingest.Ingest, log *slog.Logger) *sources {
-	return &sources{queue: q, ingest: in, log: log, reading: map[string]*source{}, refused: map[string]string{}}
+	return &sources{queue: q, ingest: in, budget: tailer.NewBudget(tailer.DefaultBudget), log: log, reading: map[string]*source{}, refused: map[string]string{}}
 }
 
 // apply makes the sources those of the configuration.
@@ -144,7 +145,7 @@ func (s *sources) open(ctx context.Context, cfg config.Source) (*source, error) 
 		}
 		src.follow, err = tailer.NewSpool(tailer.SpoolOptions{
 			Source: cfg.Path, Path: cfg.Path, After: after, Poll: cfg.Poll, MaxRecord: int(cfg.MaxLineBytes),
-			Cursor: cursor, Handler: src.ingest.Handle, Logger: s.log,
+			Cursor: cursor, Handler: src.ingest.Handle, Budget: s.budget, Logger: s.log,
 		})
 	} else {
 		src.ingest = s.ingest.Source(cfg.Path, ingest.Lines, []byte(cfg.Key.Reveal()))
@@ -154,7 +155,7 @@ func (s *sources) open(ctx context.Context, cfg config.Source) (*source, error) 
 		}
 		src.follow, err = tailer.NewLog(tailer.LogOptions{
 			Source: cfg.Path, Path: cfg.Path, Start: start, Poll: cfg.Poll, MaxLine: int(cfg.MaxLineBytes),
-			Cursor: cursor, Handler: src.ingest.Handle, Partial: parser.Fragment, Logger: s.log,
+			Cursor: cursor, Handler: src.ingest.Handle, Partial: parser.Fragment, Budget: s.budget, Logger: s.log,
 		})
 	}
 	if err != nil {
