@@ -114,9 +114,14 @@ func (v *view) lines(width, height int, colors bool) (lines []string) {
 		lines = append(lines, term.Paint(colors, style, term.Cell(text, width)))
 	}
 	s := &v.status
-	add(map[admin.Level]term.Style{admin.LevelBad: term.Bad, admin.LevelWarn: term.Warn}[s.Health.Level], s.Health.Text)
-	for _, a := range s.Health.Attention[:min(3, len(s.Health.Attention))] {
-		add(term.Plain, strings.TrimSpace("  "+a.Name+" "+a.Text)+" "+a.Hint)
+	if s.Running {
+		add(map[admin.Level]term.Style{admin.LevelBad: term.Bad, admin.LevelWarn: term.Warn}[s.Health.Level], s.Health.Text)
+		for _, a := range s.Health.Attention[:min(3, len(s.Health.Attention))] {
+			add(term.Plain, "  "+strings.TrimSpace(a.Name+" "+a.Text)+" "+a.Hint)
+		}
+	} else {
+		add(term.Warn, "No agent is running: nothing is read or sent. Start it with 'intellidocs-agent run'.")
+		s.Sources = nil
 	}
 	size := term.Bytes(s.Queue.Bytes)
 	if s.Queue.MaxSize > 0 {
@@ -127,8 +132,10 @@ func (v *view) lines(width, height int, colors bool) (lines []string) {
 	below := 2 + len(s.Sources) + 2 + len(v.failed)
 	room := max(height-len(lines)-1-below, 3)
 	lines = append(lines, v.webhooks(width, room, colors)...)
-	add(term.Plain, "")
-	add(term.Strong, fmt.Sprintf("%-11s  %10s  %-10s  %s", "SOURCE", "BEHIND", "LAST", "PATH"))
+	if len(s.Sources) > 0 {
+		add(term.Plain, "")
+		add(term.Strong, fmt.Sprintf("%-11s  %10s  %-10s  %s", "SOURCE", "BEHIND", "LAST", "PATH"))
+	}
 	for i := range s.Sources {
 		src := &s.Sources[i]
 		state, style, last := "reading", term.Good, "never"

@@ -16,7 +16,7 @@ func TestTop_ShowsTheSickFirstAndNothingThatDrivesATerminal(t *testing.T) {
 	}))
 	defer sick.Close()
 	r := newRig(t, "[[webhook]]\nname = \"zz-sick\"\nurl = \""+sick.URL+"\"\nmax_retries = 0\n")
-	if out, err := r.run("top"); err != nil || !strings.Contains(out, "main") { // without an agent, and to no terminal
+	if out, err := r.run("top"); err != nil || !strings.Contains(out, "main") || !strings.Contains(out, "No agent is running") { // without an agent, and to no terminal
 		t.Errorf("%v\n%s", err, out)
 	}
 	r.append(eventLine(1))
