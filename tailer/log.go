@@ -88,7 +88,7 @@ func NewLog(o LogOptions) (*Log, error) {
 		o: o, files: newFileset(&o, cur),
 		scan: scanner{
 			maxLine: o.MaxLine, maxLines: o.BatchLines, maxBytes: int64(o.BatchBytes),
-			patience: quietSweeps * o.Sweep, block: make([]byte, blockLen),
+			patience: quietSweeps * o.Sweep,
 		},
 		join:     joiner{partial: o.Partial, maxLine: o.MaxLine},
 		reporter: reporter{log: o.Logger, path: o.Path, status: Status{Source: o.Source, Reason: notStarted}},

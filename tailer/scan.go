@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -31,13 +32,30 @@ type scanner struct {
 	maxBytes          int64
 	// patience is for how long NUL bytes in a file that does not change are waited for.
 	patience time.Duration
-	block    []byte
+	block    []byte // while it scans
+}
+
+// blocks are lent to whoever scans: many logs stand still at a time.
+var blocks = sync.Pool{New: func() any { return new([blockLen]byte) }}
+
+// borrow takes a block, unless there is one, and returns what gives it back.
+func (sc *scanner) borrow() (back func()) {
+	if sc.block != nil {
+		return func() {}
+	}
+	block := blocks.Get().(*[blockLen]byte)
+	sc.block = block[:]
+	return func() {
+		blocks.Put(block)
+		sc.block = nil
+	}
 }
 
 // next looks for whole lines of f at its stream's position. What it learns of a line that
 // has no end yet is kept in the stream, so that a growing line is looked at once. The first
 // NUL byte that is not trusted ends the extent: see trustZeros.
 func (sc *scanner) next(ctx context.Context, f *file) (extent, error) {
+	defer sc.borrow()()
 	s, size := f.s, f.end()
 	if s.scanned < s.pos {
 		s.scanned, s.lead = s.pos, 0

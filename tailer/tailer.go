@@ -126,7 +126,7 @@ const (
 const (
 	DefaultMaxLine    = 1 << 20
 	DefaultBatchLines = 512
-	DefaultBatchBytes = 1 << 20
+	DefaultBatchBytes = 512 << 10
 	DefaultSweep      = 200 * time.Millisecond
 )
 

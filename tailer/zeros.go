@@ -79,6 +79,7 @@ func (s *stream) rescan() {
 
 // zerosEnd is where the run of NUL bytes at the offset ends.
 func (sc *scanner) zerosEnd(ctx context.Context, f *file, at int64) (int64, error) {
+	defer sc.borrow()()
 	for at < f.end() {
 		if data := nextData(f.f, at, f.end()); data > at {
 			at = data

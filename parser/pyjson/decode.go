@@ -41,7 +41,7 @@ type Decoder struct {
 // NewDecoder returns a decoder of the values in in that begin at or after at.
 func NewDecoder(in []byte, at int) *Decoder {
 	n := len(in) - at
-	return &Decoder{in: in, pos: at, out: make([]byte, 0, n+n/8+64)}
+	return &Decoder{in: in, pos: at, out: make([]byte, 0, n+n/8+64+growth(in[at:]))}
 }
 
 // member is one member of an object: its key as WTF-8, and where the key, the value and
@@ -268,4 +268,26 @@ func (d *Decoder) quoted() (text []byte, plain bool, err error) {
 		d.out = appendQuoted(d.out, text)
 	}
 	return text, plain, err
+}
+
+// large is from what size on it is worth counting what becomes longer: growing takes as much
+// again, and for a moment both are there.
+const large = 64 << 10
+
+// growth is how many bytes the escapes of a large text's characters take beyond their own.
+func growth(in []byte) (n int) {
+	if len(in) < large {
+		return 0
+	}
+	for _, c := range in {
+		switch {
+		case c >= 0xF0:
+			n += 12 - 4 // a surrogate pair
+		case c >= 0xE0:
+			n += 6 - 3
+		case c >= 0xC0:
+			n += 6 - 2
+		}
+	}
+	return n
 }
