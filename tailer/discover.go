@@ -28,6 +28,8 @@ type directory struct {
 	full time.Time
 	// stamps are the directories' modification times then.
 	stamps map[string]time.Time
+	// calm: no name changed while they were last read, so that nothing was missed.
+	calm bool
 	// archives are the compressed rotated files.
 	archives []string
 	// likes are the names that rotated files were seen to get, beside those of rotated.
@@ -125,6 +127,7 @@ func (d *directory) changed(now time.Time) bool {
 // directories could be read.
 func (d *directory) read(found func(path string, info os.FileInfo)) (whole bool) {
 	d.archives, whole = nil, true
+	before, settled := d.renamedAt(), time.Now().Add(-tick)
 	read := map[string]bool{}
 	for _, root := range d.roots() {
 		dir := filepath.Dir(root)
@@ -137,7 +140,28 @@ func (d *directory) read(found func(path string, info os.FileInfo)) (whole bool)
 			d.readDir(l.dir, "", found) // that it is gone is no problem
 		}
 	}
+	d.calm = whole && before.Before(settled) && before.Equal(d.renamedAt())
 	return whole
+}
+
+// tick is how long a file system may give a directory the same time of modification.
+const tick = 20 * time.Millisecond
+
+// renamedAt is when a name last changed in one of the directories. A file that is renamed while
+// a directory is read may be under none of the names that reading it returns.
+func (d *directory) renamedAt() (at time.Time) {
+	look := func(dir string) {
+		if info, err := os.Stat(dir); err == nil && info.ModTime().After(at) {
+			at = info.ModTime()
+		}
+	}
+	for _, root := range d.roots() {
+		look(filepath.Dir(root))
+	}
+	for _, l := range d.likes {
+		look(l.dir)
+	}
+	return at
 }
 
 // readDir reports whether the directory could be read whole.

@@ -89,6 +89,14 @@ func (f *file) restat() {
 	}
 }
 
+// isLinked reports whether f has a name, as far as that can be known.
+func (f *file) isLinked() bool {
+	if f.f != nil {
+		f.restat()
+	}
+	return f.linked
+}
+
 // open opens f under the name it had last, if that is still its name.
 func (f *file) open() error {
 	if f.f != nil {
@@ -165,6 +173,12 @@ func (f *file) end() int64 {
 // unread reports whether there is something that has not been looked at.
 func (f *file) unread() bool {
 	return f.s != nil && f.end() > f.s.pos && f.end() > f.s.scanned
+}
+
+// unseen reports whether what f holds has not been looked at yet: it was not under its name any
+// more when it should be opened, for one.
+func (f *file) unseen() bool {
+	return f.s == nil && f.size > 0 && !f.old && !f.copying && (f.trouble == nil || elsewhere(f.trouble))
 }
 
 // renamed reports whether the open f has another name than it had; not, where its inode got

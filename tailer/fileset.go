@@ -86,8 +86,9 @@ func (set *fileset) findLive(now time.Time) {
 
 // discover finds the rotated files.
 func (set *fileset) discover(now time.Time) {
+	known := map[*file]bool{}
 	for _, f := range set.files {
-		f.known = f == set.live
+		known[f], f.known = f.known, f == set.live
 	}
 	add := func(path string, info os.FileInfo) { set.add(path, info, now) }
 	whole, likes := set.dir.read(add), len(set.dir.likes)
@@ -101,10 +102,15 @@ func (set *fileset) discover(now time.Time) {
 		set.dir.full = now
 	}
 	for _, f := range set.files {
-		if !f.known && f.f == nil {
+		switch {
+		case f.known:
+		case !set.dir.calm:
+			f.known = known[f] && f.isLinked() // it may have been missed
+		case f.f == nil:
 			set.forget(f)
 		}
 	}
+	set.complete = set.dir.calm
 }
 
 // followHints looks where unfinished streams were last seen: what a symbolic link

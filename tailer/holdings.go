@@ -17,6 +17,9 @@ type holdings struct {
 	// skipFirst: what is found is older than the first run, and not wanted.
 	skipFirst bool
 	maxLine   int64
+	// complete: when the directories were last read nothing was missed, so that whatever is
+	// not in files is younger than what is.
+	complete bool
 }
 
 // unread lists the files with something to read, in the order to read them.

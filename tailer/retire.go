@@ -158,7 +158,8 @@ func (h *holdings) prune() {
 	}
 }
 
-// oldestDone is the stream to be forgotten first; nil where none can be.
+// oldestDone is the stream to be forgotten first; nil where none can be: all that is older is
+// taken for read from then on.
 func (h *holdings) oldestDone() *stream {
 	var oldest *stream
 	for _, s := range h.cur.streams {
@@ -173,12 +174,12 @@ func (h *holdings) oldestDone() *stream {
 			oldest = s
 		}
 	}
-	if oldest == nil {
+	if oldest == nil || !h.complete {
 		return nil
 	}
 	for _, f := range h.files {
-		if f.unread() && f != h.live && !f.mod.After(oldest.holder(nil).mod) {
-			return nil // it would be taken for one that was read
+		if f != h.live && (f.unread() || f.unseen()) && !f.mod.After(oldest.holder(nil).mod) {
+			return nil
 		}
 	}
 	return oldest

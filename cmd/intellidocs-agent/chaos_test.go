@@ -153,11 +153,10 @@ func (r *rig) wantAll(n int) {
 		}
 		if time.Since(since) > 2*time.Minute {
 			// What the agent itself has to say is worth more than the number.
-			out, err := r.run("deliveries", "--status", "pending,retrying", "--limit", "5")
-			r.t.Logf("waiting deliveries: %v\n%s", err, out)
-			out, err = r.run("status")
-			r.t.Logf("status: %v\n%s", err, out)
-			r.t.Logf("missing: %s", r.missing())
+			waiting, err := r.run("deliveries", "--status", "pending,retrying", "--limit", "5")
+			status, err2 := r.run("top", "--once")
+			r.verdict = fmt.Sprintf("waiting: %v %s\nstatus: %v %s\n%d of %d arrived; missing: %s",
+				err, waiting, err2, status, got, n, r.missing())
 			if keep := os.Getenv("CI_ARTEFACTS"); keep != "" {
 				_ = os.CopyFS(filepath.Join(keep, r.t.Name()), os.DirFS(r.dir))
 			}

@@ -41,6 +41,8 @@ type rig struct {
 	url  string
 	cmd  *exec.Cmd
 	out  *os.File
+	// verdict is what a failed test has found out.
+	verdict string
 }
 
 // recorder keeps what arrived.
@@ -109,7 +111,16 @@ func newRig(t testing.TB, more string) *rig {
 		r.kill(syscall.SIGKILL)
 		if t.Failed() {
 			data, _ := os.ReadFile(r.out.Name())
-			t.Logf("the agent's log:\n%s", tailOf(data, 8000))
+			said, stacks, _ := bytes.Cut(data, []byte("SIGQUIT"))
+			t.Logf("the agent's log:\n%s", tailOf(said, 8000))
+			for stack := range bytes.SplitSeq(stacks, []byte("\n\n")) {
+				if bytes.Contains(stack, []byte("/tailer.")) || bytes.Contains(stack, []byte("/queue.")) {
+					t.Logf("%.1500s", stack)
+				}
+			}
+			if r.verdict != "" { // last, since of a long output the end is what is read
+				t.Logf("the verdict:\n%s", r.verdict)
+			}
 		}
 	})
 	return r
