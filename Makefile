@@ -53,6 +53,10 @@ bench: ## what a change may have made slower (PKG=./queue for one package)
 soak: ## the long tests: kills under each kind of rotation, a large history
 	INTELLIDOCS_SOAK=1 go test -count=1 -timeout 30m -run 'Kill9|Mix|LargeHistory' -v ./cmd/intellidocs-agent
 
+.PHONY: scenarios
+scenarios: ## what becomes of a log in the field: a table of written, delivered, rejected, gaps
+	@go test -count=1 -run '^TestScenarios$$' -v ./cmd/intellidocs-agent | grep -vE '^ *(=== |--- PASS|PASS)'
+
 .PHONY: image
 image: ## the container image, by buildah or docker: intellidocs-agent
 	examples/container/build.sh intellidocs-agent
