@@ -78,9 +78,9 @@ emit() { # FIRST COUNT
   podman exec --user 1000:1000 --env PAPERLESS_DATA_DIR=/usr/src/paperless/data --env PAPERLESS_AI_EVENTS_FILE_MAX_BYTES=1000000 webserver \
     /usr/bin/python3 scanner.py "$2" --first "$1"
 }
-page() { # DIR
+page() { # DIR [WHERE]: where it is followed, if not in its own directory
   steps "$work/tree/examples/$1/README.md" > "$work/steps.sh"
-  (cd "$work/tree/examples/$1" && PATH=$PWD/../../.ci/shims:$PATH bash -euo pipefail "$work/steps.sh")
+  (cd "${2:-$work/tree/examples/$1}" && PATH=$work/tree/.ci/shims:$PATH bash -euo pipefail "$work/steps.sh")
   eventually 30 delivered 1
   eventually 10 verified 1
 }
@@ -115,6 +115,19 @@ eventually 180 delivered 4001
 step 'compose: stop is clean and takes less than its grace period'
 podman stop -t 20 agent > /dev/null
 [ "$(podman inspect --format '{{.State.ExitCode}}' agent)" = 0 ] || fail "exit code $(podman inspect --format '{{.State.ExitCode}}' agent)"
+podman rm -fa -t 0 > /dev/null
+podman volume rm -fa > /dev/null
+
+step 'compose, beside IntelliDocs as it is shipped: the page, as written'
+fresh
+theirs=$work/IntelliDocs/docker/compose
+mkdir -p "$theirs"
+cp .ci/shipped/* "$theirs"
+ln -s "$work/tree" "$work/intellidocs-agent"
+page compose/shipped "$theirs"
+for file in .ci/shipped/*; do cmp "$file" "$theirs/${file##*/}" || fail "the page changed $file"; done
+[ -f "$theirs/data/log/ai_webhooks.log" ] || fail 'the events are not in ./data/log'
+podman exec webserver sh -c 'echo "$PAPERLESS_TIME_ZONE $PAPERLESS_APPS"' | grep -q '^Europe/Madrid intellidocs_events' || fail 'the environments were not joined'
 podman rm -fa -t 0 > /dev/null
 podman volume rm -fa > /dev/null
 

@@ -16,7 +16,7 @@ func examples(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for _, way := range []string{"compose", "kubernetes"} {
-		for _, name := range []string{"webhook_secret", "admin_token"} {
+		for _, name := range []string{"webhook_secret", "admin_token", "paperless_secret_key"} {
 			if err := os.WriteFile(filepath.Join(dir, way, "secrets", name), []byte(name), 0o600); err != nil {
 				t.Fatal(err)
 			}

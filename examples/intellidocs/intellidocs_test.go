@@ -77,6 +77,8 @@ type receiver struct {
 	documents map[int]int // number of the document → how often
 	wrong     []string
 	changed   chan struct{}
+	// seen, where set, is told of each event.
+	seen func(kind string, id int)
 }
 
 func newReceiver(t *testing.T, secret string) *receiver {
@@ -122,7 +124,10 @@ func (r *receiver) take(req *http.Request) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.documents[max(event.Document.ID, event.Request.ID)]++
+	id := max(event.Document.ID, event.Request.ID)
+	if r.documents[id]++; r.seen != nil {
+		r.seen(event.EventType, id)
+	}
 	return nil
 }
 

@@ -13,8 +13,14 @@ import (
 // order is in which the services start; those that are not named are left out.
 var order = []string{"webserver", "receiver", "agent"}
 
-func compose(ctx context.Context, dir string) ([]container, error) {
-	options, err := cli.NewProjectOptions([]string{filepath.Join(dir, "docker-compose.yml")},
+func compose(ctx context.Context, dir string, files ...string) ([]container, error) {
+	if len(files) == 0 {
+		files = []string{"docker-compose.yml"}
+	}
+	for i, file := range files {
+		files[i] = filepath.Join(dir, file)
+	}
+	options, err := cli.NewProjectOptions(files,
 		cli.WithWorkingDirectory(dir), cli.WithProfiles([]string{"try"}), cli.WithName("intellidocs"), cli.WithOsEnv)
 	if err != nil {
 		return nil, err

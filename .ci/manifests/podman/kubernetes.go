@@ -126,6 +126,13 @@ func fromContainer(pod corev1.PodSpec, k corev1.Container) (container, error) {
 		c.user = fmt.Sprintf("%d:%d", *s.RunAsUser, *s.RunAsGroup)
 	}
 	for _, e := range k.Env {
+		if from := e.ValueFrom; from != nil {
+			value, err := os.ReadFile(filepath.Join(objects("secret", from.SecretKeyRef.Name), from.SecretKeyRef.Key))
+			if err != nil {
+				return c, fmt.Errorf("%s: %w", e.Name, err)
+			}
+			e.Value = strings.TrimSpace(string(value))
+		}
 		c.env = append(c.env, e.Name+"="+e.Value)
 	}
 	for _, m := range k.VolumeMounts {

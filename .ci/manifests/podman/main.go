@@ -2,7 +2,7 @@
 // far as the examples need it, so that their pages can be followed on a machine with
 // neither Docker nor Kubernetes:
 //
-//	podman compose DIR | podman kubernetes DIR | podman manifest FILE
+//	podman compose DIR [FILE…] | podman kubernetes DIR | podman manifest FILE
 //
 // Networks become the host's, a service's name an entry of /etc/hosts, claims and volumes
 // become podman's. IntelliDocs itself (the service or container "webserver") is a
@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -39,14 +40,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) != 2 {
-		return fmt.Errorf("usage: podman compose|kubernetes DIR, podman manifest FILE")
+	if len(args) < 2 || len(args) > 2 && args[0] != "compose" {
+		return fmt.Errorf("usage: podman compose DIR [FILE…], podman kubernetes DIR, podman manifest FILE")
 	}
 	var containers []container
 	var err error
 	switch args[0] {
 	case "compose":
-		containers, err = compose(ctx, args[1])
+		containers, err = compose(ctx, args[1], args[2:]...)
 	case "kubernetes":
 		containers, err = kustomization(args[1])
 	case "manifest":
@@ -89,6 +90,11 @@ func (c container) start(ctx context.Context) error {
 		args = append(args, "--volume", m)
 	}
 	if c.name == "webserver" {
+		if !slices.ContainsFunc(c.env, func(e string) bool {
+			return strings.HasPrefix(e, "PAPERLESS_SECRET_KEY=") && !strings.HasSuffix(e, "=")
+		}) {
+			return fmt.Errorf("webserver: without PAPERLESS_SECRET_KEY IntelliDocs restarts for ever")
+		}
 		// What IntelliDocs' container does at its start: its data belongs to its user.
 		args = append(args, "--workdir=/usr/src/paperless/src", "--rootfs", os.Getenv("STANDIN"), "/bin/sh", "-c",
 			"chown -R 1000:1000 /usr/src/paperless/data && setpriv --reuid=1000 --regid=1000 --clear-groups python3 manage.py check && exec sleep infinity")
