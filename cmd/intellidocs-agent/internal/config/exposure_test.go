@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -103,6 +104,24 @@ func TestExposure_CredentialsInTheClearAreWarnedOf(t *testing.T) {
 		}
 		if found != warned {
 			t.Errorf("%s: %v", text, c.Warnings)
+		}
+	}
+}
+
+func TestExposure_ASharedLogWithoutAKeyIsWarnedOf(t *testing.T) {
+	for source, warned := range map[string]bool{
+		`type = "log"` + "\n" + `path = "/var/log/paperless.log"`:                                                     true,
+		`type = "log"` + "\n" + `path = "/var/log/paperless.log"` + "\n" + `key = "0123456789abcdef0123456789abcdef"`: false,
+		`type = "log"` + "\n" + `path = "/var/log/ai_webhooks.log"`:                                                   false,
+		`type = "spool"` + "\n" + `path = "/var/log/paperless.log"`:                                                   false,
+	} {
+		c, err := load(t, "[[source]]\n"+source+"\n[[webhook]]\nname = \"a\"\nurl = \"https://example.org/\"\n", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := slices.ContainsFunc(c.Warnings, func(p Problem) bool { return strings.Contains(p.Text, "look like events") })
+		if got != warned {
+			t.Errorf("%s: %v", source, c.Warnings)
 		}
 	}
 }

@@ -39,6 +39,9 @@ func (c *Config) KeyFor(source, path string) []byte {
 	return nil
 }
 
+// sharedLog is where IntelliDocs' loggers write to together.
+const sharedLog = "paperless.log"
+
 func (b *binder) source(t *table, c *Config) {
 	s := Source{Type: t.oneOf("type", "log", "log", "spool"), Path: t.text("path", "")}
 	if s.Path == "" {
@@ -59,6 +62,9 @@ func (b *binder) source(t *table, c *Config) {
 	if key, given := t.secret("key", Clean); given {
 		s.Key = key
 		b.strength(t, "key", key)
+	}
+	if s.Type == "log" && filepath.Base(s.Path) == sharedLog && !s.Key.Set() {
+		t.warnf("path", "all of IntelliDocs writes to %s, titles and subjects from mails too, so that others can write lines into it that look like events: have IntelliDocs write them to ai_webhooks.log (PAPERLESS_AI_EVENTS_TO=file), or give both sides a key_file", sharedLog)
 	}
 	if slices.ContainsFunc(c.Sources, func(o Source) bool { return o.Path == s.Path }) {
 		t.errorf("path", "%s is a source already", s.Path)
