@@ -69,7 +69,7 @@ class Host:
     def celery(self, *args):
         command = [sys.executable, "-m", "celery", "-A", "paperless", *args, "-l", "INFO"]
         with open(self.data / f"{args[0]}.out", "w") as output:
-            return subprocess.Popen(command, cwd=self.src, env=self.env, stdout=output, stderr=output)
+            return subprocess.Popen(command, cwd=self.src, env=self.env, stdout=output, stderr=output, start_new_session=True)
 
     def said(self):
         return "\n".join(f"{path.name}:\n{path.read_text()}" for path in self.data.rglob("*.out"))
@@ -87,12 +87,13 @@ class Host:
 
 
 def ended(process):
-    """A worker that is told to stop while it forks the next child (it takes one for each task) may wait for it for ever."""
+    """A worker that is told to stop while it forks the next child (it takes one for each task) may wait for it for ever,
+    deaf to SIGQUIT too: Celery's matter, also without the application. What counts, the events, is judged without it."""
     try:
-        return process.wait(60)
+        return process.wait(30)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGQUIT)
-        process.wait(60)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         return 0
 
 
