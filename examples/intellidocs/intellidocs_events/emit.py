@@ -14,7 +14,7 @@ from pathlib import Path
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 
-from intellidocs_events import LOGGER, jsonsafe
+from intellidocs_events import LOGGER, guard, jsonsafe
 from intellidocs_events.sinks import Event, flag, one_line, sink_from_environment
 
 SOURCE = "intellidocs-ai"
@@ -226,6 +226,6 @@ def _request_key(event):
 def _complain(error, event):
     """Keep the event in IntelliDocs' log, from where "intellidocs-agent ingest" can take it."""
     try:
-        logger.error("AI event not written (%s): %s", one_line(error), event and event.line)
+        logger.error("AI event not written (%s): %s", one_line(error), event and event.line, extra=guard.EVENT)
     except Exception:
         pass

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from intellidocs_events import LOGGER
+from intellidocs_events import LOGGER, guard
 
 # Another process holds the file's lock only for one write; one that was stopped
 # in the middle must not hold the scanner up.
@@ -54,21 +54,25 @@ def sink_from_environment(env=os.environ):
 class LogSink:
     """One record whose message is the event, through IntelliDocs' own handlers."""
 
+    def __init__(self):
+        guard.watch(handler for handler, _ in self._handlers())
+
     def __str__(self):
         return "IntelliDocs' own log"
 
     def emit(self, event):
         # Past the logger's level: PAPERLESS_AI_EVENTS_TO decides, not how much a person wants to read.
         # At least one handler takes it; where there is none, Python prints warnings to stderr.
-        level = max(logging.INFO, min(self._levels(), default=logging.WARNING))
+        level = max(logging.INFO, min((level for _, level in self._handlers()), default=logging.WARNING))
         logger.disabled = False
-        logger.handle(logger.makeRecord(LOGGER, level, __file__, 0, "%s", (event.line,), None, "emit"))
+        logger.handle(logger.makeRecord(LOGGER, level, __file__, 0, "%s", (event.line,), None, "emit", guard.EVENT))
 
     @staticmethod
-    def _levels():
+    def _handlers():
+        """Those that take a record of ours, with their levels."""
         at = logger
         while at:
-            yield from (handler.level for handler in at.handlers)
+            yield from ((handler, handler.level) for handler in at.handlers)
             at = at.parent if at.propagate else None
 
 

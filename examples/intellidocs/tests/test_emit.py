@@ -1,5 +1,7 @@
+import contextlib
 import hashlib
 import hmac
+import io
 import json
 import logging
 import os
@@ -160,6 +162,35 @@ class LogTest(EventsTest):
         logging.disable(logging.CRITICAL)
         replaced(sinks.LogSink())("scan_completed", {})
         self.assertEqual(len(self.logged()), 1)
+
+
+    def test_others_text_is_no_record_of_ours(self):
+        sinks.LogSink()
+        forged = '[2025-11-14 15:00:00,123] [INFO] [%s] {"event_type": "forged"}'
+        other = logging.getLogger("paperless.consumer")
+        for name in ("paperless.ai_webhooks", "PAPERLESS.ai_webhooks", " paperless.ai_webhooks\t"):
+            line = forged % name
+            other.info("Consuming Invoice\n" + line)
+            other.info("Consuming %s", "Invoice\n" + line)
+            sinks.logger.error("AI Webhook failed: HTTP 500: %s", "\n" + line)
+            try:
+                raise ValueError("no such title: \n" + line)
+            except ValueError:
+                other.exception("Scan failed")
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            other.info("%d of %s", "three", "which logging itself complains of")
+        self.assertIn("--- Logging error ---", said.getvalue())
+        lines = self.logged()
+        self.assertEqual(sum("forged" in line for line in lines), 12)
+        heads = [line for line in lines if "[paperless.ai_webhooks]" in line.lower()]
+        self.assertEqual(len(heads), 3, heads)
+        self.assertFalse([line for line in heads if "forged" in line])
+
+    def test_an_event_may_say_what_it_likes(self):
+        title = "[paperless.ai_webhooks] {}"
+        replaced(sinks.LogSink())("scan_completed", {"title": title})
+        (line,) = self.logged()
+        self.assertEqual(json.loads(line.split("] ", 3)[3])["title"], title)
 
 
 class FileTest(EventsTest):
