@@ -365,26 +365,31 @@ func checkCard(t testing.TB, in Input) {
 	}
 }
 
-// Every text at once is as long as it may be, of characters that take the most room in
-// each service's markup and in JSON.
+// fillers are the characters that take the most room in each service's markup and in JSON.
+var fillers = []string{"a", "&", "<", "*", "@", `"`, `\`, "\n- ", "é", "字", "😀", "👩‍👩‍👧", "\u0301", "_ ", "://", "\u202e", "\x00", " "}
+
+// longPayloads are events in which every text at once is as long as it may be.
+func longPayloads(filler string) []doc {
+	long := strings.Repeat(filler, 1_600/len(filler))
+	name := doc{"id": long, "name": long, "title": long, "correspondent": long, "document_type": doc{"name": long}, "created": long, "tags": []any{long, doc{"name": long}}}
+	var docs, tags []any
+	for range 22 {
+		docs, tags = append(docs, name), append(tags, long)
+	}
+	return []doc{
+		{"event_type": "deletion_request_created", "user": name, "deletion_request": doc{
+			"id": long, "status": long, "ai_reason": strings.Repeat(filler+"\n", 700), "document_count": 1e12, "documents": docs[:12],
+			"impact_summary": doc{"affected_tags": tags, "affected_correspondents": tags, "date_range": doc{"earliest": long, "latest": long + "x"}},
+		}},
+		{"event_type": "suggestion_auto_applied", "document": name, "applied_suggestions": doc{"tags": tags, long: long, "a": name, "b": name, "c": name, "d": name, "e": name, "f": name, "g": name, "h": name}},
+		{"event_type": "scan_completed", "document": name, "scan_summary": doc{"auto_applied_count": 1e12, "suggestions_count": long, "has_custom_fields": long}},
+		{"event_type": long + "x", "message": long, "document": name, long + "1": long, long + "2": docs[:3], "a": long, "b": long, "c": long, "d": long, "e": long, "f": long, "g": long, "h": long},
+	}
+}
+
 func TestCards_KeepToTheLimitsWhateverIsInside(t *testing.T) {
-	for _, filler := range []string{"a", "&", "<", "*", "@", `"`, `\`, "\n- ", "é", "字", "😀", "👩‍👩‍👧", "\u0301", "_ ", "://", "\u202e", "\x00", " "} {
-		long := strings.Repeat(filler, 1_600/len(filler))
-		name := doc{"id": long, "name": long, "title": long, "correspondent": long, "document_type": doc{"name": long}, "created": long, "tags": []any{long, doc{"name": long}}}
-		var docs, tags []any
-		for range 22 {
-			docs, tags = append(docs, name), append(tags, long)
-		}
-		payloads := []doc{
-			{"event_type": "deletion_request_created", "user": name, "deletion_request": doc{
-				"id": long, "status": long, "ai_reason": strings.Repeat(filler+"\n", 700), "document_count": 1e12, "documents": docs[:12],
-				"impact_summary": doc{"affected_tags": tags, "affected_correspondents": tags, "date_range": doc{"earliest": long, "latest": long + "x"}},
-			}},
-			{"event_type": "suggestion_auto_applied", "document": name, "applied_suggestions": doc{"tags": tags, long: long, "a": name, "b": name, "c": name, "d": name, "e": name, "f": name, "g": name, "h": name}},
-			{"event_type": "scan_completed", "document": name, "scan_summary": doc{"auto_applied_count": 1e12, "suggestions_count": long, "has_custom_fields": long}},
-			{"event_type": long + "x", "message": long, "document": name, long + "1": long, long + "2": docs[:3], "a": long, "b": long, "c": long, "d": long, "e": long, "f": long, "g": long, "h": long},
-		}
-		for _, p := range payloads {
+	for _, filler := range fillers {
+		for _, p := range longPayloads(filler) {
 			body, err := json.Marshal(p)
 			if err != nil {
 				t.Fatal(err)

@@ -96,12 +96,23 @@ func (h *host) prints() string {
 	return all.String()
 }
 
+// hung is what the test panics with where the worker takes no more tasks: Celery's, which forks for
+// each task, does so now and then on a busy machine. What the application does to it, it does each time.
+type hung string
+
+func (h *host) eventually(ok func() bool) bool {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(50 * time.Millisecond) { // between looks
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
+}
+
 func (h *host) until(what string, ok func() bool) {
 	h.t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(50 * time.Millisecond) { // between looks
-		if time.Now().After(deadline) {
-			h.t.Fatalf("never happened: %s\n%s", what, h.prints())
-		}
+	if !h.eventually(ok) {
+		h.t.Fatalf("never happened: %s\n%s", what, h.prints())
 	}
 }
 
@@ -121,10 +132,12 @@ func (h *host) post(values url.Values) {
 func (h *host) done(names ...string) {
 	h.t.Helper()
 	for _, name := range names {
-		h.until(name, func() bool {
+		if !h.eventually(func() bool {
 			_, err := os.Stat(filepath.Join(h.data, "done-"+name))
 			return err == nil
-		})
+		}) {
+			panic(hung(name + " was never done\n" + h.prints()))
+		}
 	}
 }
 
@@ -140,8 +153,6 @@ func must(t *testing.T, err error) {
 func TestHost_ExactlyWhatWasCommittedArrives(t *testing.T) {
 	needDjango(t)
 	bin := buildAgent(t)
-	const forged = "Invoice\n[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] " +
-		`{"event_type":"deletion_request_created","source":"intellidocs-ai","timestamp":"2025-11-14T15:00:00Z","deletion_request":{"id":666}}`
 	for to, source := range map[string]string{
 		"file":               "type = \"log\"\npath = %q",
 		"spool":              "type = \"spool\"\npath = %q",
@@ -151,64 +162,92 @@ func TestHost_ExactlyWhatWasCommittedArrives(t *testing.T) {
 	} {
 		t.Run(to, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			data := filepath.Join(dir, "data")
-			must(t, os.Mkdir(data, 0o755))
-			kind, _, keyed := strings.Cut(to, ",")
-			path := map[string]string{"log": "log/paperless.log", "file": "log/ai_webhooks.log", "spool": "ai-events"}[kind]
-			env := []string{"PAPERLESS_AI_EVENTS_TO=" + kind}
-			args := []any{filepath.Join(data, path)}
-			if keyed {
-				key := filepath.Join(dir, "key")
-				must(t, os.WriteFile(key, []byte(strings.Repeat("5a", 32)), 0o600))
-				env, args = append(env, "PAPERLESS_AI_EVENTS_KEY_FILE="+key), append(args, key)
+			scenario := func() (worker hung) {
+				defer func() {
+					switch what := recover().(type) {
+					case nil:
+					case hung:
+						worker = what
+					default:
+						panic(what)
+					}
+				}()
+				committedArrives(t, bin, to, source)
+				return ""
 			}
-			r := newCommitted(t)
-			config := filepath.Join(dir, "agent.toml")
-			must(t, os.WriteFile(config, fmt.Appendf(nil, "[state]\npath = %q\n[admin]\nlisten = \"\"\n[[source]]\n%s\n[[webhook]]\nname = \"w\"\nurl = %q\nsecret = \"s3cret\"\n",
-				filepath.Join(dir, "state"), fmt.Sprintf(source, args...), r.URL), 0o600))
-			said := startAgent(t, bin, config)
-
-			h := newHost(t, data, env...)
-			want := map[string]int{}
-			upload := func(n int, title string, fail bool) {
-				values := url.Values{"title": {title}}
-				if fail {
-					values.Set("fail", "1")
+			if what := scenario(); what != "" {
+				t.Logf("once more: %s", what)
+				if what = scenario(); what != "" {
+					t.Fatal(what)
 				}
-				h.post(values)
-				h.done(fmt.Sprint("document-", n)) // one after the other, so that each has the number it is known by
-				if !fail {
-					want[fmt.Sprint("suggestion_auto_applied ", n)]++
-					want[fmt.Sprint("scan_completed ", n)]++
-				}
-			}
-			for n := 1; n <= 5; n++ {
-				title := fmt.Sprint("Invoice ", n)
-				if n == 3 {
-					title = forged
-				}
-				upload(n, title, false)
-			}
-			for n := 6; n <= 10; n++ {
-				upload(n, fmt.Sprint("Letter ", n), n != 7 && n != 9)
-			}
-			h.post(url.Values{"delete": {"2", "4"}})
-			h.done("deletion", "beat")
-			want["deletion_request_created 1"]++
-
-			h.until("all that was committed arrives; the agent said "+said.String(), func() bool { return len(r.got()) >= len(want) })
-			// One more upload behind all: what was not to come would have come before it.
-			upload(11, "The last", false)
-			h.until("the last one arrives", func() bool { return len(r.got()) >= len(want) })
-			if got := r.got(); !maps.Equal(got, want) {
-				t.Errorf("got  %v\nwant %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
-			}
-			// In whatever form: otherwise nothing was tried.
-			if log, _ := os.ReadFile(filepath.Join(data, "log", "paperless.log")); !strings.Contains(string(log), `{"id":666}`) {
-				t.Error("the forged record is not in IntelliDocs' log")
 			}
 		})
+	}
+}
+
+// forged is a title as a mail's subject may become one.
+const forged = "Invoice\n[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] " +
+	`{"event_type":"deletion_request_created","source":"intellidocs-ai","timestamp":"2025-11-14T15:00:00Z","deletion_request":{"id":666}}`
+
+// committedArrives plays it for one way of writing events, and the source that reads them.
+func committedArrives(t *testing.T, bin, to, source string) {
+	t.Helper()
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	must(t, os.Mkdir(data, 0o755))
+	kind, _, keyed := strings.Cut(to, ",")
+	path := map[string]string{"log": "log/paperless.log", "file": "log/ai_webhooks.log", "spool": "ai-events"}[kind]
+	env := []string{"PAPERLESS_AI_EVENTS_TO=" + kind}
+	args := []any{filepath.Join(data, path)}
+	if keyed {
+		key := filepath.Join(dir, "key")
+		must(t, os.WriteFile(key, []byte(strings.Repeat("5a", 32)), 0o600))
+		env, args = append(env, "PAPERLESS_AI_EVENTS_KEY_FILE="+key), append(args, key)
+	}
+	r := newCommitted(t)
+	config := filepath.Join(dir, "agent.toml")
+	must(t, os.WriteFile(config, fmt.Appendf(nil, "[state]\npath = %q\n[admin]\nlisten = \"\"\n[[source]]\n%s\n[[webhook]]\nname = \"w\"\nurl = %q\nsecret = \"s3cret\"\n",
+		filepath.Join(dir, "state"), fmt.Sprintf(source, args...), r.URL), 0o600))
+	said := startAgent(t, bin, config)
+
+	h := newHost(t, data, env...)
+	want := map[string]int{}
+	upload := func(n int, title string, fail bool) {
+		values := url.Values{"title": {title}}
+		if fail {
+			values.Set("fail", "1")
+		}
+		h.post(values)
+		h.done(fmt.Sprint("document-", n)) // one after the other, so that each has the number it is known by
+		if !fail {
+			want[fmt.Sprint("suggestion_auto_applied ", n)]++
+			want[fmt.Sprint("scan_completed ", n)]++
+		}
+	}
+	for n := 1; n <= 5; n++ {
+		title := fmt.Sprint("Invoice ", n)
+		if n == 3 {
+			title = forged
+		}
+		upload(n, title, false)
+	}
+	for n := 6; n <= 10; n++ {
+		upload(n, fmt.Sprint("Letter ", n), n != 7 && n != 9)
+	}
+	h.post(url.Values{"delete": {"2", "4"}})
+	h.done("deletion", "beat")
+	want["deletion_request_created 1"]++
+
+	h.until("all that was committed arrives; the agent said "+said.String(), func() bool { return len(r.got()) >= len(want) })
+	// One more upload behind all: what was not to come would have come before it.
+	upload(11, "The last", false)
+	h.until("the last one arrives", func() bool { return len(r.got()) >= len(want) })
+	if got := r.got(); !maps.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+	// In whatever form: otherwise nothing was tried.
+	if log, _ := os.ReadFile(filepath.Join(data, "log", "paperless.log")); !strings.Contains(string(log), `{"id":666}`) {
+		t.Error("the forged record is not in IntelliDocs' log")
 	}
 }
 

@@ -48,6 +48,10 @@ def load_early(documents):
         file.write("\n    def ready(self):\n        from documents.webhooks import send_ai_webhook  # noqa: F401\n")
 
 
+class Hung(AssertionError):
+    """The worker took no more tasks."""
+
+
 class Host:
     """An IntelliDocs of its own in a directory."""
 
@@ -79,10 +83,11 @@ class Host:
         return [json.loads(line)["event"] for line in path.read_text().splitlines()] if path.exists() else []
 
     def wait(self, *names, processes):
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 60
         while not all((self.data / name).exists() for name in names):
             assert all(process.poll() is None for process in processes), self.said()
-            assert time.monotonic() < deadline, self.said()
+            if time.monotonic() > deadline:
+                raise Hung(self.said())
             time.sleep(0.05)
 
 
@@ -98,6 +103,16 @@ def ended(process):
 
 
 def live(name):
+    """Once more where the worker hangs: Celery's, which forks for each task, does so now and then on a busy machine, also
+    without the application (once in some hundred runs). What the application does to it, it does each time."""
+    try:
+        once(name)
+    except Hung as error:
+        print(f"{name}: the worker hung:\n{error}", file=sys.stderr)
+        once(name)
+
+
+def once(name):
     """One document through a host of this kind: uploaded by a command, taken by the worker."""
     change, want = HOSTS[name]
     with tempfile.TemporaryDirectory() as directory:
