@@ -16,7 +16,7 @@ import (
 // overtakes, neither among them nor of those that come in meanwhile, with a head that
 // fails, and a restart within.
 func TestReplay_OfAnOrderedWebhookKeepsTheOrder(t *testing.T) {
-	const failed, fresh = 10_000, 40
+	const failed, fresh = 3000, 40
 	for _, byID := range []bool{false, true} {
 		t.Run(fmt.Sprintf("by ID %v", byID), func(t *testing.T) {
 			var mu sync.Mutex
