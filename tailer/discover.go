@@ -28,8 +28,6 @@ type directory struct {
 	full time.Time
 	// stamps are the directories' modification times then.
 	stamps map[string]time.Time
-	// calm: no name changed while they were last read, so that nothing was missed.
-	calm bool
 	// archives are the compressed rotated files.
 	archives []string
 	// likes are the names that rotated files were seen to get, beside those of rotated.
@@ -124,8 +122,8 @@ func (d *directory) changed(now time.Time) bool {
 }
 
 // read calls found with every rotated file that is not compressed. It reports whether all
-// directories could be read.
-func (d *directory) read(found func(path string, info os.FileInfo)) (whole bool) {
+// directories could be read, and whether no name changed meanwhile, so that none was missed.
+func (d *directory) read(found func(path string, info os.FileInfo)) (whole, complete bool) {
 	d.archives, whole = nil, true
 	before, settled := d.renamedAt(), time.Now().Add(-tick)
 	read := map[string]bool{}
@@ -140,8 +138,7 @@ func (d *directory) read(found func(path string, info os.FileInfo)) (whole bool)
 			d.readDir(l.dir, "", found) // that it is gone is no problem
 		}
 	}
-	d.calm = whole && before.Before(settled) && before.Equal(d.renamedAt())
-	return whole
+	return whole, whole && before.Before(settled) && before.Equal(d.renamedAt())
 }
 
 // tick is how long a file system may give a directory the same time of modification.

@@ -42,8 +42,9 @@ type file struct {
 	s    *stream
 	size int64
 	mod  time.Time
-	// linked: it has a name somewhere. known: under one that we watch.
-	linked, known bool
+	// linked: it has a name somewhere. known: under one that we watch. was: it was known
+	// before the names were read last.
+	linked, known, was bool
 	// stale: it changed since its content was compared with s.
 	stale bool
 	// suspect: it is not what it was, and a copy of that is looked for.

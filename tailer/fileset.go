@@ -86,17 +86,17 @@ func (set *fileset) findLive(now time.Time) {
 
 // discover finds the rotated files.
 func (set *fileset) discover(now time.Time) {
-	known := map[*file]bool{}
 	for _, f := range set.files {
-		known[f], f.known = f.known, f == set.live
+		f.was, f.known = f.known, f == set.live
 	}
 	add := func(path string, info os.FileInfo) { set.add(path, info, now) }
-	whole, likes := set.dir.read(add), len(set.dir.likes)
+	likes := len(set.dir.likes)
+	whole, complete := set.dir.read(add)
 	set.followHints(now)
 	set.findStrays(now)
 	set.learnNames()
 	if len(set.dir.likes) > likes {
-		whole = set.dir.read(add)
+		whole, complete = set.dir.read(add)
 	}
 	if whole {
 		set.dir.full = now
@@ -104,13 +104,13 @@ func (set *fileset) discover(now time.Time) {
 	for _, f := range set.files {
 		switch {
 		case f.known:
-		case !set.dir.calm:
-			f.known = known[f] && f.isLinked() // it may have been missed
+		case !complete:
+			f.known = f.was && f.isLinked() // it may have been missed
 		case f.f == nil:
 			set.forget(f)
 		}
 	}
-	set.complete = set.dir.calm
+	set.complete = complete
 }
 
 // followHints looks where unfinished streams were last seen: what a symbolic link

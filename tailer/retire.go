@@ -108,7 +108,7 @@ func (set *fileset) missing(now time.Time) (lost []*stream) {
 // conclusive reports whether all there is was looked at, so that what was not found is not
 // there. An absent log means nothing: its volume may not be mounted yet.
 func (set *fileset) conclusive() bool {
-	if set.live == nil || set.live.f == nil || !set.dir.scanned || set.dir.problem != "" {
+	if set.live == nil || set.live.f == nil || !set.dir.scanned || !set.complete || set.dir.problem != "" {
 		return false
 	}
 	for _, f := range set.files {
