@@ -225,15 +225,7 @@ func (m *mix) must(args ...string) {
 // status is what the agent tells of a webhook, once it answers.
 func (m *mix) status(h *mixHook) (st admin.WebhookStatus) {
 	m.t.Helper()
-	m.until("the agent to answer", time.Minute, func() bool {
-		client, err := admin.Dial(m.t.Context(), m.state())
-		if err != nil {
-			return false
-		}
-		all, err := client.Status(m.t.Context())
-		if err != nil {
-			return false
-		}
+	m.rig.status(func(all admin.Status) bool {
 		i := slices.IndexFunc(all.Webhooks, func(w admin.WebhookStatus) bool { return w.Name == h.name })
 		if i >= 0 {
 			st = all.Webhooks[i]

@@ -104,13 +104,7 @@ func (r *rig) pause(d time.Duration) { <-time.After(d) }
 // logrotate turns the log every 300 ms until the function it gives is called.
 func (r *rig) logrotate(how string) (stop func()) {
 	r.t.Helper()
-	bin, err := exec.LookPath("logrotate")
-	if err != nil {
-		bin = "/usr/sbin/logrotate"
-	}
-	if _, err := os.Stat(bin); err != nil {
-		r.t.Skip("needs logrotate (apt-get install logrotate)")
-	}
+	bin := r.program("logrotate")
 	conf := filepath.Join(r.dir, "logrotate.conf")
 	text := fmt.Sprintf("%s {\n  size 1\n  rotate 2000\n  %s\n  missingok\n  su root root\n}\n", r.log, how)
 	if os.Getuid() != 0 {

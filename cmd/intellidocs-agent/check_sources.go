@@ -25,15 +25,15 @@ func sourceWarnings(cfg *config.Config) []config.Problem {
 		if s.Type == "spool" {
 			look = lookAtSpool
 		}
-		for _, text := range look(&s) {
+		for _, text := range look(s.Path) {
 			out = append(out, config.Problem{File: cfg.Path, Key: "source " + s.Path, Text: text})
 		}
 	}
 	return out
 }
 
-func lookAtLog(s *config.Source) (texts []string) {
-	info, text := find(s.Path)
+func lookAtLog(path string) (texts []string) {
+	info, text := find(path)
 	switch {
 	case text != "":
 		texts = append(texts, text)
@@ -42,30 +42,30 @@ func lookAtLog(s *config.Source) (texts []string) {
 	case !info.Mode().IsRegular(): // opening a pipe would wait for its writer
 		return []string{"a log must be a regular file"}
 	default:
-		texts = append(texts, denied(s.Path, "read it", unix.R_OK)...)
+		texts = append(texts, denied(path, "read it", unix.R_OK)...)
 	}
 	// Rotated files are found by listing the directory, which may be entered without that.
-	if dir := filepath.Dir(s.Path); isDir(dir) {
+	if dir := filepath.Dir(path); isDir(dir) {
 		texts = append(texts, denied(dir, "list its directory, where rotated files are looked for", unix.R_OK|unix.X_OK)...)
 	}
 	return texts
 }
 
-func lookAtSpool(s *config.Source) (texts []string) {
-	info, text := find(s.Path)
+func lookAtSpool(path string) (texts []string) {
+	info, text := find(path)
 	switch {
 	case text != "":
 		return []string{text}
 	case !info.IsDir():
 		return []string{"a spool must be a directory"}
 	}
-	texts = denied(s.Path, "list it", unix.R_OK|unix.X_OK)
+	texts = denied(path, "list it", unix.R_OK|unix.X_OK)
 	if len(texts) > 0 {
 		return texts
 	}
-	texts = denied(s.Path, "take files out of it, which stay then, and are read once", unix.W_OK)
+	texts = denied(path, "take files out of it, which stay then, and are read once", unix.W_OK)
 	for _, sub := range []string{"archive", "rejected"} {
-		if dir := filepath.Join(s.Path, sub); isDir(dir) {
+		if dir := filepath.Join(path, sub); isDir(dir) {
 			texts = append(texts, denied(dir, "move files into "+dir, unix.W_OK|unix.X_OK)...)
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/receiver"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
 )
@@ -183,14 +185,46 @@ func (r *rig) run(args ...string) (string, error) {
 
 func (r *rig) append(lines ...string) {
 	r.t.Helper()
+	r.raw(strings.Join(lines, "\n") + "\n")
+}
+
+// raw appends text to the log as it is.
+func (r *rig) raw(text string) {
+	r.t.Helper()
 	f, err := os.OpenFile(r.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := io.WriteString(f, strings.Join(lines, "\n")+"\n"); err != nil {
+	if _, err := io.WriteString(f, text); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// status is what the agent tells, once it answers and enough accepts it.
+func (r *rig) status(enough func(admin.Status) bool) (st admin.Status) {
+	r.t.Helper()
+	r.until("the agent to answer", time.Minute, func() bool {
+		client, err := admin.Dial(context.Background(), filepath.Join(r.dir, "state"))
+		if err != nil {
+			return false
+		}
+		st, err = client.Status(context.Background())
+		return err == nil && enough(st)
+	})
+	return st
+}
+
+// program is where a program of the system is; without it the test ends.
+func (r *rig) program(name string) string {
+	r.t.Helper()
+	for _, path := range []string{name, "/usr/sbin/" + name} {
+		if found, err := exec.LookPath(path); err == nil {
+			return found
+		}
+	}
+	r.t.Skipf("needs %s (see .ci/apt-packages.txt)", name)
+	return ""
 }
 
 // until waits for a condition, looking again whenever something arrives.

@@ -20,18 +20,6 @@ func scenarios() (all []scenario) {
 	return append(all, spools()...)
 }
 
-// program is where a rotator is, or the end of the test.
-func (s *stage) program(name string) string {
-	s.t.Helper()
-	for _, path := range []string{name, "/usr/sbin/" + name} {
-		if found, err := exec.LookPath(path); err == nil {
-			return found
-		}
-	}
-	s.t.Skipf("needs %s (see .ci/apt-packages.txt)", name)
-	return ""
-}
-
 // rotate has logrotate rotate once.
 func (s *stage) rotate(how string) {
 	s.t.Helper()

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -88,16 +86,6 @@ func (s *stage) lines(n int) {
 	}
 }
 
-// raw appends text as it is.
-func (s *stage) raw(text string) {
-	s.t.Helper()
-	f, err := os.OpenFile(s.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	s.must(err)
-	_, err = f.WriteString(text)
-	s.must(err)
-	s.must(f.Close())
-}
-
 // write has a Python logger write n events.
 func (s *stage) write(kind string, n int, modules ...string) {
 	s.t.Helper()
@@ -116,21 +104,9 @@ func (s *stage) arrived(missing int) {
 }
 
 // look asks the agent what it tells of its source.
-func (s *stage) look() (st admin.SourceStatus) {
+func (s *stage) look() admin.SourceStatus {
 	s.t.Helper()
-	s.until("the agent to answer", time.Minute, func() bool {
-		client, err := admin.Dial(context.Background(), filepath.Join(s.dir, "state"))
-		if err != nil {
-			return false
-		}
-		all, err := client.Status(context.Background())
-		if err == nil && len(all.Sources) == 1 {
-			st = all.Sources[0]
-			return true
-		}
-		return false
-	})
-	return st
+	return s.status(func(st admin.Status) bool { return len(st.Sources) == 1 }).Sources[0]
 }
 
 // stop ends the agent in order, and keeps what it told.
@@ -208,19 +184,16 @@ func (s *stage) count() (delivered, twice int) {
 
 // TestScenarios prints what became of each; `make scenarios` shows it.
 func TestScenarios(t *testing.T) {
-	var mu sync.Mutex
 	var wg sync.WaitGroup
-	rows := make([]string, len(scenarios()))
+	all := scenarios()
+	rows := make([]string, len(all))
 	places := make(chan struct{}, 10) // most of a scenario is waiting
-	for i, c := range scenarios() {
+	for i, c := range all {
 		wg.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
 			t.Run(c.kind+"/"+c.writer, func(t *testing.T) {
-				row := c.play(t)
-				mu.Lock()
-				defer mu.Unlock()
-				rows[i] = row
+				rows[i] = c.play(t)
 			})
 		})
 	}

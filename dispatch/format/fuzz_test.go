@@ -2,7 +2,6 @@ package format
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"testing"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
@@ -12,14 +11,8 @@ import (
 
 // Whatever is an event becomes, in every format, a message within the service's limits.
 func FuzzCards(f *testing.F) {
-	for _, pattern := range []string{"../../examples/events/*.json", "testdata/payload/*.json"} {
-		paths, err := filepath.Glob(pattern)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for _, path := range paths {
-			f.Add(readFile(f, path))
-		}
+	for _, path := range samples(f) {
+		f.Add(readFile(f, path))
 	}
 	f.Add([]byte(`{"event_type":"scan_completed","document":{"id":[[[]]]},"scan_summary":{"suggestions_count":1e999}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -30,29 +30,45 @@ func input(t testing.TB, eventType string, payload []byte) Input {
 
 func render(t testing.TB, format string, in Input) []byte {
 	t.Helper()
-	r, err := New(Spec{Format: format, To: to[format]})
+	return renderAs(t, Spec{Format: format, To: to[format]}, in)
+}
+
+// linked renders it with links to the documents.
+func linked(t testing.TB, format string, in Input) []byte {
+	t.Helper()
+	return renderAs(t, Spec{Format: format, Link: base, To: to[format]}, in)
+}
+
+func renderAs(t testing.TB, spec Spec, in Input) []byte {
+	t.Helper()
+	r, err := New(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out, _, err := r.Render(in)
 	if err != nil {
-		t.Fatalf("%s: %v", format, err)
+		t.Fatalf("%s: %v", spec.Format, err)
 	}
 	return out
 }
 
-// The payloads are those under examples/events and, for what they do not show, those in
-// testdata. The golden files are indented, so that a change of one shows as one.
-func TestGolden_EachTypeInEachFormat(t *testing.T) {
-	var payloads []string
+// samples are the files of the events under examples/events, and of those in testdata that show
+// what they do not.
+func samples(t testing.TB) (paths []string) {
+	t.Helper()
 	for _, pattern := range []string{"../../examples/events/*.json", "../../examples/events/as_sent/*.json", "testdata/payload/*.json"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
 			t.Fatalf("%s: no payloads (%v)", pattern, err)
 		}
-		payloads = append(payloads, found...)
+		paths = append(paths, found...)
 	}
-	for _, path := range payloads {
+	return paths
+}
+
+// The golden files are indented, so that a change of one shows as one.
+func TestGolden_EachTypeInEachFormat(t *testing.T) {
+	for _, path := range samples(t) {
 		name := strings.TrimSuffix(filepath.Base(path), ".json")
 		if dir := filepath.Base(filepath.Dir(path)); dir == "as_sent" {
 			name = dir + "_" + name

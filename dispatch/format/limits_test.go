@@ -350,14 +350,7 @@ func checkCard(t testing.TB, in Input) {
 	t.Helper()
 	for format, check := range checks {
 		check(t, render(t, format, in))
-		r, err := New(Spec{Format: format, Link: base, To: to[format]})
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, _, err := r.Render(in)
-		if err != nil {
-			t.Fatal(err)
-		}
+		out := linked(t, format, in)
 		check(t, out)
 		if t.Failed() {
 			t.Fatalf("%s: %.2000s", format, out)

@@ -51,15 +51,7 @@ func TestServices_TheirOwnLibrariesTakeEveryMessage(t *testing.T) {
 			all = append(all, message{format, string(render(t, format, in))})
 		}
 		for _, format := range []string{"discord", "teams"} {
-			r, err := New(Spec{Format: format, Link: base})
-			if err != nil {
-				t.Fatal(err)
-			}
-			out, _, err := r.Render(in)
-			if err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, message{format, string(out)})
+			all = append(all, message{format, string(linked(t, format, in))})
 		}
 	}
 	input, err := json.Marshal(all)
@@ -100,26 +92,20 @@ func oddPayloads(t *testing.T) (all [][]byte) {
 	}
 	rng := rand.New(rand.NewPCG(1, 2)) // the same each time: a finding can be looked into
 	values := []any{nil, true, "", " ", "_", "\u202e", -1, 1e300, []any{}, []any{nil, []any{doc{}}}, doc{}, doc{"name": doc{}}, strings.Repeat("字", 3000), "https://x.example/)](", "2025-13-45T99:00:00Z"}
-	for _, pattern := range []string{"../../examples/events/*.json", "../../examples/events/as_sent/*.json", "testdata/payload/*.json"} {
-		paths, err := filepath.Glob(pattern)
-		if err != nil || len(paths) == 0 {
-			t.Fatalf("%s: no payloads (%v)", pattern, err)
-		}
-		for _, path := range paths {
-			data := readFile(t, path)
-			all = append(all, data)
-			for range 40 {
-				var p doc
-				if err := json.Unmarshal(data, &p); err != nil {
-					t.Fatal(err)
-				}
-				for range 1 + rng.IntN(3) {
-					places := pathsOf(p, nil)
-					slices.SortFunc(places, func(a, b []any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
-					set(p, places[rng.IntN(len(places))], values[rng.IntN(len(values))])
-				}
-				add(p)
+	for _, path := range samples(t) {
+		data := readFile(t, path)
+		all = append(all, data)
+		for range 40 {
+			var p doc
+			if err := json.Unmarshal(data, &p); err != nil {
+				t.Fatal(err)
 			}
+			for range 1 + rng.IntN(3) {
+				places := pathsOf(p, nil)
+				slices.SortFunc(places, func(a, b []any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+				set(p, places[rng.IntN(len(places))], values[rng.IntN(len(values))])
+			}
+			add(p)
 		}
 	}
 	return all
