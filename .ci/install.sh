@@ -26,7 +26,7 @@ modules() {
 
 npm_packages() {
   mkdir -p "$node"
-  local packages=(standardwebhooks@1.1.1 svix@1.99.1 @discordjs/builders@1.13.0 adaptivecards@3.0.5 cloudevents@10.0.0) p
+  local packages=(standardwebhooks@1.1.1 svix@1.99.1 @discordjs/builders@1.13.0 adaptivecards@3.0.5 cloudevents@10.0.0 @taplo/cli@0.7.0) p
   for p in "${packages[@]}"; do
     [ -d "$node/node_modules/${p%@*}" ] || { npm install --silent --no-audit --no-fund --prefix "$node" "${packages[@]}"; return; }
   done

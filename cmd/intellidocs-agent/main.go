@@ -114,7 +114,7 @@ func (c *cli) root() *cobra.Command {
 	add("see", c.topCommand(), c.deliveriesCommand(), c.showCommand(), c.replayCommand(), c.rejectedCommand(), c.ingestCommand(),
 		c.pauseCommand(), c.resumeCommand(), c.moveCommand(), c.discardCommand(), c.dashboardCommand())
 	add("try", c.demoCommand(), c.testCommand(), c.listenCommand(), c.verifyCommand())
-	add("", c.versionCommand(), c.manCommand(root))
+	add("", c.versionCommand(), c.schemaCommand(), c.manCommand(root))
 	c.finish(root)
 	c.completes(root)
 	return root

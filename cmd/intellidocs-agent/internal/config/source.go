@@ -45,7 +45,7 @@ const sharedLog = "paperless.log"
 func (b *binder) source(t *table, c *Config) {
 	s := Source{Type: t.oneOf("type", "log", "log", "spool"), Path: t.text("path", "")}
 	if s.Path == "" {
-		t.errorf("path", "it must name the file or the directory to read")
+		t.missing("path", "it must name the file or the directory to read")
 	}
 	b.slips(t, "path", s.Path)
 	s.Path = filepath.Clean(b.abs(s.Path))

@@ -33,6 +33,7 @@ type table struct {
 	name  string // webhook "slack-ai"
 	m     map[string]any
 	known []string
+	node  *node // what the schema says of the table, where a schema is made
 }
 
 func (t *table) problem(key, format string, args ...any) Problem {
@@ -78,6 +79,7 @@ func (t *table) sub(key string) *table {
 	if t.path != "" {
 		s.path, s.name = t.path+"."+key, t.name+"."+key
 	}
+	s.node = t.declare(key, node{Type: "object", Closed: true})
 	v, ok := t.take(key)
 	if m, isTable := v.(map[string]any); isTable {
 		s.m = m
@@ -89,6 +91,9 @@ func (t *table) sub(key string) *table {
 
 // list is an array of tables.
 func (t *table) list(key string) []*table {
+	if item := t.declareList(key); item != nil {
+		return []*table{item}
+	}
 	v, ok := t.take(key)
 	if !ok {
 		return nil
@@ -145,6 +150,7 @@ func kindOf(v any) string {
 }
 
 func (t *table) text(key, def string) string {
+	t.declare(key, node{Type: "string", Default: def})
 	v, ok := t.take(key)
 	if !ok {
 		return def
@@ -164,6 +170,7 @@ func (t *table) text(key, def string) string {
 
 func (t *table) oneOf(key, def string, allowed ...string) string {
 	s := t.text(key, def)
+	t.declare(key, node{Enum: allowed, Default: def})
 	if !slices.Contains(allowed, s) {
 		hint := ""
 		if near := nearest.Word(s, allowed); near != "" {
@@ -176,6 +183,7 @@ func (t *table) oneOf(key, def string, allowed ...string) string {
 }
 
 func (t *table) flag(key string, def bool) bool {
+	t.declare(key, node{Type: "boolean", Default: def})
 	v, ok := t.take(key)
 	if !ok {
 		return def
@@ -189,6 +197,7 @@ func (t *table) flag(key string, def bool) bool {
 }
 
 func (t *table) integer(key string, def, least, most int) int {
+	t.declare(key, node{Type: "integer", Default: def, Minimum: least, Maximum: most})
 	v, ok := t.take(key)
 	if !ok {
 		return def
@@ -202,6 +211,7 @@ func (t *table) integer(key string, def, least, most int) int {
 }
 
 func (t *table) float(key string, def, least, most float64) float64 {
+	t.declare(key, node{Type: "number", Default: def, Minimum: least, Maximum: most})
 	v, ok := t.take(key)
 	if !ok {
 		return def
@@ -220,6 +230,7 @@ func (t *table) float(key string, def, least, most float64) float64 {
 const longest = 10 * 365 * 24 * time.Hour
 
 func (t *table) duration(key string, def, least time.Duration) time.Duration {
+	t.declare(key, node{Type: []string{"string", "number"}, Pattern: durationRE, Default: spanOf(def)})
 	v, ok := t.take(key)
 	if !ok {
 		return def
@@ -282,6 +293,7 @@ var units = map[string]int64{
 }
 
 func (t *table) size(key string, def, least, most int64) int64 {
+	t.declare(key, node{Type: []string{"string", "integer"}, Pattern: sizeRE, Default: def, Minimum: least, Maximum: most})
 	v, ok := t.take(key)
 	if !ok {
 		return def
@@ -308,6 +320,7 @@ func (t *table) size(key string, def, least, most int64) int64 {
 }
 
 func (t *table) texts(key string, def []string) []string {
+	t.declare(key, node{Type: "array", Items: &node{Type: "string"}, Default: def})
 	v, ok := t.take(key)
 	if !ok {
 		return def
@@ -331,6 +344,7 @@ func (t *table) texts(key string, def []string) []string {
 }
 
 func (t *table) integers(key string, def []int, least, most int) []int {
+	t.declare(key, node{Type: "array", Items: &node{Type: "integer", Minimum: least, Maximum: most}, Default: def})
 	v, ok := t.take(key)
 	if !ok {
 		return def

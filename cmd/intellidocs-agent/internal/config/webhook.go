@@ -77,7 +77,7 @@ func (b *binder) webhook(t *table, c *Config, d defaults) {
 	w := Webhook{Name: t.text("name", "")}
 	switch {
 	case w.Name == "":
-		t.errorf("name", "every webhook needs a name of its own")
+		t.missing("name", "every webhook needs a name of its own")
 	case !nameRE.MatchString(w.Name):
 		t.errorf("name", "%q is not possible: up to 64 letters, digits, '.', '_' and '-', the first a letter or digit", w.Name)
 	case slices.ContainsFunc(c.Webhooks, func(o Webhook) bool { return o.Name == w.Name }):
@@ -121,12 +121,13 @@ func (b *binder) webhook(t *table, c *Config, d defaults) {
 func (b *binder) target(t *table, w *Webhook) {
 	var given bool
 	if w.URL, given = t.secret("url", cleanURL); !given {
-		t.errorf("url", "give url, url_file or url_env")
+		t.missing("url", "give url, url_file or url_env")
 	}
 }
 
 func (b *binder) headers(t *table, w *Webhook) {
 	h := t.sub("headers")
+	h.declareOthers(node{Type: "string"})
 	w.Headers = map[string]Secret{}
 	for _, name := range slices.Sorted(maps.Keys(h.m)) {
 		w.Headers[name] = NewSecret(h.text(name, ""))
@@ -146,9 +147,10 @@ func (b *binder) secrets(t *table, w *Webhook) {
 		var prev PreviousSecret
 		var given bool
 		if prev.Secret, given = p.secret("secret", CleanSecret); !given {
-			p.errorf("secret", "give secret, secret_file or secret_env")
+			p.missing("secret", "give secret, secret_file or secret_env")
 		}
 		b.strength(p, "secret", prev.Secret)
+		p.declare("expires", node{Type: "string"})
 		switch v, ok := p.take("expires"); v := v.(type) {
 		case time.Time:
 			switch v.Location().String() { // how the library marks what has no offset

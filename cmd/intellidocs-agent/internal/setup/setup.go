@@ -59,6 +59,7 @@ const SecretsDir = "secrets"
 func (s *Setup) Files() []File {
 	var b bytes.Buffer
 	var secrets []File
+	fmt.Fprintln(&b, "#:schema", config.SchemaURL)
 	fmt.Fprintln(&b, "# Written by 'intellidocs-agent init'. agent.toml.example explains every key;")
 	fmt.Fprintln(&b, "# 'intellidocs-agent check' reads this file as the agent does.")
 	if s.StatePath != "" {

@@ -1,0 +1,129 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// SchemaURL is where editors find the schema of agent.toml: an agent.toml that begins with
+// "#:schema" and this address is checked and completed while it is written.
+const SchemaURL = "https://raw.githubusercontent.com/dawnsystem/intellidocs-agent/main/examples/agent.schema.json"
+
+// node is a part of a JSON Schema, draft 7, as far as agent.toml needs one.
+type node struct {
+	Schema      string           `json:"$schema,omitempty"`
+	ID          string           `json:"$id,omitempty"`
+	Title       string           `json:"title,omitempty"`
+	Description string           `json:"description,omitempty"`
+	Type        any              `json:"type,omitempty"`
+	Enum        []string         `json:"enum,omitempty"`
+	Pattern     string           `json:"pattern,omitempty"`
+	Minimum     any              `json:"minimum,omitempty"`
+	Maximum     any              `json:"maximum,omitempty"`
+	Default     any              `json:"default,omitempty"`
+	Items       *node            `json:"items,omitempty"`
+	Required    []string         `json:"required,omitempty"`
+	AnyOf       []*node          `json:"anyOf,omitempty"`
+	Properties  map[string]*node `json:"properties,omitempty"`
+	Others      any              `json:"additionalProperties,omitempty"` // false, or what they are
+
+	Closed bool `json:"-"` // Others is false
+}
+
+const (
+	durationRE = `^\s*[0-9.]+(\s*|d.*|(ns|us|µs|ms|s|m|h).*)$`
+	sizeRE     = `^\s*[0-9.]+\s*([kKmMgGtT]([iI]?[bB])?|[bB])?\s*$`
+)
+
+// declare tells the schema of a key, where one is made: what a reader takes is what the
+// schema allows.
+func (t *table) declare(key string, n node) *node {
+	if t.node == nil {
+		return nil
+	}
+	if n.Closed {
+		n.Others = false
+	}
+	switch d := n.Default.(type) {
+	case string:
+		if d == "" {
+			n.Default = nil
+		}
+	case []string:
+		if len(d) == 0 {
+			n.Default = nil
+		}
+	case []int:
+		if len(d) == 0 {
+			n.Default = nil
+		}
+	}
+	n.Description = described[strings.TrimPrefix(t.path+"."+key, ".")]
+	if t.node.Properties == nil {
+		t.node.Properties = map[string]*node{}
+	}
+	t.node.Properties[key] = &n
+	return &n
+}
+
+// declareList tells the schema of an array of tables, and returns one of them to be read.
+func (t *table) declareList(key string) *table {
+	list := t.declare(key, node{Type: "array", Items: &node{Type: "object", Others: false}})
+	if list == nil {
+		return nil
+	}
+	path := strings.TrimPrefix(t.path+"."+key, ".")
+	return &table{b: t.b, path: path, name: path, m: map[string]any{}, node: list.Items}
+}
+
+// declareOthers tells the schema that a table has keys of any name.
+func (t *table) declareOthers(n node) {
+	if t.node != nil {
+		t.node.Others = n
+	}
+}
+
+// spanOf writes a duration as people write it in agent.toml.
+func spanOf(d time.Duration) any {
+	const day = 24 * time.Hour
+	switch {
+	case d > day && d%day == 0:
+		return fmt.Sprintf("%dd", d/day)
+	case d%time.Second != 0:
+		return d.String()
+	case d < time.Hour:
+		return int(d / time.Second)
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(d.String(), "0s"), "0m")
+}
+
+// Schema is the JSON Schema of agent.toml. It is made by reading an empty file: each reader
+// says what it takes, and what it misses is required (missing).
+func Schema() []byte {
+	root := &node{
+		Schema: "http://json-schema.org/draft-07/schema#", ID: SchemaURL, Title: "intellidocs-agent's agent.toml",
+		Type: "object", Others: false,
+	}
+	b := newBinder("agent.toml", "", func(string) (string, bool) { return "", false })
+	b.config(&table{b: b, m: map[string]any{}, node: root})
+	out, err := json.MarshalIndent(root, "", "  ")
+	if err != nil {
+		panic(err) // only what cannot be JSON by its type
+	}
+	return append(out, '\n')
+}
+
+// missing reports a key that its table cannot be without; in the schema it is required, in
+// any of its forms.
+func (t *table) missing(key, format string, args ...any) {
+	t.errorf(key, format, args...)
+	switch {
+	case t.node == nil:
+	case t.node.Properties[key+"_file"] == nil:
+		t.node.Required = append(t.node.Required, key)
+	default:
+		t.node.AnyOf = []*node{{Required: []string{key}}, {Required: []string{key + "_file"}}, {Required: []string{key + "_env"}}}
+	}
+}
