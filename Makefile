@@ -53,6 +53,10 @@ bench: ## what a change may have made slower (PKG=./queue for one package)
 soak: ## the long tests: kills under each kind of rotation, a large history
 	INTELLIDOCS_SOAK=1 go test -count=1 -timeout 30m -run 'Kill9|Mix|LargeHistory' -v ./cmd/intellidocs-agent
 
+.PHONY: memory
+memory: ## the built agent in a memory cgroup of 64 MiB against whoever wants to end it (root)
+	INTELLIDOCS_SOAK=long go test -count=1 -timeout 60m -run '^TestMemory' -v ./cmd/intellidocs-agent
+
 .PHONY: scenarios
 scenarios: ## what becomes of a log in the field: a table of written, delivered, rejected, gaps
 	@go test -count=1 -run '^TestScenarios$$' -v ./cmd/intellidocs-agent | grep -vE '^ *(=== |--- PASS|PASS)'

@@ -47,10 +47,11 @@ func (w *worker) deliver(c contexts, a attempt) {
 	d := a.d
 	event, err := w.d.store.EventOf(d.ID)
 	if err != nil {
-		w.d.budget.give(w, a.share)
+		a.share.give(w)
 		w.unreadable(c, d, err)
 		return
 	}
+	defer a.share.give(w) // also once the outcome waits with others to be durable
 	r := a.sender.Send(c.send, send.Message{
 		DeliveryID: d.ID,
 		EventID:    event.ID,
@@ -60,7 +61,6 @@ func (w *worker) deliver(c contexts, a attempt) {
 		Body:       event.Body,
 	})
 	event.Body = nil
-	w.d.budget.give(w, a.share)
 	if r.Class == send.Stopped {
 		w.d.log.Debug("attempt stopped; it will be made again", w.attrs(d)...)
 		w.finish(d.ID)

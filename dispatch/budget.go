@@ -5,23 +5,51 @@ import (
 	"sync"
 )
 
-// How many bytes of events are under way at once, of all webhooks together. A body is in
-// memory from its reading to the end of its attempt, and once more in the system's buffers.
+// How much is under way at once, of all webhooks together. A large body is in memory from its
+// reading to the end of its attempt, and once more in the system's buffers: it counts by its
+// bytes. Of a small one its connection is the most, so those are counted: what is small never
+// waits for what is large.
 const (
-	budgetBytes = 6 << 20
-	// smallBody is not counted: a webhook has no more of them under way than its
-	// concurrency allows, and what is small never waits for what is large.
+	largeBytes = 6 << 20
+	smallOnes  = 256
+	// smallBody is up to where a body is small.
 	smallBody = 16 << 10
+	// leastBytes is what the smallest of the large ones counts for, with its connection.
+	leastBytes = 64 << 10
 	// hugeBody goes alone, beside the budget: waiting for that much room it would keep all
 	// others out meanwhile, or never find it.
-	hugeBody = budgetBytes / 4
+	hugeBody = largeBytes / 4
 )
+
+// budgets are what attempts need a share of: each of the one for its size.
+type budgets struct{ small, large *budget }
+
+func newBudgets() *budgets { return &budgets{newBudget(smallOnes), newBudget(largeBytes)} }
+
+// take asks for what an attempt with a body of a size needs. Without it w stands in line, and
+// is poked when it may be there.
+func (b *budgets) take(w *worker, size int64, proven bool) (share, bool) {
+	if size <= smallBody {
+		b.large.leave(w)
+		return b.small.take(w, 1, class{proven: proven})
+	}
+	b.small.leave(w)
+	return b.large.take(w, max(size, leastBytes), class{proven, size > hugeBody})
+}
+
+// leave is for a webhook that has nothing to send after all.
+func (b *budgets) leave(w *worker) {
+	b.small.leave(w)
+	b.large.leave(w)
+}
 
 // budget shares the bytes out. A webhook that has proved to answer never waits for those
 // that have not: together they get half, so that any number of receivers that hang leaves
 // room. And none gets more than half of what is free, unless it holds nothing, so that
 // there is room for the next one. What does not fit waits its turn.
 type budget struct {
+	limit int64
+
 	mu       sync.Mutex
 	used     int64
 	unproven int64 // of used
@@ -33,24 +61,21 @@ type budget struct {
 // class is what an attempt is treated by. Each has a line of its own.
 type class struct{ proven, huge bool }
 
-// share is what one attempt holds of the budget; the zero value is nothing.
+// share is what one attempt holds of a budget.
 type share struct {
 	class
-	bytes int64
+	of   *budget
+	size int64
 }
 
-func newBudget() *budget {
-	return &budget{held: map[*worker]int64{}, lines: map[class][]*worker{}}
+func newBudget(limit int64) *budget {
+	return &budget{limit: limit, held: map[*worker]int64{}, lines: map[class][]*worker{}}
 }
 
-// take asks for room for a body. Without it w stands in line, and is poked when there may be.
-func (b *budget) take(w *worker, size int64, proven bool) (share, bool) {
-	if size <= smallBody {
-		return share{}, true
-	}
+// take asks for room. Without it w stands in line, and is poked when there may be.
+func (b *budget) take(w *worker, size int64, c class) (share, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := class{proven, size > hugeBody}
 	line := b.lines[c]
 	if len(line) > 0 && line[0] != w || !b.fits(w, size, c) {
 		if !slices.Contains(line, w) {
@@ -65,29 +90,27 @@ func (b *budget) take(w *worker, size int64, proven bool) (share, bool) {
 	} else {
 		b.used += size
 		b.held[w] += size
-		if !proven {
+		if !c.proven {
 			b.unproven += size
 		}
 	}
 	b.poke() // there may be room for the next one too
-	return share{c, size}, true
+	return share{c, b, size}, true
 }
 
 func (b *budget) fits(w *worker, size int64, c class) bool {
 	switch {
 	case c.huge:
 		return !b.huge && (c.proven || len(b.lines[class{proven: true, huge: true}]) == 0)
-	case b.used+size > budgetBytes, !c.proven && b.unproven+size > budgetBytes/2:
+	case b.used+size > b.limit, !c.proven && b.unproven+size > b.limit/2:
 		return false
 	}
-	return b.held[w] == 0 || b.held[w]+size <= (budgetBytes-b.used)/2
+	return b.held[w] == 0 || b.held[w]+size <= (b.limit-b.used)/2
 }
 
 // give returns what an attempt held.
-func (b *budget) give(w *worker, s share) {
-	if s.bytes == 0 {
-		return
-	}
+func (s share) give(w *worker) {
+	b := s.of
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.poke()
@@ -95,16 +118,15 @@ func (b *budget) give(w *worker, s share) {
 		b.huge = false
 		return
 	}
-	b.used -= s.bytes
-	if b.held[w] -= s.bytes; b.held[w] == 0 {
+	b.used -= s.size
+	if b.held[w] -= s.size; b.held[w] == 0 {
 		delete(b.held, w)
 	}
 	if !s.proven {
-		b.unproven -= s.bytes
+		b.unproven -= s.size
 	}
 }
 
-// leave is for a webhook that has nothing to send after all.
 func (b *budget) leave(w *worker) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 )
 
 func TestBudget_HoldsWhateverIsAskedOfIt(t *testing.T) {
-	b := newBudget()
+	b := newBudget(largeBytes)
 	type held struct {
 		w *worker
 		s share
@@ -24,12 +24,13 @@ func TestBudget_HoldsWhateverIsAskedOfIt(t *testing.T) {
 		w := workers[rand.IntN(len(workers))]
 		switch n := rand.IntN(10); {
 		case n < 5:
-			if s, ok := b.take(w, rand.Int64N(8<<20), rand.IntN(2) == 0); ok {
+			size := 1 + rand.Int64N(8<<20)
+			if s, ok := b.take(w, size, class{rand.IntN(2) == 0, size > hugeBody}); ok {
 				out = append(out, held{w, s})
 			}
 		case n < 9 && len(out) > 0:
 			i := rand.IntN(len(out))
-			b.give(out[i].w, out[i].s)
+			out[i].s.give(out[i].w)
 			out = append(out[:i], out[i+1:]...)
 		default:
 			b.leave(w)
@@ -40,18 +41,18 @@ func TestBudget_HoldsWhateverIsAskedOfIt(t *testing.T) {
 			case h.s.huge:
 				huge++
 			case !h.s.proven:
-				unproven += h.s.bytes
+				unproven += h.s.size
 				fallthrough
 			default:
-				used += h.s.bytes
+				used += h.s.size
 			}
 		}
-		if used != b.used || unproven != b.unproven || used > budgetBytes || unproven > budgetBytes/2 || huge > 1 {
+		if used != b.used || unproven != b.unproven || used > largeBytes || unproven > largeBytes/2 || huge > 1 {
 			t.Fatalf("%d used (%d), %d by the unproven (%d), %d huge", b.used, used, b.unproven, unproven, huge)
 		}
 	}
 	for _, h := range out {
-		b.give(h.w, h.s)
+		h.s.give(h.w)
 	}
 	if b.used != 0 || b.unproven != 0 || b.huge || len(b.held) != 0 {
 		t.Errorf("%+v is left", b)
@@ -89,7 +90,7 @@ func TestBudget_WebhooksThatHangWithLargeEventsStarveNoHealthyOne(t *testing.T) 
 		hanging.mu.Lock()
 		most := hanging.most
 		hanging.mu.Unlock()
-		if most*900_000 > budgetBytes {
+		if most*900_000 > largeBytes {
 			t.Errorf("%d large bodies were under way at once", most)
 		}
 		tried := map[string]bool{}

@@ -60,6 +60,9 @@ type Webhook struct {
 
 const defaultConcurrency = 8
 
+// maxClaims is how many webhooks' due deliveries are read at once.
+const maxClaims = 4
+
 // recordGrace is how long after the grace period a store that fails may still be tried.
 const recordGrace = 2 * time.Second
 
@@ -88,7 +91,8 @@ type Dispatcher struct {
 	order   []string // names in configuration order
 	start   func(*worker)
 
-	budget   *budget
+	budget   *budgets
+	claims   chan struct{} // has a place for each claim under way: what they read takes memory
 	recorder *recorder
 
 	applying sync.Mutex // one Apply at a time
@@ -105,7 +109,8 @@ func New(o Options) *Dispatcher {
 		log:     o.Logger,
 		notice:  o.Notice,
 		workers: map[string]*worker{},
-		budget:  newBudget(),
+		budget:  newBudgets(),
+		claims:  make(chan struct{}, maxClaims),
 	}
 	d.recorder = newRecorder(d)
 	d.routes.Store(new([]route))

@@ -224,6 +224,8 @@ func (w *worker) unclaim() {
 
 // due reads at most n deliveries to attempt, and when the next one is due.
 func (w *worker) due(p plan, n int, now time.Time) ([]queue.Delivery, time.Time, error) {
+	w.d.claims <- struct{}{}
+	defer func() { <-w.d.claims }()
 	early := append(slices.Clip(p.hurried), p.burned...) // need not be due
 	if p.ordered {
 		head, ok, err := w.d.store.Head(w.name)
@@ -286,7 +288,7 @@ type attempt struct {
 	probe
 	d      queue.Delivery
 	sender Sender
-	share  share // of the budget
+	share  share
 }
 
 // beginReady starts attempts for at most n of the ready ones and returns how many fewer it
@@ -298,9 +300,9 @@ func (w *worker) beginReady(c contexts, p plan, now time.Time, n int) (left int,
 			w.mu.Unlock()
 			return n, true
 		}
-		size, proven := int64(w.ready[0].Size), w.stats.failures == 0 && !w.stats.lastSuccess.IsZero()
+		size, proven := int64(w.ready[0].Size), w.proven()
 		w.mu.Unlock()
-		// Of what is small a sender may take one meanwhile.
+		// A sender may take one meanwhile.
 		s, ok := w.d.budget.take(w, size, proven)
 		if !ok {
 			return n, false
@@ -308,7 +310,7 @@ func (w *worker) beginReady(c contexts, p plan, now time.Time, n int) (left int,
 		w.mu.Lock()
 		if len(w.ready) == 0 || int64(w.ready[0].Size) > size {
 			w.mu.Unlock()
-			w.d.budget.give(w, s)
+			s.give(w)
 			continue
 		}
 		a := w.begin(p.probe, s, now)
@@ -317,6 +319,9 @@ func (w *worker) beginReady(c contexts, p plan, now time.Time, n int) (left int,
 	}
 	return 0, true
 }
+
+// proven reports whether the webhook answered well the last time. w.mu is held.
+func (w *worker) proven() bool { return w.stats.failures == 0 && !w.stats.lastSuccess.IsZero() }
 
 // begin takes the first of those that are ready. w.mu is held.
 func (w *worker) begin(p probe, s share, now time.Time) attempt {
@@ -345,10 +350,14 @@ func (w *worker) another(c contexts) (attempt, bool) {
 	if len(w.ready) == 0 || w.ready[0].Size > smallBody || c.claim.Err() != nil || w.dirty || !w.unhindered() || w.stats.inFlight >= w.cfg.Concurrency {
 		return attempt{}, false
 	}
+	s, ok := w.d.budget.take(w, int64(w.ready[0].Size), w.proven())
+	if !ok {
+		return attempt{}, false // others' turn
+	}
 	if len(w.ready) == readAhead/2 {
 		w.poke()
 	}
-	return w.begin(probe{}, share{}, time.Now()), true
+	return w.begin(probe{}, s, time.Now()), true
 }
 
 // finish says that a claimed delivery may be claimed again, if it is still due.

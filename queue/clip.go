@@ -2,6 +2,10 @@ package queue
 
 import "strings"
 
+// maxType is how much of an event's type is kept beside its payload, in bytes: every delivery
+// has it, and is loaded with it.
+const maxType = 512
+
 // maxRecentText is how long an event's texts are in Recent, in bytes.
 const maxRecentText = 512
 

@@ -50,7 +50,8 @@ func encodeEvent(e *storedEvent) ([]byte, error) {
 	return seal(append(data, e.Body...)), nil
 }
 
-func decodeEvent(seq uint64, value []byte) (*storedEvent, error) {
+// decodeEvent reads what encodeEvent gave; without its body unless that is wanted.
+func decodeEvent(seq uint64, value []byte, body bool) (*storedEvent, error) {
 	what := fmt.Sprintf("the event of %s", seqTime(seq).UTC().Format("2006-01-02T15:04:05.000000000Z"))
 	data, err := unseal(what, value)
 	if err != nil {
@@ -64,7 +65,9 @@ func decodeEvent(seq uint64, value []byte) (*storedEvent, error) {
 	if err := json.Unmarshal(data[used:used+int(n)], e); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, what, err)
 	}
-	e.Body = append([]byte(nil), data[used+int(n):]...)
+	if body {
+		e.Body = append([]byte(nil), data[used+int(n):]...)
+	}
 	return e, nil
 }
 

@@ -25,7 +25,13 @@ func indexKeyFor(webhook string, s Status, typ string) indexKey {
 
 func (d *Delivery) indexed() indexKey { return indexKeyFor(d.Webhook, d.Status, d.EventType) }
 
-func loadEvent(txn *badger.Txn, seq uint64) (*storedEvent, error) {
+// loadEvent reads an event whole.
+func loadEvent(txn *badger.Txn, seq uint64) (*storedEvent, error) { return readEvent(txn, seq, true) }
+
+// loadMeta reads an event without its body, which may be large.
+func loadMeta(txn *badger.Txn, seq uint64) (*storedEvent, error) { return readEvent(txn, seq, false) }
+
+func readEvent(txn *badger.Txn, seq uint64, body bool) (*storedEvent, error) {
 	item, err := txn.Get(eventKey(seq))
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, fmt.Errorf("the event of %s: %w", seqTime(seq).UTC().Format(time.RFC3339Nano), ErrNotFound)
@@ -34,7 +40,7 @@ func loadEvent(txn *badger.Txn, seq uint64) (*storedEvent, error) {
 		return nil, err
 	}
 	var e *storedEvent
-	if err := item.Value(func(v []byte) (err error) { e, err = decodeEvent(seq, v); return err }); err != nil {
+	if err := item.Value(func(v []byte) (err error) { e, err = decodeEvent(seq, v, body); return err }); err != nil {
 		if !errors.Is(err, ErrDamaged) {
 			err = fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
@@ -54,7 +60,7 @@ func (s *store) load(txn *badger.Txn, r ref) (*Delivery, error) {
 	if !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
-	e, err := loadEvent(txn, r.seq)
+	e, err := loadMeta(txn, r.seq)
 	if err != nil {
 		return nil, fmt.Errorf("delivery %s: %w", s.deliveryID(r), err)
 	}

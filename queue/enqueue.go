@@ -124,7 +124,7 @@ func (q *Queue) commitPart(ctx context.Context, b Batch, c cost, again bool) (Co
 			}
 			if again {
 				// One whose bytes are damaged is not there: this brings it back.
-				if _, err := loadEvent(w.txn, seq); !errors.Is(err, ErrDamaged) {
+				if _, err := loadMeta(w.txn, seq); !errors.Is(err, ErrDamaged) {
 					done.Duplicates++
 					continue
 				}
@@ -180,6 +180,7 @@ func (w *writeTxn) event(e *NewEvent) error {
 	}
 	seq := w.next()
 	stored := &storedEvent{Event: e.Event, Webhooks: e.Webhooks}
+	stored.Type = clipText(e.Type, maxType)
 	if now := w.wr.now(); seqTime(seq).Sub(now) > time.Second {
 		// The clock was set back. What is new is due now all the same.
 		stored.QueuedAt = time.Unix(0, now.UnixNano())
@@ -196,7 +197,7 @@ func (w *writeTxn) event(e *NewEvent) error {
 	}
 	for i, webhook := range e.Webhooks {
 		d := ref{seq, uint16(i)}
-		if err := w.index(d, indexKey{}, indexKeyFor(webhook, Pending, e.Type)); err != nil {
+		if err := w.index(d, indexKey{}, indexKeyFor(webhook, Pending, stored.Type)); err != nil {
 			return err
 		}
 		if err := w.enqueue(dueKey(webhook, stored.queued(seq), d), webhook); err != nil {

@@ -64,7 +64,7 @@ func (q *Queue) Find(ctx context.Context, typed string, most int) ([]string, err
 // deliveriesLike are the deliveries of an event whose ID begins as it was typed or, where a
 // short ID was, whose place is idx.
 func (q *Queue) deliveriesLike(txn *badger.Txn, seq uint64, typed, idx string, short bool) ([]string, error) {
-	e, err := loadEvent(txn, seq)
+	e, err := loadMeta(txn, seq)
 	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotFound) {
 		return nil, nil // it can be looked up by its whole ID
 	}

@@ -267,7 +267,7 @@ func (rd *reader) DeliveriesOf(eventID string) ([]Delivery, error) {
 			return err
 		}
 		at := ref{seq: seqOf(seq)}
-		e, err := loadEvent(txn, at.seq)
+		e, err := loadMeta(txn, at.seq)
 		if err != nil {
 			return err
 		}
@@ -292,14 +292,14 @@ func (rd *reader) Recent(_ context.Context, limit int) ([]Event, error) {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindEvent}, Reverse: true})
 		defer it.Close()
 		for it.Seek(after([]byte{kindEvent})); it.Valid() && len(out) < limit; it.Next() {
-			e, err := loadEvent(txn, seqOf(it.Item().Key()[1:]))
+			e, err := loadMeta(txn, seqOf(it.Item().Key()[1:]))
 			if errors.Is(err, ErrDamaged) {
 				continue // it is shown with its deliveries
 			}
 			if err != nil {
 				return err
 			}
-			e.Body, e.Type, e.Path = nil, clipText(e.Type, maxRecentText), clipText(e.Path, maxRecentText)
+			e.Type, e.Path = clipText(e.Type, maxRecentText), clipText(e.Path, maxRecentText)
 			out = append(out, e.Event)
 		}
 		return nil

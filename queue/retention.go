@@ -132,7 +132,7 @@ func (m *maintenance) scanOld(from []byte, before time.Time, n int) (oldScan, er
 
 // finishedBefore reports whether an event's deliveries are all finished, and were before a moment.
 func (m *maintenance) finishedBefore(txn *badger.Txn, seq uint64, before time.Time) (cost, bool) {
-	e, err := loadEvent(txn, seq)
+	e, err := loadMeta(txn, seq)
 	if err != nil || !e.queued(seq).Before(before) {
 		return cost{}, false // what is damaged stays to be seen
 	}
@@ -190,7 +190,7 @@ func (m *maintenance) forgetAll(ctx context.Context, old []expired) (removed int
 // forget deletes an event with its deliveries, unless one was replayed meanwhile. Its id
 // stays known for the dedup window.
 func (w *writeTxn) forget(seq uint64) (bool, error) {
-	e, err := loadEvent(w.txn, seq)
+	e, err := loadMeta(w.txn, seq)
 	if err != nil {
 		return false, err
 	}

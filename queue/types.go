@@ -15,9 +15,9 @@ const (
 
 // Event is an AI event as it was read.
 type Event struct {
-	ID         string    `json:"id"` // evt_ and 32 hex digits
-	Type       string    `json:"event_type"`
-	Source     string    `json:"source"` // the source's name, "ingest" or "test"
+	ID         string    `json:"id"`         // evt_ and 32 hex digits
+	Type       string    `json:"event_type"` // of a long one the beginning
+	Source     string    `json:"source"`     // the source's name, "ingest" or "test"
 	Path       string    `json:"path"`
 	Stream     string    `json:"stream,omitempty"`
 	Offset     int64     `json:"offset"`

@@ -52,7 +52,7 @@ func (q *Queue) unreadable() (lost []damagedEvent, err error) {
 	bad := map[uint64]string{}
 	err = q.view(func(txn *badger.Txn) error {
 		for key := range keysOf(txn, kindEvent) {
-			if _, err := loadEvent(txn, seqOf(key[1:])); errors.Is(err, ErrDamaged) {
+			if _, err := loadMeta(txn, seqOf(key[1:])); errors.Is(err, ErrDamaged) {
 				bad[seqOf(key[1:])] = ""
 			}
 		}

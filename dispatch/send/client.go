@@ -60,6 +60,8 @@ type client struct {
 	proxy    *url.URL // nil: straight to the endpoint
 	log      *slog.Logger
 
+	open int // connections, guarded by kept
+
 	mu        sync.Mutex
 	transport *http.Transport
 	stamp     string
@@ -146,10 +148,11 @@ func (c *client) build() (*http.Transport, error) {
 		dialer.Control = c.policy.Control
 	}
 	t := &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext:            kept.dial(c, dialer.DialContext),
 		TLSClientConfig:        conf,
 		TLSHandshakeTimeout:    c.timeout,
 		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,            // it would read on in what decompresses to nothing: see readBody
 		MaxIdleConnsPerHost:    max(c.conns, 2), // else every attempt beyond it connects afresh
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: maxResponseHeader,

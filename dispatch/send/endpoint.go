@@ -177,23 +177,25 @@ func (e *Endpoint) Send(ctx context.Context, m Message) Result {
 	return e.exchange(ctx, m, nil)
 }
 
-// request makes the request of an attempt at a moment.
-func (e *Endpoint) request(ctx context.Context, m Message, at time.Time) (*http.Request, []byte, error) {
-	body, contentType := m.Body, "application/json"
-	if e.cfg.Render != nil {
-		var err error
-		if body, contentType, err = e.cfg.Render(m); err != nil {
-			return nil, nil, err
-		}
+// render makes the body of an attempt's request, and says what it is.
+func (e *Endpoint) render(m Message) (body []byte, contentType string, err error) {
+	if e.cfg.Render == nil {
+		return m.Body, "application/json", nil
 	}
+	return e.cfg.Render(m)
+}
+
+// request makes the request of an attempt at a moment.
+func (e *Endpoint) request(ctx context.Context, m Message, body []byte, contentType string, at time.Time) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url.String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, fmt.Errorf("the URL cannot be used")
+		return nil, fmt.Errorf("the URL cannot be used")
 	}
 	req.URL = asWritten(e.url, e.client.proxy != nil && e.url.Scheme == "http")
 	h := req.Header
 	h.Set("Content-Type", contentType)
 	h.Set("User-Agent", UserAgent)
+	h.Set("Accept-Encoding", "gzip")
 	for name, values := range e.header {
 		h[name] = values
 	}
@@ -213,7 +215,7 @@ func (e *Endpoint) request(ctx context.Context, m Message, at time.Time) (*http.
 	if sig := e.cfg.Signer.Standard(m.EventID, at, body); sig != "" {
 		h["webhook-signature"] = []string{sig}
 	}
-	return req, body, nil
+	return req, nil
 }
 
 // maxHeader bounds what an event's type may take of a header.

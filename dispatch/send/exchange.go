@@ -1,6 +1,7 @@
 package send
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -39,16 +40,21 @@ func (e *Endpoint) Exchange(parent context.Context, m Message) (Result, Transcri
 
 // exchange makes one attempt, and tells it in tr where that is not nil.
 func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (r Result) {
+	body, contentType, err := e.render(m) // which may have to wait for its turn
 	r = Result{At: time.Now(), URL: e.safe}
 	defer func() { r.Error, r.Took = e.scrub.Replace(r.Error), time.Since(r.At) }()
-	if err := e.policy.CheckURL(e.url); err != nil {
+	if forbidden := e.policy.CheckURL(e.url); forbidden != nil {
+		err = forbidden
+	}
+	if err != nil {
 		r.Class, r.Error = Dead, err.Error()
 		return r
 	}
 	ctx, cancel := context.WithDeadlineCause(parent, r.At.Add(e.cfg.Timeout), errTimeout)
 	defer cancel()
+	defer kept.used(e.client)
 	var t tracer
-	req, body, err := e.request(httptrace.WithClientTrace(ctx, t.trace(r.At)), m, r.At)
+	req, err := e.request(httptrace.WithClientTrace(ctx, t.trace(r.At)), m, body, contentType, r.At)
 	if err != nil {
 		r.Class, r.Error = Dead, err.Error()
 		return r
@@ -155,13 +161,22 @@ func (e *Endpoint) failed(parent context.Context, r *Result, ph phases, err erro
 }
 
 // readBody reads what may be read of a response. One that is longer is cut off by
-// closing it, which is no failure.
+// closing it, which is no failure. The limit holds for what arrives and for what that
+// decompresses to: gzip can make much of little, and nothing of any number of empty members.
 func readBody(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return nil, nil // its body is the connection itself, which no deadline bounds
 	}
-	return io.ReadAll(io.LimitReader(resp.Body, maxResponse))
+	body := io.LimitReader(resp.Body, maxResponse)
+	if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
+		z, err := gzip.NewReader(body)
+		if err != nil {
+			return nil, err
+		}
+		body = io.LimitReader(z, maxResponse)
+	}
+	return io.ReadAll(body)
 }
 
 // keep is the beginning of a response as valid, printable text, without what it echoes of

@@ -8,7 +8,11 @@ import (
 // Preview returns the request of an attempt as Exchange would send it at a moment, with
 // secrets masked, and sends nothing.
 func (e *Endpoint) Preview(m Message, at time.Time) (string, error) {
-	req, body, err := e.request(context.Background(), m, at)
+	body, contentType, err := e.render(m)
+	if err != nil {
+		return "", err
+	}
+	req, err := e.request(context.Background(), m, body, contentType, at)
 	if err != nil {
 		return "", err
 	}

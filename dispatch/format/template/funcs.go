@@ -63,28 +63,6 @@ var funcs = texttemplate.FuncMap{
 	"ge": func(a, b any) bool { c, ok := compare(a, b); return ok && c >= 0 },
 }
 
-// numbers makes numbers of what the decoder left as text, where they lose nothing by it.
-func numbers(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for k, e := range v {
-			v[k] = numbers(e)
-		}
-	case []any:
-		for i, e := range v {
-			v[i] = numbers(e)
-		}
-	case json.Number:
-		if i, err := strconv.Atoi(v.String()); err == nil {
-			return i
-		}
-		if f, err := v.Float64(); err == nil && strings.ContainsAny(v.String(), ".eE") {
-			return f
-		}
-	}
-	return v
-}
-
 // text is any value as text: nothing for nil, JSON for lists and objects.
 func text(v any) string {
 	switch v := v.(type) {

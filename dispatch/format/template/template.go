@@ -17,6 +17,8 @@ import (
 	"strings"
 	texttemplate "text/template"
 	"unicode/utf8"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/tree"
 )
 
 // Bounds on what a template may be and do. Loops and calls are counted rather than timed,
@@ -116,18 +118,17 @@ func mediumOf(media string) medium {
 	return anyMedium
 }
 
-func execute(t *texttemplate.Template, m medium, in Event) ([]byte, error) {
-	d := json.NewDecoder(bytes.NewReader(in.Body))
-	d.UseNumber()
-	var payload map[string]any
-	if err := d.Decode(&payload); err != nil {
-		return nil, fmt.Errorf("the event cannot be rendered: %w", err)
-	}
-	numbers(payload)
+func execute(t *texttemplate.Template, m medium, in Event) (out []byte, err error) {
+	err = tree.Use(in.Body, func(payload map[string]any) error {
+		out, err = fill(t, m, in, payload)
+		return err
+	})
+	return out, err
+}
+
+// fill executes a template over an event and its payload.
+func fill(t *texttemplate.Template, m medium, in Event, payload map[string]any) ([]byte, error) {
 	data := maps.Clone(payload)
-	if data == nil {
-		data = map[string]any{}
-	}
 	data["event"], data["event_id"], data["event_type"], data["delivery_id"] = payload, in.EventID, in.EventType, in.DeliveryID
 
 	t, err := t.Clone()
