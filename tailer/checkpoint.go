@@ -25,6 +25,8 @@ type checkpoint struct {
 	// horizon: an unknown rotated file not modified after it is one that was read
 	// and then forgotten, because more of them are kept than the checkpoint holds.
 	horizon time.Time
+	// behind: compressed files written to since then may be unread; zero where none is.
+	behind time.Time
 }
 
 // add begins a new stream.
@@ -53,6 +55,7 @@ const cursorVersion = 1
 type cursorJSON struct {
 	Version int          `json:"v"`
 	Horizon int64        `json:"horizon,omitempty"`
+	Behind  int64        `json:"behind,omitempty"`
 	Streams []streamJSON `json:"streams"`
 }
 
@@ -76,6 +79,9 @@ func (c *checkpoint) encode(dir string) ([]byte, error) {
 	out := cursorJSON{Version: cursorVersion, Streams: []streamJSON{}}
 	if !c.horizon.IsZero() {
 		out.Horizon = c.horizon.UnixNano()
+	}
+	if !c.behind.IsZero() {
+		out.Behind = c.behind.UnixNano()
 	}
 	for _, s := range c.streams {
 		if s.off == 0 {
@@ -108,6 +114,9 @@ func decodeCheckpoint(b []byte, dir string) (*checkpoint, error) {
 	c := &checkpoint{}
 	if in.Horizon != 0 {
 		c.horizon = time.Unix(0, in.Horizon)
+	}
+	if in.Behind != 0 {
+		c.behind = time.Unix(0, in.Behind)
 	}
 	for _, j := range in.Streams {
 		s, err := j.stream(dir)

@@ -30,6 +30,8 @@ type directory struct {
 	stamps map[string]time.Time
 	// archives are the compressed rotated files.
 	archives []string
+	// names is when a name had changed last before they were read.
+	names time.Time
 	// likes are the names that rotated files were seen to get, beside those of rotated.
 	likes []like
 	// waiting is what is not there yet, problem what is wrong, warning what will be.
@@ -125,7 +127,8 @@ func (d *directory) changed(now time.Time) bool {
 // directories could be read, and whether no name changed meanwhile, so that none was missed.
 func (d *directory) read(found func(path string, info os.FileInfo)) (whole, complete bool) {
 	d.archives, whole = nil, true
-	before, settled := d.renamedAt(), time.Now().Add(-tick)
+	d.names = d.renamedAt()
+	settled := time.Now().Add(-tick)
 	read := map[string]bool{}
 	for _, root := range d.roots() {
 		dir := filepath.Dir(root)
@@ -138,8 +141,11 @@ func (d *directory) read(found func(path string, info os.FileInfo)) (whole, comp
 			d.readDir(l.dir, "", found) // that it is gone is no problem
 		}
 	}
-	return whole, whole && before.Before(settled) && before.Equal(d.renamedAt())
+	return whole, whole && d.names.Before(settled) && d.unrenamed(d.names)
 }
+
+// unrenamed reports whether no name has changed since that time.
+func (d *directory) unrenamed(since time.Time) bool { return d.renamedAt().Equal(since) }
 
 // tick is how long a file system may give a directory the same time of modification.
 const tick = 20 * time.Millisecond

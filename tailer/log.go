@@ -52,10 +52,9 @@ type Log struct {
 	scan  scanner
 	join  joiner
 	// pack is there during a turn.
-	pack *pack
-	turn *turn
-	// caughtUp: what was compressed since the last run has been looked for.
-	caughtUp bool
+	pack    *pack
+	turn    *turn
+	backlog backlog
 
 	reporter
 }
@@ -85,7 +84,7 @@ func NewLog(o LogOptions) (*Log, error) {
 		}
 	}
 	l := &Log{
-		o: o, files: newFileset(&o, cur),
+		o: o, files: newFileset(&o, cur), backlog: newBacklog(cur),
 		scan: scanner{
 			maxLine: o.MaxLine, maxLines: o.BatchLines, maxBytes: int64(o.BatchBytes),
 			patience: quietSweeps * o.Sweep,
@@ -162,6 +161,20 @@ func stopped(ctx context.Context, err error) error {
 func (l *Log) pass(ctx context.Context) (more bool, err error) {
 	l.files.scan(ctx)
 	l.publish(l.files)
+	l.backlog.measure(l.files)
+	if more, err = l.readFiles(ctx); err != nil {
+		return false, err
+	}
+	if err := l.retire(ctx, more); err != nil {
+		return false, err
+	}
+	l.publish(l.files)
+	l.complain(l.files.dir.problem)
+	return more, nil
+}
+
+// readFiles reads what is unread: the files that were begun, the backlog, the others.
+func (l *Log) readFiles(ctx context.Context) (more bool, err error) {
 	for _, f := range l.files.unread() {
 		if f == l.files.live || f.s != nil && f.s.off == 0 {
 			if err := l.catchUp(ctx); err != nil {
@@ -173,15 +186,10 @@ func (l *Log) pass(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 		if more || f.s != nil && f.s.awaitsData() {
-			break // what comes after f waits for it
+			return more, nil // what comes after f waits for it
 		}
 	}
-	if err := l.retire(ctx, more); err != nil {
-		return false, err
-	}
-	l.publish(l.files)
-	l.complain(l.files.dir.problem)
-	return more, nil
+	return false, l.catchUp(ctx)
 }
 
 // retire reads the last lines of files that have ended, reports what is lost, and keeps
@@ -196,7 +204,7 @@ func (l *Log) retire(ctx context.Context, busy bool) error {
 			return err
 		}
 	}
-	if !busy {
+	if !busy && l.backlog.measured {
 		for _, s := range l.files.missing(now) {
 			if err := l.reportLost(ctx, s); err != nil {
 				return err
@@ -212,8 +220,12 @@ func (l *Log) retire(ctx context.Context, busy bool) error {
 
 // reportLost reads what is left of s from an archive, or reports the gap.
 func (l *Log) reportLost(ctx context.Context, s *stream) error {
+	names := l.files.dir.names
 	if ok, err := l.readArchived(ctx, s); ok || err != nil {
 		return err
+	}
+	if !l.files.dir.unrenamed(names) {
+		return nil // one that was renamed meanwhile was not looked into
 	}
 	s.done = true
 	return l.offer(ctx, &Batch{Gap: l.files.gap(s)})

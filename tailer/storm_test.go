@@ -1,7 +1,7 @@
 package tailer
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -24,34 +24,33 @@ func TestRotation_WhatADirectoryDidNotShowIsNotTakenForOld(t *testing.T) {
 		w.reopen()
 	}
 	w.lines(1)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- renumber(ctx, path, files) }()
-	for range 8 {
+	for range 5 {
+		storm := renumbering(path, "", files)
 		s := &store{}
 		r := follow(t, s, path)
+		must(t, <-storm)
 		s.wait(t, len(w.written))
 		r.stop()
 		s.wantSet(t, w.written)
 	}
-	cancel()
-	must(t, <-done)
 }
 
-// renumber renames .1 to .2 and so on, n at most, and back again, until ctx ends.
-func renumber(ctx context.Context, path string, n int) error {
-	name := func(i int) string { return fmt.Sprintf("%s.%d", path, i) }
-	for ctx.Err() == nil {
-		for i := n; i > 0; i-- {
-			if err := os.Rename(name(i), name(i+1)); err != nil {
-				return err
+// renumbering renames .1 to .2 and so on, n at most, and back again, many times. What becomes of
+// it is sent when it has ended.
+func renumbering(path, ext string, n int) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		name := func(i int) string { return fmt.Sprintf("%s.%d%s", path, i, ext) }
+		var err error
+		for range 4_000 / n {
+			for i := n; i > 0; i-- {
+				err = errors.Join(err, os.Rename(name(i), name(i+1)))
+			}
+			for i := 1; i <= n; i++ {
+				err = errors.Join(err, os.Rename(name(i+1), name(i)))
 			}
 		}
-		for i := 1; i <= n; i++ {
-			if err := os.Rename(name(i+1), name(i)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+		done <- err
+	}()
+	return done
 }
