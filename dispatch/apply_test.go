@@ -251,7 +251,7 @@ func TestMetrics_TellStatesAndForgetRemovedWebhooks(t *testing.T) {
 		}
 		w, _ := d.worker("a")
 		v := w.decide(probe{}, queue.Delivery{}, delivered)
-		w.observe(time.Now(), v)
+		d.metrics.observe(w.name, time.Now(), v)
 		if err := testutil.GatherAndCompare(reg, strings.NewReader(`
 # HELP intellidocs_agent_delivery_attempts_total Attempts made, by what came of them.
 # TYPE intellidocs_agent_delivery_attempts_total counter
@@ -283,7 +283,7 @@ intellidocs_agent_webhook_state{state="retrying",webhook="b"} 0
 		if err := d.Apply(nil); err != nil {
 			t.Fatal(err)
 		}
-		w.observe(time.Now(), v) // of an attempt that ends after it
+		d.metrics.observe(w.name, time.Now(), v) // of an attempt that ends after it
 		families, err := reg.Gather()
 		if err != nil {
 			t.Fatal(err)

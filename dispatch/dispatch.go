@@ -60,8 +60,8 @@ type Webhook struct {
 
 const defaultConcurrency = 8
 
-// maxClaims is how many webhooks' due deliveries are read at once.
-const maxClaims = 4
+// maxReads is how many webhooks' due deliveries are read at once.
+const maxReads = 4
 
 // recordGrace is how long after the grace period a store that fails may still be tried.
 const recordGrace = 2 * time.Second
@@ -92,7 +92,7 @@ type Dispatcher struct {
 	start   func(*worker)
 
 	budget   *budgets
-	claims   chan struct{} // has a place for each claim under way: what they read takes memory
+	reads    chan struct{} // has a place for each read of due deliveries: what they read takes memory
 	recorder *recorder
 
 	applying sync.Mutex // one Apply at a time
@@ -110,7 +110,7 @@ func New(o Options) *Dispatcher {
 		notice:  o.Notice,
 		workers: map[string]*worker{},
 		budget:  newBudgets(),
-		claims:  make(chan struct{}, maxClaims),
+		reads:   make(chan struct{}, maxReads),
 	}
 	d.recorder = newRecorder(d)
 	d.routes.Store(new([]route))

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -8,8 +9,12 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-// metrics are the dispatcher's. Their label values are bounded by the configuration.
+// metrics are the dispatcher's. Their label values are bounded by the configuration: a
+// webhook has series from begin to forget, and an attempt that ends later brings none back.
 type metrics struct {
+	mu       sync.Mutex
+	webhooks map[string]bool // those that have series
+
 	attempts     *prometheus.CounterVec
 	finished     *prometheus.CounterVec
 	duration     *prometheus.HistogramVec
@@ -27,6 +32,7 @@ func newMetrics(reg prometheus.Registerer, states func() []State) *metrics {
 		}, []string{"webhook"})
 	}
 	m := &metrics{
+		webhooks: map[string]bool{},
 		attempts: counter("delivery_attempts_total", "Attempts made, by what came of them.", "webhook", "outcome"),
 		finished: counter("deliveries_finished_total", "Deliveries that succeeded or were given up.", "webhook", "status"),
 		duration: histogram("delivery_duration_seconds", "Duration of an attempt.",
@@ -43,6 +49,9 @@ func newMetrics(reg prometheus.Registerer, states func() []State) *metrics {
 
 // begin makes a webhook's series, at zero: only from there is the first failure an increase.
 func (m *metrics) begin(webhook string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.webhooks[webhook] = true
 	for _, outcome := range outcomes {
 		m.attempts.WithLabelValues(webhook, outcome)
 	}
@@ -55,6 +64,9 @@ func (m *metrics) begin(webhook string) {
 
 // forget deletes the series of a webhook that is no longer configured.
 func (m *metrics) forget(webhook string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.webhooks, webhook)
 	labels := prometheus.Labels{"webhook": webhook}
 	for _, vec := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
@@ -63,22 +75,21 @@ func (m *metrics) forget(webhook string) {
 	}
 }
 
-// observe counts a recorded attempt.
-func (w *worker) observe(readAt time.Time, v outcome) {
+// observe counts a recorded attempt of a webhook for an event that was read at a moment.
+func (m *metrics) observe(webhook string, readAt time.Time, v outcome) {
 	now := time.Now()
-	w.mu.Lock() // against remove, which must not be undone by a late attempt
-	defer w.mu.Unlock()
-	if w.removed {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.webhooks[webhook] {
 		return
 	}
-	m := w.d.metrics
-	m.attempts.WithLabelValues(w.name, v.Attempt.Outcome).Inc()
-	m.duration.WithLabelValues(w.name).Observe(v.Attempt.Took.Seconds())
+	m.attempts.WithLabelValues(webhook, v.Attempt.Outcome).Inc()
+	m.duration.WithLabelValues(webhook).Observe(v.Attempt.Took.Seconds())
 	if v.Status == queue.Success || v.Status == queue.Failed {
-		m.finished.WithLabelValues(w.name, string(v.Status)).Inc()
+		m.finished.WithLabelValues(webhook, string(v.Status)).Inc()
 	}
 	if v.Status == queue.Success {
-		m.endToEnd.WithLabelValues(w.name).Observe(max(0, now.Sub(readAt).Seconds()))
+		m.endToEnd.WithLabelValues(webhook).Observe(max(0, now.Sub(readAt).Seconds()))
 	}
 }
 

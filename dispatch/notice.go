@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 // Kind is what happened to a webhook that people should hear of.
@@ -28,9 +26,6 @@ type Notice struct {
 	// Of NoticeFailed: the event and its delivery.
 	EventType, EventID, DeliveryID string
 }
-
-// noticeThrottled is how long an endpoint must put deliveries off for people to hear of it.
-const noticeThrottled = 10 * time.Minute
 
 // OwnPrefix begins the types of the agent's own events.
 const OwnPrefix = "agent."
@@ -64,34 +59,6 @@ func namesOwn(patterns []string, eventType string) bool {
 		}
 	}
 	return false
-}
-
-// notify tells people what an attempt changed. That one of the agent's own events could not
-// be delivered is no news: it would make another.
-func (w *worker) notify(v outcome, eventType, eventID string) {
-	if w.d.notice == nil {
-		return
-	}
-	n := Notice{Webhook: w.name, Reason: v.Attempt.Error, Since: v.heldSince}
-	switch {
-	case v.opened:
-		n.Kind = NoticeHeld
-	case v.throttled && time.Until(v.until) >= noticeThrottled:
-		n.Kind = NoticeHeld
-	case v.closed:
-		n.Kind = NoticeRecovered
-	case v.paused:
-		n.Kind = NoticePaused
-	}
-	if n.Kind != "" {
-		w.d.notice(n)
-	}
-	if v.Status == queue.Failed && !strings.HasPrefix(eventType, OwnPrefix) {
-		w.d.notice(Notice{
-			Kind: NoticeFailed, Webhook: w.name, Reason: v.Attempt.Error,
-			EventType: eventType, EventID: eventID, DeliveryID: v.DeliveryID,
-		})
-	}
 }
 
 // Refusal says why a webhook is not sent an event of this type and body, "" where it is.

@@ -139,8 +139,8 @@ func (r *recorder) giveUp() {
 func (r *recorder) recorded(batch []unrecorded) {
 	for i := range batch {
 		s := &batch[i]
-		s.w.observe(s.readAt, s.v)
-		s.w.report(s.d, s.v)
+		r.d.metrics.observe(s.w.name, s.readAt, s.v)
+		s.w.report.attempt(s.d, s.v)
 		s.w.finish(s.d.ID)
 	}
 }

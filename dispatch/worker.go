@@ -3,10 +3,12 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
@@ -17,41 +19,38 @@ type contexts struct{ claim, send, record context.Context }
 // clock, which may be set, and timers stand still while the machine sleeps.
 const maxSleep = time.Minute
 
-// readAhead is how many deliveries a worker claims before there is a slot for them, so
-// that a slot need not wait for the store.
-const readAhead = 32
-
-// worker serves one webhook. Its goroutine alone claims, and decides what may be attempted.
-// Attempts are made by senders, goroutines that take the next claimed delivery themselves
-// as long as nothing is wrong. A claimed delivery is ready, then under way, and then waits
-// for its outcome to be durable.
+// worker serves one webhook. Its goroutine alone claims deliveries, as many as its gate lets
+// through, and starts a sender for each. A sender makes attempts, and as long as nothing is
+// wrong takes the next claimed delivery by itself. The recorder makes the outcomes durable,
+// after which a delivery that is still due may be claimed again.
 type worker struct {
-	d     *Dispatcher
-	name  string
-	wake  chan struct{}
-	sends sync.WaitGroup
+	d      *Dispatcher
+	name   string
+	wake   chan struct{}
+	sends  sync.WaitGroup
+	claims *claims
+	report reporter
 
-	// Of the worker's goroutine alone. Nothing leaves claimed during a call of Store.Due:
-	// it may have read a delivery before the outcome of its attempt was recorded.
-	claimed map[string]bool
+	// Of the worker's goroutine alone.
 	reading backoff
 	writing backoff
 
 	persisting sync.Mutex // one SetState at a time; taken before mu
 
-	mu      sync.Mutex       // what follows; never held over I/O
-	ready   []queue.Delivery // claimed, not begun
-	done    []string         // claimed ones that are so no longer
-	removed bool             // not configured any more
+	// mu guards what follows and is never held over I/O. Claims are taken under it too, with
+	// the gate told of each, so that what it plans is right.
+	mu      sync.Mutex
+	removed bool // not configured any more
 	gate
 }
 
 func newWorker(d *Dispatcher, cfg Webhook, state []byte) *worker {
 	w := &worker{
-		d:       d,
-		name:    cfg.Name,
-		wake:    make(chan struct{}, 1),
-		claimed: map[string]bool{},
+		d:      d,
+		name:   cfg.Name,
+		wake:   make(chan struct{}, 1),
+		claims: newClaims(),
+		report: reporter{webhook: cfg.Name, log: d.log, notice: d.notice},
 	}
 	if err := w.restore(state, time.Now()); err != nil {
 		d.log.Error("cannot read whether the webhook was paused or held; it starts as neither", "webhook", cfg.Name, "error", err)
@@ -94,9 +93,9 @@ func (w *worker) run(c contexts) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for c.claim.Err() == nil {
-		w.release()
+		w.claims.release()
 		persistAt := w.persistChanges(c.record)
-		if len(w.claimed) == 0 && w.d.retire(w) {
+		if w.claims.empty() && w.d.retire(w) {
 			break
 		}
 		if at := earliest(w.claim(c), persistAt); at.IsZero() {
@@ -124,20 +123,10 @@ func (w *worker) gone() bool {
 	return w.removed && !w.dirty
 }
 
-// release forgets the claimed ones that are so no longer.
-func (w *worker) release() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, id := range w.done {
-		delete(w.claimed, id)
-	}
-	w.done = w.done[:0]
-}
-
 func (w *worker) plan(now time.Time) plan {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.gate.plan(now, len(w.claimed)-len(w.ready), w.reading.until)
+	return w.gate.plan(now, w.claims.unfinished(), w.reading.until)
 }
 
 // claim starts attempts for what is due, as far as may be, and says when to look again
@@ -147,7 +136,9 @@ func (w *worker) claim(c contexts) time.Time {
 		now := time.Now()
 		p := w.plan(now)
 		if !p.ahead {
-			w.unclaim()
+			if w.claims.putBack() {
+				w.poke() // they may have been all that kept a removed webhook's worker
+			}
 			if p.n == 0 {
 				w.d.budget.leave(w)
 				return p.at
@@ -159,7 +150,10 @@ func (w *worker) claim(c contexts) time.Time {
 		}
 		want := left
 		if p.ahead {
-			want = w.want(left)
+			want = 0
+			if ready, _ := w.claims.waiting(); ready < readAhead/2 {
+				want = left + readAhead - ready
+			}
 		}
 		if want == 0 {
 			return time.Time{}
@@ -172,7 +166,7 @@ func (w *worker) claim(c contexts) time.Time {
 			return w.reading.until
 		}
 		w.reading.succeeded()
-		w.claimAll(deliveries)
+		w.claims.add(deliveries)
 		if _, room := w.beginReady(c, p, now, left); !room {
 			return time.Time{}
 		}
@@ -189,43 +183,10 @@ func (w *worker) claim(c contexts) time.Time {
 	return time.Time{}
 }
 
-// want is how many to claim where left may be attempted at once.
-func (w *worker) want(left int) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if n := len(w.ready); n < readAhead/2 {
-		return left + readAhead - n
-	}
-	return 0
-}
-
-func (w *worker) claimAll(deliveries []queue.Delivery) {
-	for i := range deliveries {
-		w.claimed[deliveries[i].ID] = true
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.ready = append(w.ready, deliveries...)
-}
-
-// unclaim lets go of what was claimed ahead.
-func (w *worker) unclaim() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.ready) == 0 {
-		return
-	}
-	for i := range w.ready {
-		delete(w.claimed, w.ready[i].ID)
-	}
-	w.ready = nil
-	w.poke() // it may have been all that kept a removed webhook's worker
-}
-
 // due reads at most n deliveries to attempt, and when the next one is due.
 func (w *worker) due(p plan, n int, now time.Time) ([]queue.Delivery, time.Time, error) {
-	w.d.claims <- struct{}{}
-	defer func() { <-w.d.claims }()
+	w.d.reads <- struct{}{}
+	defer func() { <-w.d.reads }()
 	early := append(slices.Clip(p.hurried), p.burned...) // need not be due
 	if p.ordered {
 		head, ok, err := w.d.store.Head(w.name)
@@ -237,7 +198,7 @@ func (w *worker) due(p plan, n int, now time.Time) ([]queue.Delivery, time.Time,
 		}
 		return []queue.Delivery{head}, time.Time{}, nil
 	}
-	skip := func(id string) bool { return w.claimed[id] || p.probed[id] }
+	skip := func(id string) bool { return w.claims.has(id) || p.probed[id] }
 	for {
 		found, err := w.hurry(p.hurried, n, skip)
 		if err != nil || len(found) == n {
@@ -283,39 +244,29 @@ func (w *worker) hurry(ids []string, n int, skip func(id string) bool) ([]queue.
 	return found, nil
 }
 
-// attempt is one that may be made now.
-type attempt struct {
-	probe
-	d      queue.Delivery
-	sender Sender
-	share  share
-}
-
 // beginReady starts attempts for at most n of the ready ones and returns how many fewer it
 // were, and whether there was room for the next one.
 func (w *worker) beginReady(c contexts, p plan, now time.Time, n int) (left int, room bool) {
 	for ; n > 0; n-- {
-		w.mu.Lock()
-		if len(w.ready) == 0 {
-			w.mu.Unlock()
+		ready, size := w.claims.waiting()
+		if ready == 0 {
 			return n, true
 		}
-		size, proven := int64(w.ready[0].Size), w.proven()
+		w.mu.Lock()
+		proven := w.proven()
 		w.mu.Unlock()
-		// A sender may take one meanwhile.
-		s, ok := w.d.budget.take(w, size, proven)
+		s, ok := w.d.budget.take(w, int64(size), proven)
 		if !ok {
 			return n, false
 		}
 		w.mu.Lock()
-		if len(w.ready) == 0 || int64(w.ready[0].Size) > size {
-			w.mu.Unlock()
+		a, ok := w.begin(p.probe, s, size, now)
+		w.mu.Unlock()
+		if !ok { // a sender has taken it
 			s.give(w)
 			continue
 		}
-		a := w.begin(p.probe, s, now)
-		w.mu.Unlock()
-		w.sends.Go(func() { w.send(c, a) })
+		w.sends.Go((&sender{w: w, contexts: c, attempt: a}).run)
 	}
 	return 0, true
 }
@@ -323,49 +274,52 @@ func (w *worker) beginReady(c contexts, p plan, now time.Time, n int) (left int,
 // proven reports whether the webhook answered well the last time. w.mu is held.
 func (w *worker) proven() bool { return w.stats.failures == 0 && !w.stats.lastSuccess.IsZero() }
 
-// begin takes the first of those that are ready. w.mu is held.
-func (w *worker) begin(p probe, s share, now time.Time) attempt {
-	a := attempt{probe: p, d: w.ready[0], sender: w.cfg.Sender, share: s}
-	w.ready = w.ready[1:]
-	w.began(p, a.d.ID, now)
-	a.digest = w.cfg.Digest
-	return a
-}
-
-// send makes attempts, one after another as long as nothing is wrong.
-func (w *worker) send(c contexts, a attempt) {
-	for more := true; more; {
-		w.deliver(c, a)
-		a, more = w.another(c)
+// begin takes the first of those that are ready, if its event is no larger than maxSize.
+// w.mu is held.
+func (w *worker) begin(p probe, s share, maxSize int, now time.Time) (attempt, bool) {
+	d, ok := w.claims.take(maxSize)
+	if !ok {
+		return attempt{}, false
 	}
-	w.poke()
+	w.began(p, d.ID, now)
+	p.digest = w.cfg.Digest
+	return attempt{probe: p, d: d, to: w.cfg.Sender, share: s}, true
 }
 
-// another ends an attempt, and takes the next one where nothing is wrong: a sender that
-// goes on spares the worker's waking.
-func (w *worker) another(c contexts) (attempt, bool) {
+// another ends an attempt, and begins the next one where nothing is wrong: a sender that
+// continues spares the worker's waking.
+func (w *worker) another(claiming context.Context) (attempt, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stats.inFlight--
-	if len(w.ready) == 0 || w.ready[0].Size > smallBody || c.claim.Err() != nil || w.dirty || !w.unhindered() || w.stats.inFlight >= w.cfg.Concurrency {
+	ready, size := w.claims.waiting()
+	if ready == 0 || size > smallBody || claiming.Err() != nil || w.dirty || !w.unhindered() || w.stats.inFlight >= w.cfg.Concurrency {
 		return attempt{}, false
 	}
-	s, ok := w.d.budget.take(w, int64(w.ready[0].Size), w.proven())
+	s, ok := w.d.budget.take(w, int64(size), w.proven())
 	if !ok {
 		return attempt{}, false // others' turn
 	}
-	if len(w.ready) == readAhead/2 {
+	if ready == readAhead/2 {
 		w.poke()
 	}
-	return w.begin(probe{}, s, time.Now()), true
+	a, ok := w.begin(probe{}, s, smallBody, time.Now())
+	if !ok { // the worker has put it back
+		s.give(w)
+	}
+	return a, ok
 }
 
 // finish says that a claimed delivery may be claimed again, if it is still due.
 func (w *worker) finish(id string) {
-	w.mu.Lock()
-	w.done = append(w.done, id)
-	w.mu.Unlock()
+	w.claims.finish(id)
 	w.poke()
+}
+
+func (w *worker) decide(p probe, d queue.Delivery, r send.Result) outcome {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.gate.decide(p, d, r, rand.Float64())
 }
 
 // backoff spaces out what keeps failing. The zero value is ready.

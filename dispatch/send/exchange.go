@@ -16,6 +16,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/dawnsystem/intellidocs-agent/dispatch/secret"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/target"
 )
 
@@ -220,7 +221,7 @@ func headerLines(h, masked http.Header) string {
 	for _, name := range names {
 		for _, v := range h[name] {
 			if _, own := masked[name]; own && !strings.EqualFold(name, "Content-Type") && !strings.EqualFold(name, "User-Agent") {
-				v = "[secret]"
+				v = secret.Mask
 			}
 			if name == "Location" {
 				v = RedactURL(v)

@@ -148,7 +148,7 @@ func TestExternal_StandardWebhooksAndSvixAcceptAndRefuseAChangedByte(t *testing.
 	}
 	plain := "a secret that is no base64"
 	previous := "whsec_" + base64.StdEncoding.EncodeToString([]byte("the one from before"))
-	signer := sign.Signer{Secrets: []sign.HMACKey{secret(t, standardSecret), secret(t, previous).Until(time.Now().Add(time.Hour)), secret(t, plain)}, Key: key}
+	signer := sign.Signer{Secrets: []sign.HMACKey{hmacKey(t, standardSecret), hmacKey(t, previous).Until(time.Now().Add(time.Hour)), hmacKey(t, plain)}, Key: key}
 	c := capture(t, signer, sample())
 	for _, library := range []string{"standardwebhooks", "svix"} {
 		for _, s := range []string{standardSecret, previous} {
@@ -204,7 +204,7 @@ func TestExternal_TheDocumentedPythonCheckAcceptsAndRefusesAChangedByte(t *testi
 	ask := func(c captured) string {
 		return verify(map[string]any{"secret": "s3cret", "body": c.body, "signature": c.header.Get(sign.HeaderIntelliDocs)})
 	}
-	c := capture(t, sign.Signer{Secrets: []sign.HMACKey{secret(t, "s3cret"), secret(t, "older")}}, sample())
+	c := capture(t, sign.Signer{Secrets: []sign.HMACKey{hmacKey(t, "s3cret"), hmacKey(t, "older")}}, sample())
 	if got := ask(c); got != "ok" {
 		t.Error(got)
 	}
@@ -225,12 +225,12 @@ func TestExternal_DebiansWebhookAcceptsAndRefusesAChangedByte(t *testing.T) {
 	}
 	url := startWebhook(t, program, `[{"id": "ai", "execute-command": "/bin/true", "response-message": "taken", "trigger-rule-mismatch-http-response-code": 403,
 		"trigger-rule": {"match": {"type": "payload-hmac-sha256", "secret": "s3cret", "parameter": {"source": "header", "name": "X-IntelliDocs-Signature"}}}}]`)
-	signer := sign.Signer{Secrets: []sign.HMACKey{secret(t, "s3cret")}}
+	signer := sign.Signer{Secrets: []sign.HMACKey{hmacKey(t, "s3cret")}}
 	r := endpoint(t, Config{URL: url, Signer: signer}, open()).Send(t.Context(), sample())
 	if r.Class != Delivered || r.Response != "taken" {
 		t.Errorf("%+v", r)
 	}
-	other := endpoint(t, Config{URL: url, Signer: sign.Signer{Secrets: []sign.HMACKey{secret(t, "another")}}}, open())
+	other := endpoint(t, Config{URL: url, Signer: sign.Signer{Secrets: []sign.HMACKey{hmacKey(t, "another")}}}, open())
 	if r := other.Send(t.Context(), sample()); r.Class == Delivered {
 		t.Errorf("another secret: %+v", r)
 	}

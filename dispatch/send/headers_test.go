@@ -43,7 +43,7 @@ func TestSend_HeadersAreByteExactOnTheWire(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := sample()
-	signer := sign.Signer{Secrets: []sign.HMACKey{secret(t, "now"), secret(t, "before").Until(time.Now().Add(time.Hour))}, Key: key}
+	signer := sign.Signer{Secrets: []sign.HMACKey{hmacKey(t, "now"), hmacKey(t, "before").Until(time.Now().Add(time.Hour))}, Key: key}
 	head, body := onTheWire(t, Config{Headers: map[string]string{"x-team": "docs"}, Signer: signer}, m)
 	if body != string(m.Body) {
 		t.Errorf("body %q", body)

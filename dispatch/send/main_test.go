@@ -35,7 +35,7 @@ func open() target.Policy {
 	return target.Policy{Schemes: []string{"http", "https"}, AllowInternal: true}
 }
 
-func secret(t testing.TB, text string) sign.HMACKey {
+func hmacKey(t testing.TB, text string) sign.HMACKey {
 	t.Helper()
 	s, err := sign.ParseSecret(text)
 	if err != nil {

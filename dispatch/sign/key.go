@@ -10,22 +10,18 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/secret"
 )
 
 // HMACKey is the key of a shared secret. It never prints itself.
 type HMACKey struct {
-	// A function, since fmt prints the unexported fields of whatever holds an HMACKey without
-	// asking it, and follows pointers.
-	key func() []byte
+	secret.Value[[]byte]
 	// Expires is when it is no longer used, zero for never.
 	Expires time.Time
 }
-
-const redacted = "[secret]"
 
 // ParseSecret reads a secret: one that begins with whsec_ is base64-decoded, any other
 // is used as its UTF-8 bytes.
@@ -35,13 +31,13 @@ func ParseSecret(text string) (HMACKey, error) {
 	case text == "":
 		return HMACKey{}, errors.New("the secret is empty")
 	case !ok:
-		return HMACKey{key: func() []byte { return []byte(text) }}, nil
+		return HMACKey{Value: secret.Of([]byte(text))}, nil
 	}
 	key, err := decode64(encoded)
 	if err != nil || len(key) == 0 {
 		return HMACKey{}, errors.New("a secret that begins with whsec_ must continue in base64")
 	}
-	return HMACKey{key: func() []byte { return key }}, nil
+	return HMACKey{Value: secret.Of(key)}, nil
 }
 
 // Until is the key with the moment from which it is no longer used.
@@ -50,24 +46,11 @@ func (s HMACKey) Until(t time.Time) HMACKey {
 	return s
 }
 
-// Bytes is the key itself.
-func (s HMACKey) Bytes() []byte {
-	if s.key == nil {
-		return nil
-	}
-	return s.key()
-}
-
 func (s HMACKey) usable(now time.Time) bool { return s.Expires.IsZero() || now.Before(s.Expires) }
-
-// Format, LogValue and MarshalText keep the key out of whatever is printed, by every verb.
-func (HMACKey) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, redacted) }
-func (HMACKey) LogValue() slog.Value         { return slog.StringValue(redacted) }
-func (HMACKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // SigningKey is a private ed25519 key. It never prints itself.
 type SigningKey struct {
-	key func() ed25519.PrivateKey // as in HMACKey
+	secret.Value[ed25519.PrivateKey]
 }
 
 // ParseSigningKey reads whsk_ and the base64 of an ed25519 private key: 64 bytes, or its seed of 32.
@@ -83,29 +66,17 @@ func ParseSigningKey(text string) (SigningKey, error) {
 		if !ed25519.NewKeyFromSeed(key.Seed()).Equal(key) {
 			return SigningKey{}, errors.New("the signing key's two halves do not belong together")
 		}
-		return signingKey(key), nil
+		return SigningKey{secret.Of(key)}, nil
 	case err == nil && len(raw) == ed25519.SeedSize:
-		return signingKey(ed25519.NewKeyFromSeed(raw)), nil
+		return SigningKey{secret.Of(ed25519.NewKeyFromSeed(raw))}, nil
 	}
 	return SigningKey{}, fmt.Errorf("a signing key is whsk_ and the base64 of %d bytes (or of the seed's %d)", ed25519.PrivateKeySize, ed25519.SeedSize)
 }
 
-func signingKey(key ed25519.PrivateKey) SigningKey {
-	return SigningKey{func() ed25519.PrivateKey { return key }}
-}
-
-// Set reports whether there is a key.
-func (k SigningKey) Set() bool { return k.key != nil }
-
 // Public is the key that receivers check with, as whpk_….
 func (k SigningKey) Public() string {
-	return "whpk_" + base64.StdEncoding.EncodeToString(k.key().Public().(ed25519.PublicKey))
+	return "whpk_" + base64.StdEncoding.EncodeToString(k.Reveal().Public().(ed25519.PublicKey))
 }
-
-// Format, LogValue and MarshalText keep the key out of whatever is printed, by every verb.
-func (SigningKey) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, redacted) }
-func (SigningKey) LogValue() slog.Value         { return slog.StringValue(redacted) }
-func (SigningKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // PublicKey checks v1a signatures.
 type PublicKey ed25519.PublicKey

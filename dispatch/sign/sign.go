@@ -47,7 +47,7 @@ func (s *Signer) Standard(id string, at time.Time, body []byte) string {
 		}
 	}
 	if s.Key.Set() {
-		entries = append(entries, "v1a,"+base64.StdEncoding.EncodeToString(ed25519.Sign(s.Key.key(), signed)))
+		entries = append(entries, "v1a,"+base64.StdEncoding.EncodeToString(ed25519.Sign(s.Key.Reveal(), signed)))
 	}
 	return strings.Join(entries, " ")
 }
@@ -55,7 +55,7 @@ func (s *Signer) Standard(id string, at time.Time, body []byte) string {
 func hub(s HMACKey, body []byte) string { return "sha256=" + hex.EncodeToString(mac(s, body)) }
 
 func mac(s HMACKey, data []byte) []byte {
-	m := hmac.New(sha256.New, s.Bytes())
+	m := hmac.New(sha256.New, s.Reveal())
 	m.Write(data)
 	return m.Sum(nil)
 }

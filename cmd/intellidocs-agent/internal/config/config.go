@@ -7,10 +7,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"os"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/secret"
 )
 
 // DefaultPath is where agent.toml is looked for last.
@@ -105,31 +106,8 @@ type TLS struct {
 	CAFile, CertFile, KeyFile, ServerName string
 }
 
-// Secret is text that never prints itself; Reveal returns it. It is held by pointer because
-// fmt calls no methods on unexported fields and would print what lies there.
-type Secret struct{ text *string }
-
-const redacted = "[secret]"
-
-// NewSecret wraps a text.
-func NewSecret(text string) Secret { return Secret{&text} }
-
-// Reveal returns the text.
-func (s Secret) Reveal() string {
-	if s.text == nil {
-		return ""
-	}
-	return *s.text
-}
-
-// Set reports whether there is any.
-func (s Secret) Set() bool { return s.Reveal() != "" }
-
-// Format (every verb), String, LogValue and MarshalText keep the text out of whatever is printed.
-func (Secret) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(redacted)) }
-func (Secret) String() string               { return redacted }
-func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+// Secret is text that never prints itself; Reveal returns it.
+type Secret = secret.Value[string]
 
 // Digest identifies a webhook's whole configuration, secrets included, without telling them.
 func (w *Webhook) Digest() string {

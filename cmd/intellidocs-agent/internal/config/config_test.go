@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/secret"
 )
 
 type vars map[string]string
@@ -242,7 +244,7 @@ secret_file = "./beside"
 		t.Errorf("printed: %s", out)
 	}
 	first := a.Digest()
-	a.Secret = NewSecret("another")
+	a.Secret = secret.Of("another")
 	if a.Digest() == first {
 		t.Error("the digest does not tell secrets apart")
 	}

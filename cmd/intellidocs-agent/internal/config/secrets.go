@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/secret"
 )
 
 // maxFile bounds what is read of a file that the configuration names.
@@ -70,7 +72,7 @@ func (t *table) secret(key string, clean func(string) (string, error)) (Secret, 
 		if err != nil {
 			t.errorf(key+"_env", "what the environment has in %s: %v", env, err)
 		}
-		return NewSecret(text), true
+		return secret.Of(text), true
 	case inline == "":
 		return Secret{}, false
 	}
@@ -78,7 +80,7 @@ func (t *table) secret(key string, clean func(string) (string, error)) (Secret, 
 	if err != nil {
 		t.errorf(key, "%v", err)
 	}
-	return NewSecret(text), true
+	return secret.Of(text), true
 }
 
 // readSecret reads a file that holds a secret. A name without a slash is looked for among
@@ -106,7 +108,7 @@ func (b *binder) readSecret(name string, clean func(string) (string, error)) (Se
 			return Secret{}, fmt.Errorf("what is in %s: %w", path, err)
 		}
 		b.secretFiles = append(b.secretFiles, path)
-		return NewSecret(text), nil
+		return secret.Of(text), nil
 	}
 	if pasted(name) {
 		return Secret{}, errPasted

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/nearest"
+	"github.com/dawnsystem/intellidocs-agent/dispatch/secret"
 	"github.com/dawnsystem/intellidocs-agent/parser"
 )
 
@@ -130,7 +131,7 @@ func (b *binder) headers(t *table, w *Webhook) {
 	h.declareOthers(node{Type: "string"})
 	w.Headers = map[string]Secret{}
 	for _, name := range slices.Sorted(maps.Keys(h.m)) {
-		w.Headers[name] = NewSecret(h.text(name, ""))
+		w.Headers[name] = secret.Of(h.text(name, ""))
 		if credentialHeader.MatchString(name) {
 			b.inline = append(b.inline, t.name+".headers."+name)
 		}

@@ -3,22 +3,34 @@ package dispatch
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
+// noticeThrottled is how long an endpoint must put deliveries off for people to hear of it.
+const noticeThrottled = 10 * time.Minute
+
+// reporter tells what came of one webhook's attempts: in the log, and to the people who
+// should hear of it.
+type reporter struct {
+	webhook string
+	log     *slog.Logger
+	notice  func(Notice) // nil: nobody hears of it
+}
+
 // attrs identify an attempt of d in the log.
-func (w *worker) attrs(d queue.Delivery) []any {
+func attrs(d queue.Delivery) []any {
 	return []any{
-		"webhook", w.name, "event_id", d.EventID, "delivery_id", d.ID,
+		"webhook", d.Webhook, "event_id", d.EventID, "delivery_id", d.ID,
 		"event_type", d.EventType, "attempt", d.Attempts + 1,
 	}
 }
 
-// report logs an attempt at the level its outcome deserves, and what it changed.
-func (w *worker) report(d queue.Delivery, v outcome) {
-	attrs := w.attrs(d)
+// attempt reports one at the level its outcome deserves, and what it changed.
+func (r *reporter) attempt(d queue.Delivery, v outcome) {
+	attrs := attrs(d)
 	if v.Attempt.Status != 0 {
 		attrs = append(attrs, "status", v.Attempt.Status)
 	}
@@ -40,18 +52,18 @@ func (w *worker) report(d queue.Delivery, v outcome) {
 	case !v.mention:
 		level = slog.LevelDebug
 	}
-	w.d.log.Log(context.Background(), level, message, attrs...)
+	r.log.Log(context.Background(), level, message, attrs...)
 	if v.unreported > 0 {
-		w.d.log.Warn("more failures, each in debug level", "webhook", w.name,
+		r.log.Warn("more failures, each in debug level", "webhook", r.webhook,
 			"failures", v.unreported, "error", v.Attempt.Error)
 	}
-	w.reportChange(v)
-	w.notify(v, d.EventType, d.EventID)
+	r.change(v)
+	r.notify(v, d.EventType, d.EventID)
 }
 
-// reportChange logs what the attempt changed for the webhook as a whole.
-func (w *worker) reportChange(v outcome) {
-	log := w.d.log.With("webhook", w.name)
+// change logs what the attempt changed for the webhook as a whole.
+func (r *reporter) change(v outcome) {
+	log := r.log.With("webhook", r.webhook)
 	now := time.Now()
 	if v.offline {
 		log.Warn("this machine has no network; deliveries wait and use up no attempts", "error", v.Attempt.Error)
@@ -72,5 +84,33 @@ func (w *worker) reportChange(v outcome) {
 	}
 	if v.recovered > 0 {
 		log.Info("webhook recovered", "failures", v.recovered, "after", now.Sub(v.failingFrom).Round(time.Second), "held", v.closed)
+	}
+}
+
+// notify tells people what an attempt changed. That one of the agent's own events could not
+// be delivered is no news: it would make another.
+func (r *reporter) notify(v outcome, eventType, eventID string) {
+	if r.notice == nil {
+		return
+	}
+	n := Notice{Webhook: r.webhook, Reason: v.Attempt.Error, Since: v.heldSince}
+	switch {
+	case v.opened:
+		n.Kind = NoticeHeld
+	case v.throttled && time.Until(v.until) >= noticeThrottled:
+		n.Kind = NoticeHeld
+	case v.closed:
+		n.Kind = NoticeRecovered
+	case v.paused:
+		n.Kind = NoticePaused
+	}
+	if n.Kind != "" {
+		r.notice(n)
+	}
+	if v.Status == queue.Failed && !strings.HasPrefix(eventType, OwnPrefix) {
+		r.notice(Notice{
+			Kind: NoticeFailed, Webhook: r.webhook, Reason: v.Attempt.Error,
+			EventType: eventType, EventID: eventID, DeliveryID: v.DeliveryID,
+		})
 	}
 }
