@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,40 +12,63 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-// parseFilter reads a filter from a query; an unknown parameter is an error, since a
+// param is one that a query may have, and what takes its values in.
+type param struct {
+	key string
+	set func(values []string) error
+}
+
+// textParam takes a parameter's value as it is.
+func textParam(key string, into *string) param {
+	return param{key, func(v []string) error { *into = v[0]; return nil }}
+}
+
+// timeParam takes a parameter's value as a time, or how long ago it was.
+func timeParam(key string, into *time.Time) param {
+	return param{key, func(v []string) (err error) { *into, err = When(v[0], time.Now()); return err }}
+}
+
+// flagParam reports whether a parameter has the value that turns something on.
+func flagParam(key, on string, into *bool) param {
+	return param{key, func(v []string) error { *into = v[0] == on; return nil }}
+}
+
+// limitParam takes how many are wanted, by default 50.
+func limitParam(q url.Values, most int, into *int) param {
+	return param{"limit", func([]string) (err error) { *into, err = number(q, "limit", 50, most); return err }}
+}
+
+// parseQuery reads a filter from a query; an unknown parameter is an error, since a
 // misspelt filter would select everything.
-func parseFilter(q url.Values) (Filter, error) {
-	var f Filter
-	var err error
-	for key := range q {
-		v := q.Get(key)
-		switch key {
-		case "status":
-			for _, s := range q[key] {
-				f.Status = append(f.Status, strings.Split(s, ",")...)
+func parseQuery(q url.Values, params ...param) error {
+	for key, values := range q {
+		i := slices.IndexFunc(params, func(p param) bool { return p.key == key })
+		if i < 0 {
+			var keys []string
+			for _, p := range params {
+				keys = append(keys, p.key)
 			}
-		case "webhook":
-			f.Webhook = v
-		case "event_type":
-			f.EventType = v
-		case "q":
-			f.Search = v
-		case "before":
-			f.Before = v
-		case "since":
-			f.Since, err = When(v, time.Now())
-		case "until":
-			f.Until, err = When(v, time.Now())
-		case "subjects":
-			f.Subjects = v == "true"
-		case "limit":
-			f.Limit, err = number(q, key, 50, 1000)
-		default:
-			err = fmt.Errorf("there is no filter %q; there are status, webhook, event_type, q, since, until, before, limit, subjects", key)
+			return badRequest{fmt.Errorf("there is no filter %q; there are %s", key, strings.Join(keys, ", "))}
 		}
-		if err != nil {
-			return f, badRequest{fmt.Errorf("filter %s: %w", key, err)}
+		if err := params[i].set(values); err != nil {
+			return badRequest{fmt.Errorf("filter %s: %w", key, err)}
 		}
+	}
+	return nil
+}
+
+func parseFilter(q url.Values) (f Filter, err error) {
+	status := param{"status", func(values []string) error {
+		for _, s := range values {
+			f.Status = append(f.Status, strings.Split(s, ",")...)
+		}
+		return nil
+	}}
+	err = parseQuery(q, status, textParam("webhook", &f.Webhook), textParam("event_type", &f.EventType), textParam("q", &f.Search),
+		timeParam("since", &f.Since), timeParam("until", &f.Until), textParam("before", &f.Before), limitParam(q, 1000, &f.Limit),
+		flagParam("subjects", "true", &f.Subjects))
+	if err != nil {
+		return f, err
 	}
 	return f, f.check()
 }
@@ -95,27 +119,9 @@ func (f *Filter) Query() url.Values {
 
 func parseRejectedFilter(q url.Values) (f RejectedFilter, err error) {
 	f.Limit = 50
-	for key := range q {
-		v := q.Get(key)
-		switch key {
-		case "source":
-			f.Source = v
-		case "before":
-			f.Before = v
-		case "since":
-			f.Since, err = When(v, time.Now())
-		case "text":
-			f.Whole = v == "whole"
-		case "limit":
-			f.Limit, err = number(q, key, 50, 500)
-		default:
-			err = fmt.Errorf("there is no filter %q; there are source, since, before, limit, text", key)
-		}
-		if err != nil {
-			return f, badRequest{fmt.Errorf("filter %s: %w", key, err)}
-		}
-	}
-	return f, nil
+	err = parseQuery(q, textParam("source", &f.Source), timeParam("since", &f.Since), textParam("before", &f.Before),
+		limitParam(q, 500, &f.Limit), flagParam("text", "whole", &f.Whole))
+	return f, err
 }
 
 // Query is the filter as the API takes it.

@@ -53,47 +53,49 @@ type Body interface {
 	Read(p []byte) (int, error)
 }
 
-type api struct {
-	Agent
-	log      *slog.Logger
-	subjects subjects
-	shared   sharedStatus
-	stopping context.Context // ends when the server is to close
-}
+// routes serves the API. Each group of handlers has what it remembers of its own.
+func routes(mux *http.ServeMux, a *Agent, log *slog.Logger, stopping context.Context) {
+	status := newStatusHandlers(a, stopping)
+	deliveries := &deliveryHandlers{agent: a}
+	changes := &changeHandlers{agent: a, log: log, stopping: stopping}
+	rejected := &rejectedHandlers{agent: a, log: log}
+	webhooks := &webhookHandlers{agent: a}
 
-func (a *api) routes(mux *http.ServeMux) {
-	handle := func(pattern string, f func(w http.ResponseWriter, r *http.Request) (any, error)) {
+	mux.HandleFunc("GET /healthz", status.healthz)
+	mux.HandleFunc("GET /readyz", status.readyz)
+	mux.HandleFunc("GET /api/v1/stream", status.stream)
+	for pattern, f := range map[string]func(w http.ResponseWriter, r *http.Request) (any, error){
+		"GET /api/v1/status":                  status.status,
+		"GET /api/v1/deliveries":              deliveries.list,
+		"GET /api/v1/deliveries/{id}":         deliveries.delivery,
+		"GET /api/v1/deliveries/{id}/request": deliveries.request,
+		"GET /api/v1/count":                   deliveries.count,
+		"GET /api/v1/find":                    deliveries.find,
+		"GET /api/v1/events":                  deliveries.events,
+		"GET /api/v1/events/{id}":             deliveries.event,
+		"GET /api/v1/rejected":                rejected.list,
+		"GET /api/v1/rejected/{id}":           rejected.one,
+		"POST /api/v1/rejected/retry":         rejected.retry,
+		"POST /api/v1/rejected/discard":       rejected.discard,
+		"POST /api/v1/replay":                 changes.replay,
+		"POST /api/v1/move":                   changes.move,
+		"POST /api/v1/discard":                changes.discard,
+		"POST /api/v1/ingest":                 changes.ingest,
+		"POST /api/v1/webhooks/{name}/pause":  webhooks.pause,
+		"POST /api/v1/webhooks/{name}/resume": webhooks.resume,
+		"POST /api/v1/webhooks/{name}/test":   webhooks.test,
+	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			v, err := f(w, r)
 			if err != nil {
 				fail(w, err)
 				return
 			}
-			if v != nil {
+			if v != nil { // else the handler has answered
 				answer(w, http.StatusOK, v)
 			}
 		})
 	}
-	handle("GET /api/v1/status", a.status)
-	handle("GET /api/v1/deliveries", a.deliveries)
-	handle("GET /api/v1/deliveries/{id}", a.delivery)
-	handle("GET /api/v1/deliveries/{id}/request", a.request)
-	handle("GET /api/v1/count", a.count)
-	handle("GET /api/v1/find", a.find)
-	handle("GET /api/v1/events", a.events)
-	handle("GET /api/v1/events/{id}", a.event)
-	handle("GET /api/v1/rejected", a.rejected)
-	handle("GET /api/v1/rejected/{id}", a.rejectedOne)
-	handle("POST /api/v1/rejected/retry", a.retry)
-	handle("POST /api/v1/replay", a.replay)
-	handle("POST /api/v1/move", a.move)
-	handle("POST /api/v1/discard", a.discard)
-	handle("POST /api/v1/rejected/discard", a.discardRejected)
-	handle("POST /api/v1/webhooks/{name}/pause", a.pause)
-	handle("POST /api/v1/webhooks/{name}/resume", a.resume)
-	handle("POST /api/v1/webhooks/{name}/test", a.test)
-	handle("POST /api/v1/ingest", a.ingest)
-	mux.HandleFunc("GET /api/v1/stream", a.stream)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			if _, pattern := mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != "/api/" {
@@ -145,5 +147,3 @@ func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	}
 	return nil
 }
-
-func (a *api) status(_ http.ResponseWriter, _ *http.Request) (any, error) { return a.Status(), nil }

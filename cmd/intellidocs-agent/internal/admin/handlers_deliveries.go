@@ -9,8 +9,15 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-func (a *api) urls() func(string) string {
-	_, _, webhooks := a.Config()
+// deliveryHandlers answer what there is of events and their deliveries.
+type deliveryHandlers struct {
+	agent    *Agent
+	subjects subjects
+}
+
+// urls looks up the addresses of the configured webhooks.
+func (h *deliveryHandlers) urls() func(webhook string) string {
+	_, _, webhooks := h.agent.Config()
 	return func(name string) string {
 		for _, w := range webhooks {
 			if w.Name == name {
@@ -24,24 +31,24 @@ func (a *api) urls() func(string) string {
 // maxRowText is how long a text of a row is, in bytes; a delivery by itself has them whole.
 const maxRowText = 1024
 
-func (a *api) deliveries(w http.ResponseWriter, r *http.Request) (any, error) {
+func (h *deliveryHandlers) list(w http.ResponseWriter, r *http.Request) (any, error) {
 	f, err := parseFilter(r.URL.Query())
 	if err != nil {
 		return nil, err
 	}
-	q, url := f.queue(), a.urls()
+	q, url := f.queue(), h.urls()
 	out := page{most: q.Limit}
 	q.MaxText = maxRowText
 	for next := ""; ; {
 		q.Limit = min(out.most-out.n, chunk)
-		part, err := a.Queue.List(r.Context(), q)
+		part, err := h.agent.Queue.List(r.Context(), q)
 		if err != nil {
 			return nil, err
 		}
 		for i := range part.Deliveries {
 			d, about := &part.Deliveries[i], ""
 			if f.Subjects {
-				about = a.subjects.get(d.EventID, func() (queue.Event, error) { return a.Queue.EventOf(d.ID) })
+				about = h.subjects.get(d.EventID, func() (queue.Event, error) { return h.agent.Queue.EventOf(d.ID) })
 			}
 			ok, err := out.add(row(d, about, url))
 			if err != nil {
@@ -61,70 +68,70 @@ func (a *api) deliveries(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 }
 
-func (a *api) count(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (h *deliveryHandlers) count(_ http.ResponseWriter, r *http.Request) (any, error) {
 	f, err := parseFilter(r.URL.Query())
 	if err != nil {
 		return nil, err
 	}
-	n, err := a.Queue.Count(r.Context(), f.queue())
+	n, err := h.agent.Queue.Count(r.Context(), f.queue())
 	return Count{n}, err
 }
 
 // find looks up IDs by their beginning, or a delivery by its short ID.
-func (a *api) find(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (h *deliveryHandlers) find(_ http.ResponseWriter, r *http.Request) (any, error) {
 	typed := r.URL.Query().Get("id")
 	if len(typed) > 100 {
 		return nil, badRequest{errors.New("an id has at most 100 characters")}
 	}
-	ids, err := a.Queue.Find(r.Context(), strings.ToLower(typed), 10)
+	ids, err := h.agent.Queue.Find(r.Context(), strings.ToLower(typed), 10)
 	return Found{append([]string{}, ids...)}, err
 }
 
-func (a *api) delivery(w http.ResponseWriter, r *http.Request) (any, error) {
-	d, err := a.Queue.Get(r.PathValue("id"))
+// named returns the delivery that a path names, and its event.
+func (h *deliveryHandlers) named(r *http.Request) (d queue.Delivery, e queue.Event, err error) {
+	if d, err = h.agent.Queue.Get(r.PathValue("id")); err == nil {
+		e, err = h.agent.Queue.EventOf(d.ID)
+	}
+	return d, e, err
+}
+
+func (h *deliveryHandlers) delivery(w http.ResponseWriter, r *http.Request) (any, error) {
+	d, e, err := h.named(r)
 	if err != nil {
 		return nil, err
 	}
-	e, err := a.Queue.EventOf(d.ID)
-	if err != nil {
-		return nil, err
-	}
-	return nil, a.story(w, e, []queue.Delivery{d})
+	return nil, h.story(w, e, []queue.Delivery{d})
 }
 
 // request is an attempt's request as the configuration in force makes it.
-func (a *api) request(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (h *deliveryHandlers) request(_ http.ResponseWriter, r *http.Request) (any, error) {
 	n, err := number(r.URL.Query(), "attempt", 1, 1_000_000)
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.Queue.Get(r.PathValue("id"))
+	d, e, err := h.named(r)
 	if err != nil {
 		return nil, err
 	}
-	e, err := a.Queue.EventOf(d.ID)
-	if err != nil {
-		return nil, err
-	}
-	text, err := a.Preview(&d, &e, n)
+	text, err := h.agent.Preview(&d, &e, n)
 	return RequestView{Attempt: n, Request: text}, err
 }
 
-func (a *api) event(w http.ResponseWriter, r *http.Request) (any, error) {
-	e, err := a.Queue.Event(r.PathValue("id"))
+func (h *deliveryHandlers) event(w http.ResponseWriter, r *http.Request) (any, error) {
+	e, err := h.agent.Queue.Event(r.PathValue("id"))
 	if err != nil {
 		return nil, err
 	}
-	ds, err := a.Queue.DeliveriesOf(e.ID)
+	ds, err := h.agent.Queue.DeliveriesOf(e.ID)
 	if err != nil {
 		return nil, err
 	}
-	return nil, a.story(w, e, ds)
+	return nil, h.story(w, e, ds)
 }
 
 // story writes a Story piece by piece: its payload may be 7 MiB, and its deliveries hundreds.
-func (a *api) story(w http.ResponseWriter, e queue.Event, ds []queue.Delivery) error {
-	about, url := subject(e.Body), a.urls()
+func (h *deliveryHandlers) story(w http.ResponseWriter, e queue.Event, ds []queue.Delivery) error {
+	about, url := subject(e.Body), h.urls()
 	payload := e.Body
 	e.Body = nil
 	head, err := json.Marshal(EventView{Event: e, Subject: about})
@@ -175,19 +182,19 @@ func clip(text string, most int) string {
 	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
-func (a *api) events(w http.ResponseWriter, r *http.Request) (any, error) {
+func (h *deliveryHandlers) events(w http.ResponseWriter, r *http.Request) (any, error) {
 	limit, err := number(r.URL.Query(), "limit", 20, 200)
 	if err != nil {
 		return nil, err
 	}
-	events, err := a.Queue.Recent(r.Context(), limit)
+	events, err := h.agent.Queue.Recent(r.Context(), limit)
 	if err != nil {
 		return nil, err
 	}
 	out := page{most: limit}
 	for i := range events {
 		e := &events[i]
-		view := EventView{Event: *e, Subject: a.subjects.get(e.ID, func() (queue.Event, error) { return a.Queue.Event(e.ID) })}
+		view := EventView{Event: *e, Subject: h.subjects.get(e.ID, func() (queue.Event, error) { return h.agent.Queue.Event(e.ID) })}
 		if ok, err := out.add(view); err != nil || !ok {
 			break // only the latest are wanted
 		}

@@ -6,12 +6,11 @@ import (
 	"net/http"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch"
-	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 // move gives a webhook's waiting deliveries to another. What is on its way cannot be: the
 // webhook must be gone, disabled or paused.
-func (a *api) move(w http.ResponseWriter, r *http.Request) (any, error) {
+func (h *changeHandlers) move(w http.ResponseWriter, r *http.Request) (any, error) {
 	var req MoveRequest
 	if err := decode(w, r, &req); err != nil {
 		return nil, err
@@ -20,7 +19,7 @@ func (a *api) move(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, badRequest{errors.New("name two webhooks: from, whose deliveries wait, and to, which gets them")}
 	}
 	known := false
-	for _, s := range a.Dispatcher.States() {
+	for _, s := range h.agent.Dispatcher.States() {
 		known = known || s.Webhook == req.To
 		if s.Webhook == req.From && (s.State != dispatch.Paused && s.State != dispatch.Disabled || s.InFlight > 0) {
 			return nil, badRequest{fmt.Errorf("webhook %q is in use: pause it first, and let what is on its way end", req.From)}
@@ -30,17 +29,17 @@ func (a *api) move(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, fmt.Errorf("%w: %q", dispatch.ErrUnknownWebhook, req.To)
 	}
 	lasting(w)
-	n, err := a.Queue.Move(r.Context(), req.From, req.To)
-	a.Dispatcher.Notify([]string{req.To})
+	n, err := h.agent.Queue.Move(r.Context(), req.From, req.To)
+	h.agent.Dispatcher.Notify([]string{req.To})
 	if err != nil {
 		return nil, err
 	}
-	a.log.Info("waiting deliveries moved to another webhook", "from", req.From, "to", req.To, "deliveries", n)
+	h.log.Info("waiting deliveries moved to another webhook", "from", req.From, "to", req.To, "deliveries", n)
 	return Changed{n}, nil
 }
 
 // discard gives up the waiting deliveries that a filter selects.
-func (a *api) discard(w http.ResponseWriter, r *http.Request) (any, error) {
+func (h *changeHandlers) discard(w http.ResponseWriter, r *http.Request) (any, error) {
 	var req DiscardRequest
 	if err := decode(w, r, &req); err != nil {
 		return nil, err
@@ -52,47 +51,11 @@ func (a *api) discard(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, badRequest{errors.New("a discard takes all waiting deliveries that its filter selects; leave status and limit out")}
 	}
 	lasting(w)
-	n, err := a.Queue.Discard(r.Context(), whose(req.By), req.Filter.queue())
+	n, err := h.agent.Queue.Discard(r.Context(), whose(req.By), req.Filter.queue())
 	if err != nil {
 		return nil, err
 	}
-	a.log.Warn("waiting deliveries discarded; they are kept as failed", "webhook", req.Filter.Webhook, "deliveries", n, "by", whose(req.By))
-	return Changed{n}, nil
-}
-
-// discardRejected forgets rejected records.
-func (a *api) discardRejected(w http.ResponseWriter, r *http.Request) (any, error) {
-	var req DiscardRejectedRequest
-	if err := decode(w, r, &req); err != nil {
-		return nil, err
-	}
-	lasting(w)
-	n := 0
-	q := queue.RejectedFilter{Source: req.Source, Since: req.Since, Limit: rejectedChunk}
-	for {
-		records, next, err := a.Queue.Rejected(r.Context(), q)
-		if err != nil {
-			return nil, err
-		}
-		var ids []string
-		for i := range records {
-			if req.Until.IsZero() || records[i].At.Before(req.Until) {
-				ids = append(ids, records[i].ID)
-			}
-		}
-		if !req.DryRun {
-			if err := a.Queue.DropRejected(r.Context(), ids...); err != nil {
-				return nil, err
-			}
-		}
-		n += len(ids)
-		if q.Before = next; next == "" {
-			break
-		}
-	}
-	if !req.DryRun {
-		a.log.Warn("rejected records discarded", "source", req.Source, "records", n)
-	}
+	h.log.Warn("waiting deliveries discarded; they are kept as failed", "webhook", req.Filter.Webhook, "deliveries", n, "by", whose(req.By))
 	return Changed{n}, nil
 }
 

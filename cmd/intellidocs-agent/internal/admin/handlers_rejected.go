@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -14,7 +15,13 @@ const maxRejectedText = 500
 // rejectedChunk is how many records of 64 KiB are in memory at once.
 const rejectedChunk = 8
 
-func (a *api) rejected(w http.ResponseWriter, r *http.Request) (any, error) {
+// rejectedHandlers answer what could not be read, and let it be read again or forgotten.
+type rejectedHandlers struct {
+	agent *Agent
+	log   *slog.Logger
+}
+
+func (h *rejectedHandlers) list(w http.ResponseWriter, r *http.Request) (any, error) {
 	f, err := parseRejectedFilter(r.URL.Query())
 	if err != nil {
 		return nil, err
@@ -23,7 +30,7 @@ func (a *api) rejected(w http.ResponseWriter, r *http.Request) (any, error) {
 	out := page{most: f.Limit}
 	for last := ""; ; {
 		q.Limit = min(out.most-out.n, rejectedChunk)
-		records, next, err := a.Queue.Rejected(r.Context(), q)
+		records, next, err := h.agent.Queue.Rejected(r.Context(), q)
 		if err != nil {
 			return nil, err
 		}
@@ -51,8 +58,8 @@ func (a *api) rejected(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 }
 
-func (a *api) rejectedOne(_ http.ResponseWriter, r *http.Request) (any, error) {
-	rec, err := a.Queue.RejectedByID(r.PathValue("id"))
+func (h *rejectedHandlers) one(_ http.ResponseWriter, r *http.Request) (any, error) {
+	rec, err := h.agent.Queue.RejectedByID(r.PathValue("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +74,7 @@ func view(r *queue.Rejected) RejectedView {
 }
 
 // retry reads rejected records again, after an upgrade that understands more.
-func (a *api) retry(w http.ResponseWriter, r *http.Request) (any, error) {
+func (h *rejectedHandlers) retry(w http.ResponseWriter, r *http.Request) (any, error) {
 	var req RetryRequest
 	if err := decode(w, r, &req); err != nil {
 		return nil, err
@@ -76,15 +83,15 @@ func (a *api) retry(w http.ResponseWriter, r *http.Request) (any, error) {
 	var out Retried
 	one := func(rec queue.Rejected) error {
 		out.Tried++
-		ok, err := a.Retry(r.Context(), rec)
+		ok, err := h.agent.Retry(r.Context(), rec)
 		if err != nil || !ok {
 			return err
 		}
 		out.Queued++
-		return a.Queue.DropRejected(r.Context(), rec.ID)
+		return h.agent.Queue.DropRejected(r.Context(), rec.ID)
 	}
 	for _, id := range req.IDs {
-		rec, err := a.Queue.RejectedByID(id)
+		rec, err := h.agent.Queue.RejectedByID(id)
 		if err == nil {
 			err = one(rec)
 		}
@@ -94,7 +101,7 @@ func (a *api) retry(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	f := queue.RejectedFilter{Limit: rejectedChunk}
 	for len(req.IDs) == 0 {
-		records, next, err := a.Queue.Rejected(r.Context(), f)
+		records, next, err := h.agent.Queue.Rejected(r.Context(), f)
 		if err != nil {
 			return nil, err
 		}
@@ -109,4 +116,40 @@ func (a *api) retry(w http.ResponseWriter, r *http.Request) (any, error) {
 		f.Before = next
 	}
 	return out, nil
+}
+
+// discard forgets rejected records.
+func (h *rejectedHandlers) discard(w http.ResponseWriter, r *http.Request) (any, error) {
+	var req DiscardRejectedRequest
+	if err := decode(w, r, &req); err != nil {
+		return nil, err
+	}
+	lasting(w)
+	n := 0
+	q := queue.RejectedFilter{Source: req.Source, Since: req.Since, Limit: rejectedChunk}
+	for {
+		records, next, err := h.agent.Queue.Rejected(r.Context(), q)
+		if err != nil {
+			return nil, err
+		}
+		var ids []string
+		for i := range records {
+			if req.Until.IsZero() || records[i].At.Before(req.Until) {
+				ids = append(ids, records[i].ID)
+			}
+		}
+		if !req.DryRun {
+			if err := h.agent.Queue.DropRejected(r.Context(), ids...); err != nil {
+				return nil, err
+			}
+		}
+		n += len(ids)
+		if q.Before = next; next == "" {
+			break
+		}
+	}
+	if !req.DryRun {
+		h.log.Warn("rejected records discarded", "source", req.Source, "records", n)
+	}
+	return Changed{n}, nil
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -89,8 +90,31 @@ func (a *Agent) notReady(s *Status) []string {
 	return reasons
 }
 
-func (a *api) readyz(w http.ResponseWriter, _ *http.Request) {
-	s := a.Status()
+// statusHandlers answer how the agent is.
+type statusHandlers struct {
+	agent    *Agent
+	shared   sharedStatus
+	stopping context.Context // ends when the server is to close
+}
+
+func newStatusHandlers(a *Agent, stopping context.Context) *statusHandlers {
+	return &statusHandlers{agent: a, shared: sharedStatus{make: a.Status}, stopping: stopping}
+}
+
+func (h *statusHandlers) healthz(w http.ResponseWriter, _ *http.Request) {
+	if err := h.agent.Queue.Alive(); err != nil {
+		answer(w, http.StatusServiceUnavailable, map[string]string{"status": "stuck", "reason": err.Error()})
+		return
+	}
+	answer(w, http.StatusOK, map[string]string{"status": "alive"})
+}
+
+func (h *statusHandlers) status(http.ResponseWriter, *http.Request) (any, error) {
+	return h.agent.Status(), nil
+}
+
+func (h *statusHandlers) readyz(w http.ResponseWriter, _ *http.Request) {
+	s := h.agent.Status()
 	code := http.StatusOK
 	if !s.Ready {
 		code = http.StatusServiceUnavailable
@@ -100,7 +124,7 @@ func (a *api) readyz(w http.ResponseWriter, _ *http.Request) {
 
 // stream sends the status once a second as server-sent events, until the reader leaves,
 // their token is no longer the token, or the agent stops.
-func (a *api) stream(w http.ResponseWriter, r *http.Request) {
+func (h *statusHandlers) stream(w http.ResponseWriter, r *http.Request) {
 	lasting(w) // a read deadline that passes would end the request
 	w.Header().Set("Content-Type", "text/event-stream")
 	flush := http.NewResponseController(w)
@@ -108,7 +132,7 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request) {
 	defer tick.Stop()
 	still, _ := r.Context().Value(admitted{}).(func() bool)
 	for still() {
-		frame, err := a.shared.frame(time.Second)
+		frame, err := h.shared.frame(time.Second)
 		if err != nil {
 			return
 		}
@@ -122,7 +146,7 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			return
-		case <-a.stopping.Done():
+		case <-h.stopping.Done():
 			return
 		case <-tick.C:
 		}

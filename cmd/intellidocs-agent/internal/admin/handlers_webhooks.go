@@ -9,7 +9,10 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/dispatch"
 )
 
-func (a *api) pause(w http.ResponseWriter, r *http.Request) (any, error) {
+// webhookHandlers change how a webhook is served, and try it out.
+type webhookHandlers struct{ agent *Agent }
+
+func (h *webhookHandlers) pause(w http.ResponseWriter, r *http.Request) (any, error) {
 	var body PauseRequest
 	if err := decode(w, r, &body); err != nil {
 		return nil, err
@@ -20,18 +23,19 @@ func (a *api) pause(w http.ResponseWriter, r *http.Request) (any, error) {
 	if len(body.Reason) > 500 {
 		return nil, badRequest{errors.New("the reason is longer than 500 bytes")}
 	}
-	return a.webhook(r.PathValue("name"), a.Dispatcher.Pause(r.Context(), r.PathValue("name"), body.Reason))
+	return h.webhook(r.PathValue("name"), h.agent.Dispatcher.Pause(r.Context(), r.PathValue("name"), body.Reason))
 }
 
-func (a *api) resume(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return a.webhook(r.PathValue("name"), a.Dispatcher.Resume(r.Context(), r.PathValue("name")))
+func (h *webhookHandlers) resume(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return h.webhook(r.PathValue("name"), h.agent.Dispatcher.Resume(r.Context(), r.PathValue("name")))
 }
 
-func (a *api) webhook(name string, err error) (any, error) {
+// webhook answers with the state after a change.
+func (h *webhookHandlers) webhook(name string, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range a.Status().Webhooks {
+	for _, s := range h.agent.Status().Webhooks {
 		if s.Name == name {
 			return s, nil
 		}
@@ -39,7 +43,7 @@ func (a *api) webhook(name string, err error) (any, error) {
 	return nil, fmt.Errorf("%w: %s", dispatch.ErrUnknownWebhook, name)
 }
 
-func (a *api) test(w http.ResponseWriter, r *http.Request) (any, error) {
+func (h *webhookHandlers) test(w http.ResponseWriter, r *http.Request) (any, error) {
 	var body TestRequest
 	if err := decode(w, r, &body); err != nil {
 		return nil, err
@@ -48,5 +52,5 @@ func (a *api) test(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, badRequest{fmt.Errorf("%.200q is not an event type", body.EventType)}
 	}
 	lasting(w) // as long as the webhook's time-out
-	return a.Test(r.Context(), r.PathValue("name"), body.EventType, body.Anyway)
+	return h.agent.Test(r.Context(), r.PathValue("name"), body.EventType, body.Anyway)
 }

@@ -38,17 +38,7 @@ type Server struct {
 func New(a Agent, gather prometheus.Gatherer, log *slog.Logger) *Server {
 	mux := http.NewServeMux()
 	stopping, stop := context.WithCancel(context.Background())
-	impl := &api{Agent: a, log: log, stopping: stopping}
-	impl.shared.make = impl.Status
-	impl.routes(mux)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := a.Queue.Alive(); err != nil {
-			answer(w, http.StatusServiceUnavailable, map[string]string{"status": "stuck", "reason": err.Error()})
-			return
-		}
-		answer(w, http.StatusOK, map[string]string{"status": "alive"})
-	})
-	mux.HandleFunc("GET /readyz", impl.readyz)
+	routes(mux, &a, log, stopping)
 	if gather != nil {
 		metrics := promhttp.HandlerFor(gather, promhttp.HandlerOpts{})
 		mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
