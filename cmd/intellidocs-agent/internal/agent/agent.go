@@ -95,12 +95,12 @@ func Open(ctx context.Context, p *Plan, o Options) (_ *Agent, err error) {
 			err = errors.Join(err, a.queue.Close())
 		}
 	}()
-	a.dispatcher = dispatch.New(dispatch.Options{Store: a.queue, Grace: o.Grace, Logger: log, Registerer: a.registry, Notice: a.noticed})
+	a.dispatcher = dispatch.New(dispatch.Options{Store: a.queue, Grace: o.Grace, Logger: log, Registerer: a.registry, Notice: func(n dispatch.Notice) { a.announcer.noticed(n) }})
 	a.announcer = newAnnouncer(a.queue, a.dispatcher.RouteOwn, log)
 	a.ingest = ingest.New(ingest.Options{
 		Queue: a.queue, Route: a.dispatcher.Route, Logger: log, Registerer: a.registry,
 		Positional: func() bool { return a.config.current().State.DedupWindow == 0 },
-		Rejected:   a.rejected, Missed: a.missed,
+		Rejected:   a.announcer.rejected, Missed: a.announcer.missed,
 	})
 	a.sources = newSources(a.queue, a.ingest, log)
 	a.registry.MustRegister(sourceCollector{a.sources})
@@ -171,6 +171,7 @@ func Summary(cfg *config.Config) string {
 }
 
 func (a *Agent) server() *admin.Server {
+	o := operations{config: a.config, endpoints: &a.endpoints, dispatcher: a.dispatcher, ingest: a.ingest}
 	return admin.New(admin.Agent{
 		Queue: a.queue, Dispatcher: a.dispatcher, Version: a.version, StartedAt: a.started, Running: a.running, Dashboard: a.dashboard,
 		MaxSize: func() int64 { return a.config.current().State.MaxSize },
@@ -178,7 +179,7 @@ func (a *Agent) server() *admin.Server {
 			cfg := a.config.current()
 			return cfg.Enabled, a.config.status(), webhookViews(cfg)
 		},
-		Sources: a.sources.status, Test: a.test, Preview: a.preview, Backfill: a.backfill, Retry: a.retry,
+		Sources: a.sources.status, Test: o.test, Preview: o.preview, Backfill: o.backfill, Retry: o.retry,
 	}, a.registry, a.log)
 }
 

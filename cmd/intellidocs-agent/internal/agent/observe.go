@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
@@ -11,7 +12,7 @@ import (
 )
 
 const (
-	// observeEvery is how often is looked at what says nothing by itself.
+	// observeEvery is how often the observer looks.
 	observeEvery = 5 * time.Second
 	// sourcePatience is how long a source may be without its file, as between a rotation's
 	// steps or at a start before IntelliDocs'.
@@ -24,62 +25,30 @@ const (
 	digestTopic = "digest "
 )
 
-// noticed announces what a webhook's attempts have changed.
-func (a *Agent) noticed(n dispatch.Notice) {
-	about := announcement{kind: string(n.Kind), about: n.Webhook, bad: true, fields: map[string]any{"webhook": n.Webhook}}
-	if n.Reason != "" {
-		about.fields["reason"] = n.Reason
-	}
-	if !n.Since.IsZero() {
-		about.fields["since"] = n.Since.UTC().Format(time.RFC3339)
-	}
-	switch n.Kind {
-	case dispatch.NoticeHeld:
-		about.title = fmt.Sprintf("Webhook %s is held", n.Webhook)
-		about.message = "Its endpoint is down or takes no more for now. Its deliveries wait, use up no attempts, and go out once it answers again."
-	case dispatch.NoticeRecovered:
-		about.title, about.bad = fmt.Sprintf("Webhook %s has recovered", n.Webhook), false
-		about.message = "Its endpoint answers again; the deliveries that waited are on their way."
-	case dispatch.NoticePaused:
-		about.title = fmt.Sprintf("Webhook %s is paused", n.Webhook)
-		about.message = fmt.Sprintf("Its endpoint answered 410 Gone. Its deliveries wait until its configuration changes or somebody runs: intellidocs-agent resume %s", n.Webhook)
-	case dispatch.NoticeFailed:
-		about.title = fmt.Sprintf("Deliveries to webhook %s were given up", n.Webhook)
-		about.message = fmt.Sprintf("All their attempts failed. Once the cause is fixed: intellidocs-agent replay --status failed --webhook %s", n.Webhook)
-		about.fields["last_event_type"], about.fields["last_event_id"], about.fields["delivery_id"] = n.EventType, n.EventID, n.DeliveryID
-	}
-	a.announcer.Announce(about)
+// observer looks every few seconds at what says nothing by itself, and announces changes of
+// it: sources, the disk, and once a day how things are.
+type observer struct {
+	queue      *queue.Queue
+	dispatcher *dispatch.Dispatcher
+	sources    *sources
+	config     *liveConfig
+	announcer  *announcer
+	log        *slog.Logger
+
+	down map[string]time.Time // sources that cannot be read, since when
+	said map[string]bool      // what was announced and lasts
 }
 
-// rejected announces a record that was rejected.
-func (a *Agent) rejected(source, path string, offset int64, reason string) {
-	a.announcer.Announce(announcement{
-		kind: "record_rejected", about: source, bad: true,
-		title:   "Records of " + source + " could not be read as events",
-		message: "They were meant as events and are kept. See: intellidocs-agent rejected",
-		fields:  map[string]any{"input": source, "file": path, "offset": offset, "reason": reason},
-	})
-}
-
-// missed announces that records may have been missed.
-func (a *Agent) missed(source, path, reason string) {
-	a.announcer.Announce(announcement{
-		kind: "gap", about: source, bad: true,
-		title:   "Records of " + source + " may have been missed",
-		message: "Content that was not read to its end is gone. If a copy exists: intellidocs-agent ingest FILE",
-		fields:  map[string]any{"input": source, "file": path, "reason": reason},
-	})
-}
-
-// observe announces what is wrong at the start already, and what nothing but its state tells.
-func (a *Agent) observe(ctx context.Context) error {
-	o := observer{a: a, down: map[string]time.Time{}, said: map[string]bool{}}
-	for _, s := range a.dispatcher.States() {
+// run observes until ctx ends. What is wrong at the start already is announced at once.
+func (o *observer) run(ctx context.Context) error {
+	o.down, o.said = map[string]time.Time{}, map[string]bool{}
+	o.lastFailure()
+	for _, s := range o.dispatcher.States() {
 		switch {
 		case s.State == dispatch.Held:
-			a.noticed(dispatch.Notice{Kind: dispatch.NoticeHeld, Webhook: s.Webhook, Reason: s.Reason, Since: s.Since})
+			o.announcer.noticed(dispatch.Notice{Kind: dispatch.NoticeHeld, Webhook: s.Webhook, Reason: s.Reason, Since: s.Since})
 		case s.Gone:
-			a.noticed(dispatch.Notice{Kind: dispatch.NoticePaused, Webhook: s.Webhook, Reason: s.Reason, Since: s.Since})
+			o.announcer.noticed(dispatch.Notice{Kind: dispatch.NoticePaused, Webhook: s.Webhook, Reason: s.Reason, Since: s.Since})
 		}
 	}
 	tick := time.NewTicker(observeEvery)
@@ -89,23 +58,38 @@ func (a *Agent) observe(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			o.sources(now)
-			o.disk()
+			o.lookAtSources(now)
+			o.lookAtDisk()
 			o.digest(ctx, now)
 		}
 	}
 }
 
-// observer remembers what it has announced, and so announces changes.
-type observer struct {
-	a    *Agent
-	down map[string]time.Time // sources, since when
-	said map[string]bool
+// lastFailure tells people what ended the process before this one, where that was the
+// disk. It is forgotten once the event is queued, and told again until then.
+func (o *observer) lastFailure() {
+	f, failed := o.queue.LastFailure()
+	if !failed {
+		return
+	}
+	o.log.Warn("the agent had ended because the disk failed; it works again, and nothing that was acknowledged is lost", "at", f.At, "cause", f.Cause)
+	o.announcer.Announce(announcement{
+		kind:    "disk_failed",
+		title:   "The agent was restarted: its disk had failed",
+		message: f.Cause,
+		bad:     true,
+		fields:  map[string]any{"reason": f.Cause, "since": f.At.UTC().Format(time.RFC3339), "directory": o.config.current().State.Path},
+		queued: func() {
+			if err := o.queue.ForgetFailure(); err != nil {
+				o.log.Warn("people are told again at the next start that the disk had failed", "error", err)
+			}
+		},
+	})
 }
 
-func (o *observer) sources(now time.Time) {
+func (o *observer) lookAtSources(now time.Time) {
 	seen := map[string]bool{}
-	for _, s := range o.a.sources.status() {
+	for _, s := range o.sources.status() {
 		key := "source " + s.Name
 		seen[s.Name] = true
 		if s.Ready {
@@ -120,7 +104,7 @@ func (o *observer) sources(now time.Time) {
 			continue
 		}
 		o.said[key] = true
-		o.a.announcer.Announce(announcement{
+		o.announcer.Announce(announcement{
 			kind: "source_failed", about: s.Name, bad: true,
 			title:   "Source " + s.Name + " cannot be read",
 			message: "Nothing is read there until that is fixed; reading then resumes by itself, where it stopped.",
@@ -135,9 +119,9 @@ func (o *observer) sources(now time.Time) {
 	}
 }
 
-func (o *observer) disk() {
-	s := o.a.queue.Stats()
-	most := o.a.config.current().State.MaxSize
+func (o *observer) lookAtDisk() {
+	s := o.queue.Stats()
+	most := o.config.current().State.MaxSize
 	low := s.Full || s.DiskFree >= 0 && s.DiskFree < diskLow || most > 0 && float64(s.Bytes) > queueLowPart*float64(most)
 	if !low {
 		o.said["disk"] = false
@@ -147,7 +131,7 @@ func (o *observer) disk() {
 		return
 	}
 	o.said["disk"] = true
-	o.a.announcer.Announce(announcement{
+	o.announcer.Announce(announcement{
 		kind: "disk_low", bad: true,
 		title:   "The agent is running out of room",
 		message: "When it has none, reading stops; nothing is lost. Make room on the disk, or raise [state] max_size.",
@@ -157,18 +141,18 @@ func (o *observer) disk() {
 
 // digest reports once a day, where a webhook names it.
 func (o *observer) digest(ctx context.Context, now time.Time) {
-	if !o.a.dispatcher.WantsOwn(dispatch.Digest) {
+	if !o.dispatcher.WantsOwn(dispatch.Digest) {
 		return
 	}
 	at := time.Date(now.Year(), now.Month(), now.Day(), digestHour, 0, 0, 0, now.Location())
 	if now.Before(at) {
 		at = at.AddDate(0, 0, -1)
 	}
-	last := o.a.announcer.lastTime(digestTopic)
+	last := o.announcer.lastTime(digestTopic)
 	switch {
 	case last.IsZero(): // the first comes with the next morning
-		o.a.announcer.began(digestTopic, now)
-		o.a.announcer.store(ctx)
+		o.announcer.began(digestTopic, now)
+		o.announcer.store(ctx)
 		return
 	case !last.Before(at) || o.said["digest"]:
 		o.said["digest"] = last.Before(at)
@@ -176,22 +160,22 @@ func (o *observer) digest(ctx context.Context, now time.Time) {
 	}
 	o.said["digest"] = true
 	var delivered, failed, waiting int64
-	for _, counts := range o.a.queue.Counts() {
+	for _, counts := range o.queue.Counts() {
 		delivered += counts[queue.Success]
 		failed += counts[queue.Failed]
 		waiting += counts[queue.Pending] + counts[queue.Retrying]
 	}
 	sick := 0
-	for _, s := range o.a.dispatcher.States() {
+	for _, s := range o.dispatcher.States() {
 		if s.State != dispatch.Healthy && s.State != dispatch.Disabled {
 			sick++
 		}
 	}
-	o.a.announcer.Announce(announcement{
+	o.announcer.Announce(announcement{
 		kind: "digest", bad: failed > 0 || sick > 0,
 		title: fmt.Sprintf("%s, %s", term.Count(int(waiting), "delivery waits", "deliveries wait"), term.Count(int(failed), "has failed", "have failed")),
 		message: fmt.Sprintf("%s kept as delivered; %s not healthy. See: intellidocs-agent dashboard",
 			term.Count(int(delivered), "delivery is", "deliveries are"), term.Count(sick, "webhook is", "webhooks are")),
-		fields: map[string]any{"delivered": delivered, "failed": failed, "waiting": waiting, "rejected": o.a.queue.Stats().Rejected},
+		fields: map[string]any{"delivered": delivered, "failed": failed, "waiting": waiting, "rejected": o.queue.Stats().Rejected},
 	})
 }

@@ -21,13 +21,21 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/tailer"
 )
 
+// operations are what the API asks of the agent beyond reading and changing its queue.
+type operations struct {
+	config     *liveConfig
+	endpoints  *endpoints
+	dispatcher *dispatch.Dispatcher
+	ingest     *ingest.Ingest
+}
+
 // test sends a sample event to a webhook now, by the endpoint that real ones go through:
 // without a type one that the webhook takes, and one that it does not take only if told to.
-func (a *Agent) test(ctx context.Context, webhook, eventType string, anyway bool) (admin.TestResult, error) {
-	ep, ok := a.endpoints.get(webhook)
+func (o *operations) test(ctx context.Context, webhook, eventType string, anyway bool) (admin.TestResult, error) {
+	ep, ok := o.endpoints.get(webhook)
 	if !ok {
 		var names []string
-		for _, w := range a.config.current().Webhooks {
+		for _, w := range o.config.current().Webhooks {
 			names = append(names, w.Name)
 		}
 		there := "the configured ones are " + strings.Join(names, ", ")
@@ -36,7 +44,7 @@ func (a *Agent) test(ctx context.Context, webhook, eventType string, anyway bool
 		}
 		return admin.TestResult{}, fmt.Errorf("%w: %q; %s", dispatch.ErrUnknownWebhook, webhook, there)
 	}
-	eventType, body, dropped, err := a.sampleFor(webhook, eventType)
+	eventType, body, dropped, err := o.sampleFor(webhook, eventType)
 	if err != nil {
 		return admin.TestResult{}, err
 	}
@@ -62,8 +70,8 @@ func (a *Agent) test(ctx context.Context, webhook, eventType string, anyway bool
 
 // preview makes the request of a delivery's attempt again, from what is stored and the
 // configuration in force, and sends nothing.
-func (a *Agent) preview(d *queue.Delivery, e *queue.Event, attempt int) (string, error) {
-	ep, ok := a.endpoints.get(d.Webhook)
+func (o *operations) preview(d *queue.Delivery, e *queue.Event, attempt int) (string, error) {
+	ep, ok := o.endpoints.get(d.Webhook)
 	if !ok {
 		return "", fmt.Errorf("%w: %q; its requests can be shown again once it is configured", dispatch.ErrUnknownWebhook, d.Webhook)
 	}
@@ -80,11 +88,11 @@ func (a *Agent) preview(d *queue.Delivery, e *queue.Event, attempt int) (string,
 
 // sampleFor is a sample event of a type, and why the webhook would not be sent it. Without a
 // type it is the first that the webhook takes, of the known ones and of those it names.
-func (a *Agent) sampleFor(webhook, eventType string) (chosen string, body []byte, dropped string, err error) {
+func (o *operations) sampleFor(webhook, eventType string) (chosen string, body []byte, dropped string, err error) {
 	candidates := []string{eventType}
 	if eventType == "" {
 		candidates = append([]string{"scan_completed"}, events.Types()...)
-		for _, w := range a.config.current().Webhooks {
+		for _, w := range o.config.current().Webhooks {
 			if w.Name != webhook {
 				continue
 			}
@@ -112,7 +120,7 @@ func (a *Agent) sampleFor(webhook, eventType string) (chosen string, body []byte
 		if err != nil {
 			return "", nil, "", err
 		}
-		refusal := a.dispatcher.Refusal(webhook, candidate, canonical)
+		refusal := o.dispatcher.Refusal(webhook, candidate, canonical)
 		filtered := strings.HasPrefix(refusal, "its filter") && !strings.HasPrefix(dropped, "its filter") // closer
 		if i == 0 || refusal == "" || filtered {
 			chosen, body, dropped = candidate, canonical, refusal
@@ -125,22 +133,22 @@ func (a *Agent) sampleFor(webhook, eventType string) (chosen string, body []byte
 }
 
 // backfill queues the events of an old log, or only counts them.
-func (a *Agent) backfill(ctx context.Context, name string, r admin.Body, dry bool) (ingest.Totals, error) {
-	in := a.ingest
+func (o *operations) backfill(ctx context.Context, name string, r admin.Body, dry bool) (ingest.Totals, error) {
+	in := o.ingest
 	if dry {
-		in = ingest.New(ingest.Options{Queue: nowhere{}, Route: a.dispatcher.Route, Logger: discard()})
+		in = ingest.New(ingest.Options{Queue: nowhere{}, Route: o.dispatcher.Route, Logger: discard()})
 	}
-	src := in.Backfill(config.IngestSource, ingest.Lines, a.config.current().KeyFor(config.IngestSource, name))
+	src := in.Backfill(config.IngestSource, ingest.Lines, o.config.current().KeyFor(config.IngestSource, name))
 	err := tailer.ReadAll(ctx, r, tailer.ReadOptions{
-		Source: config.IngestSource, Path: name, MaxLine: a.maxLine(), Partial: parser.Fragment, Handler: src.Handle,
+		Source: config.IngestSource, Path: name, MaxLine: o.maxLine(), Partial: parser.Fragment, Handler: src.Handle,
 	})
 	return src.Totals(), err
 }
 
 // maxLine is the largest bound of the sources: an old log came from one of them.
-func (a *Agent) maxLine() int {
+func (o *operations) maxLine() int {
 	most := int64(1 << 20)
-	for _, s := range a.config.current().Sources {
+	for _, s := range o.config.current().Sources {
 		most = max(most, s.MaxLineBytes)
 	}
 	return int(most)
@@ -155,15 +163,15 @@ func (nowhere) Commit(context.Context, queue.Batch) (queue.Committed, error) {
 
 // retry reads a rejected record again. One of which only the beginning was kept cannot
 // be read; it stays.
-func (a *Agent) retry(ctx context.Context, rec queue.Rejected) (bool, error) {
+func (o *operations) retry(ctx context.Context, rec queue.Rejected) (bool, error) {
 	if rec.Size > int64(len(rec.Data))+2 {
 		return false, nil
 	}
 	kind := ingest.Lines
-	for _, s := range a.config.current().Sources {
+	for _, s := range o.config.current().Sources {
 		if s.Path == rec.Source && s.Type == "spool" {
 			kind = ingest.Objects
 		}
 	}
-	return a.ingest.Again(ctx, rec, kind, a.config.current().KeyFor(rec.Source, rec.Path))
+	return o.ingest.Again(ctx, rec, kind, o.config.current().KeyFor(rec.Source, rec.Path))
 }

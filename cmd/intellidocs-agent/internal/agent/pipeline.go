@@ -39,8 +39,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	work.start("configuration watch", a.watch)
 	work.start("watchdog", a.notifier.watchdog)
 	work.start("announcements", a.announcer.Run)
-	work.start("observer", a.observe)
-	a.announceFailure()
+	work.start("observer", a.observer().run)
 
 	a.notifier.ready(a.summary())
 	a.log.Info("running", "version", a.version, "config", a.config.path, "state", a.state)
@@ -53,6 +52,12 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	closing, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	return errors.Join(err, server.Close(closing))
+}
+
+func (a *Agent) observer() *observer {
+	return &observer{
+		queue: a.queue, dispatcher: a.dispatcher, sources: a.sources, config: a.config, announcer: a.announcer, log: a.log,
+	}
 }
 
 // most is how many sources and webhooks are named at the start.
