@@ -49,7 +49,7 @@ func (b *binder) slips(t *table, key, path string) {
 const minSecret = 16
 
 // strength warns of a secret that can be guessed.
-func (b *binder) strength(t *table, key string, s Secret) {
+func strength(t *table, key string, s Secret) {
 	text, encoded := strings.CutPrefix(s.Reveal(), "whsec_")
 	size := len(text)
 	if encoded {
@@ -109,7 +109,7 @@ var (
 )
 
 // plainHTTP warns of credentials that anybody on the way could read.
-func (b *binder) plainHTTP(t *table, w *Webhook) {
+func plainHTTP(t *table, w *Webhook) {
 	u, err := url.Parse(w.URL.Reveal())
 	if err != nil || !strings.EqualFold(u.Scheme, "http") || !publicHost(u.Hostname()) {
 		return

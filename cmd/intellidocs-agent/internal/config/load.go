@@ -49,7 +49,8 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 }
 
 func newBinder(path, text string, env func(string) (string, bool)) *binder {
-	return &binder{file: path, dir: filepath.Dir(path), env: env, where: scan(text), files: []string{path}}
+	r := &report{}
+	return &binder{report: r, env: environ{env, r}, file: path, dir: filepath.Dir(path), where: scan(text), files: []string{path}}
 }
 
 // Dependencies are the files that a configuration names, also one with errors: a secret
@@ -169,8 +170,8 @@ const defaultState = "/var/lib/intellidocs-agent"
 
 func (b *binder) config(t *table) *Config {
 	c := &Config{Enabled: t.flag("enabled", true)}
-	if v, ok := b.env("PAPERLESS_AI_WEBHOOKS_ENABLED"); ok && v != "" {
-		c.Enabled = b.paperlessBool("PAPERLESS_AI_WEBHOOKS_ENABLED", v)
+	if v, ok := b.env.look("PAPERLESS_AI_WEBHOOKS_ENABLED"); ok && v != "" {
+		c.Enabled = b.env.truth("PAPERLESS_AI_WEBHOOKS_ENABLED", v)
 	}
 	b.state(t.sub("state"), &c.State)
 	b.intelliDocs(t.sub("intellidocs"), c)
@@ -219,7 +220,7 @@ func (b *binder) security(t *table, s *Security) {
 	s.AllowedPorts = t.integers("allowed_ports", []int{}, 1, 65535)
 	s.AllowInternalRequests = t.flag("allow_internal_requests", true)
 	if s.Proxy = t.oneOf("proxy", "none", "none", "environment"); s.Proxy == "environment" {
-		b.proxies()
+		b.env.proxies()
 	}
 	for _, text := range t.texts("allowed_cidrs", nil) {
 		prefix, err := netip.ParsePrefix(text)
@@ -239,28 +240,28 @@ func (b *binder) security(t *table, s *Security) {
 		}
 		s.AllowedCIDRs = append(s.AllowedCIDRs, prefix.Masked())
 	}
-	if v, ok := b.env("PAPERLESS_WEBHOOKS_ALLOWED_PORTS"); ok && v != "" {
+	if v, ok := b.env.look("PAPERLESS_WEBHOOKS_ALLOWED_PORTS"); ok && v != "" {
 		s.AllowedPorts = nil
 		for _, text := range commas(v) {
 			n, err := strconv.Atoi(text)
 			if err != nil || n < 1 || n > 65535 {
-				b.environment("PAPERLESS_WEBHOOKS_ALLOWED_PORTS", "it must be ports separated by commas, such as 80,443, not %q", v)
+				b.env.wrong("PAPERLESS_WEBHOOKS_ALLOWED_PORTS", "it must be ports separated by commas, such as 80,443, not %q", v)
 				break
 			}
 			s.AllowedPorts = append(s.AllowedPorts, n)
 		}
 	}
-	if v, ok := b.env("PAPERLESS_WEBHOOKS_ALLOW_INTERNAL_REQUESTS"); ok && v != "" {
-		s.AllowInternalRequests = b.paperlessBool("PAPERLESS_WEBHOOKS_ALLOW_INTERNAL_REQUESTS", v)
+	if v, ok := b.env.look("PAPERLESS_WEBHOOKS_ALLOW_INTERNAL_REQUESTS"); ok && v != "" {
+		s.AllowInternalRequests = b.env.truth("PAPERLESS_WEBHOOKS_ALLOW_INTERNAL_REQUESTS", v)
 	}
-	if s.Proxy == "environment" && b.proxied() && !(s.AllowInternalRequests && len(s.AllowedCIDRs) == 0) {
+	if s.Proxy == "environment" && b.env.proxied() && !(s.AllowInternalRequests && len(s.AllowedCIDRs) == 0) {
 		t.warnf("proxy", "through a proxy the names of webhooks are resolved by the proxy: allow_internal_requests and allowed_cidrs "+
 			"judge only addresses written in a url and what NO_PROXY exempts; have the proxy itself refuse the rest")
 	}
 	wrong := func(format string, args ...any) { t.errorf("allowed_schemes", format, args...) }
-	if v, ok := b.env("PAPERLESS_WEBHOOKS_ALLOWED_SCHEMES"); ok && v != "" {
+	if v, ok := b.env.look("PAPERLESS_WEBHOOKS_ALLOWED_SCHEMES"); ok && v != "" {
 		s.AllowedSchemes = commas(v)
-		wrong = func(format string, args ...any) { b.environment("PAPERLESS_WEBHOOKS_ALLOWED_SCHEMES", format, args...) }
+		wrong = func(format string, args ...any) { b.env.wrong("PAPERLESS_WEBHOOKS_ALLOWED_SCHEMES", format, args...) }
 	}
 	if len(s.AllowedSchemes) == 0 {
 		wrong("it must hold http, https or both: with none nothing could be sent")
@@ -272,63 +273,6 @@ func (b *binder) security(t *table, s *Security) {
 		}
 	}
 	t.finish()
-}
-
-// proxyVariables are those that net/http reads.
-var proxyVariables = []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"}
-
-// proxies looks at the variables that net/http reads: one that it cannot use it would pass
-// over, and send past the proxy. What they hold may be a password.
-func (b *binder) proxies() {
-	for _, name := range proxyVariables {
-		v, _ := b.env(name)
-		text := v
-		if !strings.Contains(v, "://") {
-			text = "http://" + v // host:port is enough
-		}
-		u, err := url.Parse(text)
-		switch {
-		case v == "":
-		case err != nil || u.Hostname() == "":
-			b.environment(name, "it must be the URL of a proxy, such as http://proxy.example.org:3128")
-		case !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme):
-			b.environment(name, "a proxy's URL begins with http://, https:// or socks5://")
-		}
-	}
-}
-
-// proxied reports whether the environment names a proxy.
-func (b *binder) proxied() bool {
-	return slices.ContainsFunc(proxyVariables, func(name string) bool {
-		v, _ := b.env(name)
-		return v != ""
-	})
-}
-
-// environment reports what is wrong with a variable.
-func (b *binder) environment(name, format string, args ...any) {
-	b.errors = append(b.errors, Problem{File: "environment", Key: name, Text: fmt.Sprintf(format, args...)})
-}
-
-// paperlessBool reads a truth value as IntelliDocs does: whatever it does not know, "on"
-// included, is false there, which deserves a word.
-func (b *binder) paperlessBool(name, v string) bool {
-	v = strings.ToLower(v)
-	yes := slices.Contains([]string{"yes", "y", "1", "t", "true"}, v)
-	if !yes && !slices.Contains([]string{"no", "n", "0", "f", "false"}, v) {
-		b.warnings = append(b.warnings, Problem{File: "environment", Key: name, Text: fmt.Sprintf("%q counts as false, as it does for IntelliDocs; write true or false", v)})
-	}
-	return yes
-}
-
-func commas(v string) []string {
-	out := []string{}
-	for part := range strings.SplitSeq(v, ",") {
-		if part = strings.ToLower(strings.TrimSpace(part)); part != "" {
-			out = append(out, part)
-		}
-	}
-	return out
 }
 
 // intelliDocs reads where people open IntelliDocs. PAPERLESS_URL is another program's: what
@@ -343,7 +287,7 @@ func (b *binder) intelliDocs(t *table, c *Config) {
 		}
 		return
 	}
-	if v, ok := b.env("PAPERLESS_URL"); ok && v != "" {
+	if v, ok := b.env.look("PAPERLESS_URL"); ok && v != "" {
 		if c.IntelliDocs, err = openedAt(v); err != nil {
 			b.warnings = append(b.warnings, Problem{File: "environment", Key: "PAPERLESS_URL", Text: "messages link no documents: " + err.Error()})
 		}

@@ -58,7 +58,7 @@ func (t *table) secret(key string, clean func(string) (string, error)) (Secret, 
 		}
 		return s, true
 	case env != "":
-		v, ok := t.b.env(env)
+		v, ok := t.b.env.look(env)
 		if !ok || v == "" {
 			// A secret pasted here by mistake must not be printed.
 			if envName.MatchString(env) {
@@ -89,7 +89,7 @@ func (b *binder) readSecret(name string, clean func(string) (string, error)) (Se
 	tried := []string{b.abs(name)}
 	if !strings.ContainsRune(name, '/') {
 		tried = nil
-		if dir, ok := b.env("CREDENTIALS_DIRECTORY"); ok && dir != "" {
+		if dir, ok := b.env.look("CREDENTIALS_DIRECTORY"); ok && dir != "" {
 			tried = append(tried, filepath.Join(dir, name))
 		}
 		tried = append(tried, filepath.Join("/run/secrets", name), b.abs(name))

@@ -61,7 +61,7 @@ func (b *binder) source(t *table, c *Config) {
 	s.After = t.oneOf("after", "delete", "delete", "archive")
 	if key, given := t.secret("key", Clean); given {
 		s.Key = key
-		b.strength(t, "key", key)
+		strength(t, "key", key)
 	}
 	if s.Type == "log" && filepath.Base(s.Path) == sharedLog && !s.Key.Set() {
 		t.warnf("path", "all of IntelliDocs writes to %s, titles and subjects from mails too, so that others can write lines into it that look like events: have IntelliDocs write them to ai_webhooks.log (PAPERLESS_AI_EVENTS_TO=file), or give both sides a key_file", sharedLog)

@@ -12,15 +12,15 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/nearest"
 )
 
-// binder gathers what is wrong while tables are read.
+// binder makes a Config of the tables of a file and of the environment, and gathers what is
+// wrong with them on the way.
 type binder struct {
-	file     string
-	dir      string
-	env      func(string) (string, bool)
-	where    *positions
-	errors   Errors
-	warnings []Problem
-	files    []string
+	*report
+	env   environ
+	file  string
+	dir   string
+	where *positions
+	files []string // those that were read, and those that are wanted
 	// inline are the secrets that stand in the file itself, secretFiles the others' files.
 	inline, secretFiles []string
 }

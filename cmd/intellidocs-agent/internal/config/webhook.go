@@ -42,13 +42,13 @@ func (b *binder) defaults(t *table) defaults {
 	})
 	t.finish()
 	number := func(name string, least int, set func(n int)) {
-		v, ok := b.env(name)
+		v, ok := b.env.look(name)
 		if !ok || v == "" {
 			return
 		}
 		n, err := strconv.Atoi(strings.TrimSpace(v))
 		if err != nil || n < least || n > 100_000_000 {
-			b.environment(name, "it must be a whole number from %d on, not %q", least, v)
+			b.env.wrong(name, "it must be a whole number from %d on, not %q", least, v)
 			return
 		}
 		set(n)
@@ -114,7 +114,7 @@ func (b *binder) webhook(t *table, c *Config, d defaults) {
 		t.warnf("concurrency", "an ordered webhook gets one request at a time")
 	}
 	b.tls(t.sub("tls"), &w)
-	b.plainHTTP(t, &w)
+	plainHTTP(t, &w)
 	t.finish()
 	c.Webhooks = append(c.Webhooks, w)
 }
@@ -141,7 +141,7 @@ func (b *binder) headers(t *table, w *Webhook) {
 func (b *binder) secrets(t *table, w *Webhook) {
 	var signs bool
 	if w.Secret, signs = t.secret("secret", CleanSecret); signs {
-		b.strength(t, "secret", w.Secret)
+		strength(t, "secret", w.Secret)
 	}
 	w.SigningKey, _ = t.secret("signing_key", CleanSecret)
 	for _, p := range t.list("previous_secrets") {
@@ -150,7 +150,7 @@ func (b *binder) secrets(t *table, w *Webhook) {
 		if prev.Secret, given = p.secret("secret", CleanSecret); !given {
 			p.missing("secret", "give secret, secret_file or secret_env")
 		}
-		b.strength(p, "secret", prev.Secret)
+		strength(p, "secret", prev.Secret)
 		p.declare("expires", node{Type: "string"})
 		switch v, ok := p.take("expires"); v := v.(type) {
 		case time.Time:
