@@ -9,51 +9,58 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/agent"
 )
 
-func (c *cli) checkCommand() *cobra.Command {
-	var connect bool
+// checkCommand is what check was asked for.
+type checkCommand struct {
+	*cli
+	connectToo bool
+}
+
+func newCheck(c *cli) *cobra.Command {
+	k := &checkCommand{cli: c}
 	cmd := &cobra.Command{
 		Use: "check", Short: "Check the configuration and report every error and warning", Args: cobra.NoArgs,
 		Long: "Reads the configuration with the secrets it names and reports every error and warning with its\n" +
 			"line, and what of its sources this user could not read: run it as the agent's user. --connect\n" +
 			"also resolves each webhook's name, connects and shakes hands, and sends nothing.",
 		Example: "  intellidocs-agent check -c agent.toml\n  intellidocs-agent check --connect",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.check(cmd.Context(), connect) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return k.run(cmd.Context()) },
 	}
-	cmd.Flags().BoolVar(&connect, "connect", false, "try each webhook's name, port and TLS, sending nothing")
+	cmd.Flags().BoolVar(&k.connectToo, "connect", false, "try each webhook's name, port and TLS, sending nothing")
 	return cmd
 }
 
-func (c *cli) check(ctx context.Context, connect bool) error {
-	path := c.configPath()
+func (k *checkCommand) run(ctx context.Context) error {
+	path := k.configPath()
 	plan, err := agent.Load(path, nil)
 	if err != nil {
-		fmt.Fprintln(c.err, err)
-		fmt.Fprintf(c.err, "%s has errors; nothing else was tried.\n", path)
+		fmt.Fprintln(k.err, err)
+		fmt.Fprintf(k.err, "%s has errors; nothing else was tried.\n", path)
 		return errSilent
 	}
 	cfg := plan.Config
 	for _, w := range append(cfg.Warnings, sourceWarnings(cfg)...) {
-		fmt.Fprintln(c.err, "warning:", w)
+		fmt.Fprintln(k.err, "warning:", w)
 	}
-	for _, text := range c.parked(ctx, plan) {
-		fmt.Fprintln(c.err, "warning:", text)
+	for _, text := range parked(ctx, plan) {
+		fmt.Fprintln(k.err, "warning:", text)
 	}
-	fmt.Fprintf(c.out, "%s is in order: %s.\n", path, agent.Summary(cfg))
-	if connect && !c.connectAll(ctx, plan) {
+	fmt.Fprintf(k.out, "%s is in order: %s.\n", path, agent.Summary(cfg))
+	if k.connectToo && !k.probe(ctx, plan) {
 		return errSilent
 	}
 	return nil
 }
 
-func (c *cli) connectAll(ctx context.Context, plan *agent.Plan) bool {
+// probe connects to each webhook, and reports whether all were reached.
+func (k *checkCommand) probe(ctx context.Context, plan *agent.Plan) bool {
 	good := true
 	plan.Probe(ctx, func(webhook, url, remote string, err error) {
 		if err != nil {
 			good = false
-			fmt.Fprintf(c.out, "%-20s NOT reached: %v\n", webhook, err)
+			fmt.Fprintf(k.out, "%-20s NOT reached: %v\n", webhook, err)
 			return
 		}
-		fmt.Fprintf(c.out, "%-20s reached %s at %s\n", webhook, url, remote)
+		fmt.Fprintf(k.out, "%-20s reached %s at %s\n", webhook, url, remote)
 	})
 	return good
 }

@@ -74,7 +74,7 @@ func TestHelp_EveryCommandHasAnExample(t *testing.T) {
 			visit(sub)
 		}
 	}
-	visit(c.root())
+	visit(newRoot(c))
 }
 
 func TestCommands_WaitForNoPipe(t *testing.T) {

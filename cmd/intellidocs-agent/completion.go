@@ -7,21 +7,21 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/examples/events"
 )
 
-// completes makes a shell's Tab offer what a command takes: files only where it reads
+// addCompletions makes a shell's Tab offer what a command takes: files only where it reads
 // some, and the names of webhooks where it wants one.
-func (c *cli) completes(root *cobra.Command) {
+func addCompletions(c *cli, root *cobra.Command) {
 	_ = root.MarkPersistentFlagFilename("config", "toml") // fails only where there is no such flag
 	fixed := func(words ...string) cobra.CompletionFunc {
 		return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
 	}
 	flags := map[string]cobra.CompletionFunc{
-		"webhook": c.webhookNames, "status": fixed("pending", "retrying", "success", "failed"),
+		"webhook": c.completeWebhook, "status": fixed("pending", "retrying", "success", "failed"),
 		"event-type": fixed(events.Types()...), "event": fixed(events.Types()...),
 	}
 	for _, cmd := range root.Commands() {
 		switch cmd.Name() {
 		case "pause", "resume", "test":
-			cmd.ValidArgsFunction = c.webhookNames
+			cmd.ValidArgsFunction = c.completeWebhook
 		case "ingest", "man", "help":
 		default:
 			cmd.ValidArgsFunction = cobra.NoFileCompletions
@@ -34,9 +34,18 @@ func (c *cli) completes(root *cobra.Command) {
 	}
 }
 
-func (c *cli) webhookNames(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+// completeWebhook offers the webhooks of the running agent, else of the configuration.
+func (c *cli) completeWebhook(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	if client, err := c.dial(cmd.Context()); err == nil {
+		if names, err := webhookNames(cmd.Context(), toAgent(client)); err == nil {
+			return names, cobra.ShellCompDirectiveNoFileComp
+		}
+	}
 	cfg, _ := config.Load(c.configPath(), config.Environment()) // also of a file with mistakes
-	if cfg == nil || len(args) > 0 {
+	if cfg == nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var names []cobra.Completion

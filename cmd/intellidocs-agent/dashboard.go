@@ -18,7 +18,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
 )
 
-func (c *cli) dashboardCommand() *cobra.Command {
+func newDashboard(c *cli) *cobra.Command {
 	var open bool
 	cmd := &cobra.Command{
 		Use: "dashboard", Short: "Print the dashboard's address with the token it asks for", Args: cobra.NoArgs,
@@ -27,7 +27,7 @@ func (c *cli) dashboardCommand() *cobra.Command {
 			"to pass on. --open opens it in a browser on this machine.",
 		Example: "  intellidocs-agent dashboard\n  intellidocs-agent dashboard --open",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			address, err := c.dashboard(cmd.Context())
+			address, err := dashboardAddress(cmd.Context(), c)
 			if err != nil {
 				return err
 			}
@@ -42,7 +42,8 @@ func (c *cli) dashboardCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) dashboard(ctx context.Context) (string, error) {
+// dashboardAddress is the running agent's, with the token.
+func dashboardAddress(ctx context.Context, c *cli) (string, error) {
 	client, err := c.dial(ctx)
 	if err != nil {
 		return "", err

@@ -12,9 +12,16 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 )
 
-func (c *cli) deliveriesCommand() *cobra.Command {
-	var f filterFlags
-	var o listOptions
+// deliveriesCommand is what deliveries was asked for.
+type deliveriesCommand struct {
+	*cli
+	filters            filterFlags
+	limit              int
+	json, wide, follow bool
+}
+
+func newDeliveries(c *cli) *cobra.Command {
+	d := &deliveriesCommand{cli: c}
 	cmd := &cobra.Command{
 		Use: "deliveries", Short: "List deliveries, newest first", Args: cobra.NoArgs, SuggestFor: []string{"delivery", "list"},
 		Long: "Lists deliveries, newest first. On a terminal IDs are short, and every command takes them so; --wide\n" +
@@ -24,64 +31,58 @@ func (c *cli) deliveriesCommand() *cobra.Command {
 			"  intellidocs-agent deliveries --follow\n" +
 			"  intellidocs-agent deliveries --webhook slack-ai --json | jq .error_message",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			filter, err := f.filter(time.Now())
+			filter, err := d.filters.filter(time.Now())
 			if err != nil {
 				return err
 			}
-			if o.limit < 0 {
-				return usagef("--limit %d: a number of deliveries, or 0 for all", o.limit)
+			if d.limit < 0 {
+				return usagef("--limit %d: a number of deliveries, or 0 for all", d.limit)
 			}
-			if o.follow {
-				if !cmd.Flags().Changed("limit") {
-					o.limit = 10
-				}
-				return c.follow(cmd.Context(), &f, filter, o)
+			if !d.follow {
+				return d.list(cmd.Context(), filter)
 			}
-			conn, err := c.connect(cmd.Context())
-			if err != nil {
-				return err
+			if !cmd.Flags().Changed("limit") {
+				d.limit = 10
 			}
-			defer conn.Close()
-			return c.listDeliveries(cmd.Context(), conn, &f, filter, o)
+			return d.watch(cmd.Context(), filter)
 		},
 	}
-	f.add(cmd)
-	cmd.Flags().IntVar(&o.limit, "limit", 50, "at most this many, 0 for all; with --follow how many of the latest first (default 10)")
-	cmd.Flags().BoolVar(&o.json, "json", false, "one JSON object a line")
-	cmd.Flags().BoolVarP(&o.wide, "wide", "w", false, "IDs whole, exact times and answers, as where the output is no terminal")
-	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "keep showing what is tried and finished")
+	d.filters.add(cmd)
+	cmd.Flags().IntVar(&d.limit, "limit", 50, "at most this many, 0 for all; with --follow how many of the latest first (default 10)")
+	cmd.Flags().BoolVar(&d.json, "json", false, "one JSON object a line")
+	cmd.Flags().BoolVarP(&d.wide, "wide", "w", false, "IDs whole, exact times and answers, as where the output is no terminal")
+	cmd.Flags().BoolVarP(&d.follow, "follow", "f", false, "keep showing what is tried and finished")
 	return cmd
 }
 
-// listOptions say how deliveries are listed.
-type listOptions struct {
-	limit              int
-	json, wide, follow bool
-}
-
-func (c *cli) listDeliveries(ctx context.Context, conn *connection, flags *filterFlags, f admin.Filter, o listOptions) error {
-	l, err := c.newList(ctx, conn, &f, o)
+func (d *deliveriesCommand) list(ctx context.Context, f admin.Filter) error {
+	conn, err := d.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	l, err := d.newList(ctx, conn, &f)
 	if err != nil {
 		return err
 	}
 	shown := 0
-	more, err := conn.Deliveries(ctx, f, o.limit, func(d *admin.Row) error {
+	more, err := conn.Deliveries(ctx, f, d.limit, func(row *admin.Row) error {
 		shown++
-		return l.row(d)
+		return l.row(row)
 	})
 	if err == nil && shown == 0 {
-		err = flags.check(ctx, conn)
+		err = d.filters.check(ctx, conn)
 	}
 	if err != nil {
 		return err
 	}
 	l.end()
 	switch {
-	case o.json:
+	case d.json:
 	case shown == 0:
-		fmt.Fprintln(c.out, "No deliveries match. 'intellidocs-agent deliveries' without filters lists all of them.")
+		fmt.Fprintln(d.out, "No deliveries match. 'intellidocs-agent deliveries' without filters lists all of them.")
 	case more:
-		fmt.Fprintf(c.err, "The newest %d; more with --limit, or --limit 0 for all.\n", shown)
+		fmt.Fprintf(d.err, "The newest %d; more with --limit, or --limit 0 for all.\n", shown)
 	}
 	return nil
 }
@@ -92,10 +93,10 @@ const (
 	followEvery = time.Second
 )
 
-// follow shows each delivery that is tried or finished, until ctx ends. It only ever asks a
+// watch shows each delivery that is tried or finished, until ctx ends. It only ever asks a
 // running agent, and waits for one that is restarted.
-func (c *cli) follow(ctx context.Context, flags *filterFlags, f admin.Filter, o listOptions) error {
-	client, err := c.dial(ctx)
+func (d *deliveriesCommand) watch(ctx context.Context, f admin.Filter) error {
+	client, err := d.dial(ctx)
 	if errors.Is(err, admin.ErrNotRunning) {
 		return errors.New("nothing changes while no agent is running; start it with 'intellidocs-agent run'")
 	}
@@ -103,10 +104,10 @@ func (c *cli) follow(ctx context.Context, flags *filterFlags, f admin.Filter, o 
 		return err
 	}
 	conn := toAgent(client)
-	if err := flags.check(ctx, conn); err != nil {
+	if err := d.filters.check(ctx, conn); err != nil {
 		return err
 	}
-	l, err := c.newList(ctx, conn, &f, o)
+	l, err := d.newList(ctx, conn, &f)
 	if err != nil {
 		return err
 	}
@@ -114,15 +115,15 @@ func (c *cli) follow(ctx context.Context, flags *filterFlags, f admin.Filter, o 
 	defer tick.Stop()
 	var before map[string]string
 	for away := false; ; {
-		now, changed, err := changes(ctx, conn, f, before, o.limit)
+		now, changed, err := changes(ctx, conn, f, before, d.limit)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil && !away:
-			fmt.Fprintf(c.err, "The agent does not answer (%v); waiting for it.\n", err)
+			fmt.Fprintf(d.err, "The agent does not answer (%v); waiting for it.\n", err)
 			away = true
 		case err == nil && away:
-			fmt.Fprintln(c.err, "The agent answers again.")
+			fmt.Fprintln(d.err, "The agent answers again.")
 			away = false
 		}
 		if err == nil {

@@ -22,7 +22,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/parser"
 )
 
-func (c *cli) demoCommand() *cobra.Command {
+func newDemo(c *cli) *cobra.Command {
 	var once bool
 	cmd := &cobra.Command{
 		Use: "demo", Short: "Run the whole pipeline here, with nothing set up", Args: cobra.NoArgs,
@@ -31,7 +31,7 @@ func (c *cli) demoCommand() *cobra.Command {
 			"--once stops after the three known events and exits 0 only if all of them were verified.",
 		Example: "  intellidocs-agent demo\n  intellidocs-agent demo --once",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d, err := c.newDemo()
+			d, err := prepareDemo(c)
 			if err != nil {
 				return err
 			}
@@ -60,7 +60,7 @@ type demo struct {
 	changed  chan struct{}
 }
 
-func (c *cli) newDemo() (*demo, error) {
+func prepareDemo(c *cli) (*demo, error) {
 	dir, err := os.MkdirTemp("", "intellidocs-agent-demo-")
 	if err != nil {
 		return nil, err

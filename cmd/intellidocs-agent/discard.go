@@ -9,103 +9,110 @@ import (
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
+	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-func (c *cli) discardCommand() *cobra.Command {
-	var webhook, eventType, search, since, until, source string
-	var rejected, yes bool
+// discardCommand is what discard was asked for.
+type discardCommand struct {
+	*cli
+	webhook, eventType, search, since, until, source string
+	rejected, yes                                    bool
+}
+
+func newDiscard(c *cli) *cobra.Command {
+	d := &discardCommand{cli: c}
 	cmd := &cobra.Command{
 		Use: "discard", Short: "Drop waiting deliveries, or rejected records", Args: cobra.NoArgs,
 		Long: "Drops the waiting deliveries that the filters select: they are not sent, and stay as failed\n" +
 			"ones, which can be replayed, until they expire. With --rejected it forgets rejected records\n" +
 			"for good. It says how many there are and asks first, unless --yes is given.",
 		Example: "  intellidocs-agent discard --webhook old-slack\n  intellidocs-agent discard --rejected --until 7d",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			from, err := admin.When(since, time.Now())
-			if err != nil {
-				return usagef("--since %w", err)
-			}
-			to, err := admin.When(until, time.Now())
-			if err != nil {
-				return usagef("--until %w", err)
-			}
-			deliveryFlags := webhook != "" || eventType != "" || search != ""
-			switch {
-			case rejected && deliveryFlags:
-				return usagef("--rejected goes with --source, --since and --until")
-			case !rejected && source != "":
-				return usagef("--source goes with --rejected")
-			case !rejected && !deliveryFlags && since == "" && until == "":
-				return usagef("select waiting deliveries with --webhook, --event-type, --since, --until or --search, or rejected records with --rejected")
-			}
-			conn, err := c.connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
-			if rejected {
-				return c.discardRejected(cmd.Context(), conn, admin.DiscardRejectedRequest{Source: source, Since: from, Until: to}, yes)
-			}
-			f := admin.Filter{Webhook: webhook, EventType: eventType, Search: search, Since: from, Until: to}
-			return c.discardDeliveries(cmd.Context(), conn, f, yes)
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context()) },
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&webhook, "webhook", "", "only of this webhook, by `NAME`; it may be gone from agent.toml")
-	fl.StringVar(&eventType, "event-type", "", "only of this `TYPE`")
-	fl.StringVar(&search, "search", "", "only with this `TEXT` in an id, the type, the error or the payload")
-	fl.StringVar(&since, "since", "", "only created after `WHEN` (a time, or 24h, 7d)")
-	fl.StringVar(&until, "until", "", "only created before `WHEN`")
-	fl.BoolVar(&rejected, "rejected", false, "rejected records instead of deliveries")
-	fl.StringVar(&source, "source", "", "with --rejected: only of this source, by `PATH`")
-	fl.BoolVarP(&yes, "yes", "y", false, "do not ask")
+	fl.StringVar(&d.webhook, "webhook", "", "only of this webhook, by `NAME`; it may be gone from agent.toml")
+	fl.StringVar(&d.eventType, "event-type", "", "only of this `TYPE`")
+	fl.StringVar(&d.search, "search", "", "only with this `TEXT` in an id, the type, the error or the payload")
+	fl.StringVar(&d.since, "since", "", "only created after `WHEN` (a time, or 24h, 7d)")
+	fl.StringVar(&d.until, "until", "", "only created before `WHEN`")
+	fl.BoolVar(&d.rejected, "rejected", false, "rejected records instead of deliveries")
+	fl.StringVar(&d.source, "source", "", "with --rejected: only of this source, by `PATH`")
+	fl.BoolVarP(&d.yes, "yes", "y", false, "do not ask")
 	return cmd
 }
 
-func (c *cli) discardDeliveries(ctx context.Context, conn *connection, f admin.Filter, yes bool) error {
-	counted := f
-	counted.Status = []string{"pending", "retrying"}
-	n, err := conn.Count(ctx, counted)
+func (d *discardCommand) run(ctx context.Context) error {
+	from, err := admin.When(d.since, time.Now())
+	if err != nil {
+		return usagef("--since %w", err)
+	}
+	to, err := admin.When(d.until, time.Now())
+	if err != nil {
+		return usagef("--until %w", err)
+	}
+	ofDeliveries := d.webhook != "" || d.eventType != "" || d.search != ""
+	switch {
+	case d.rejected && ofDeliveries:
+		return usagef("--rejected goes with --source, --since and --until")
+	case !d.rejected && d.source != "":
+		return usagef("--source goes with --rejected")
+	case !d.rejected && !ofDeliveries && d.since == "" && d.until == "":
+		return usagef("select waiting deliveries with --webhook, --event-type, --since, --until or --search, or rejected records with --rejected")
+	}
+	conn, err := d.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if d.rejected {
+		return d.records(ctx, conn, admin.DiscardRejectedRequest{Source: d.source, Since: from, Until: to})
+	}
+	return d.deliveries(ctx, conn, admin.Filter{Webhook: d.webhook, EventType: d.eventType, Search: d.search, Since: from, Until: to})
+}
+
+func (d *discardCommand) deliveries(ctx context.Context, conn *connection, f admin.Filter) error {
+	n, err := waiting(ctx, conn, f)
 	if err != nil {
 		return err
 	}
 	if n == 0 {
-		fmt.Fprintln(c.out, "No waiting deliveries match; nothing to discard.")
+		fmt.Fprintln(d.out, "No waiting deliveries match; nothing to discard.")
 		return nil
 	}
-	if ok, err := c.confirm(ctx, yes, fmt.Sprintf("Discard %s?", deliveries(n)), "Nothing discarded."); err != nil || !ok {
+	if ok, err := d.confirm(ctx, d.yes, fmt.Sprintf("Discard %s?", deliveries(n)), "Nothing discarded."); err != nil || !ok {
 		return err
 	}
 	if n, err = conn.Discard(ctx, f); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "%s discarded; 'intellidocs-agent deliveries --status failed' lists them.\n", deliveries(n))
+	fmt.Fprintf(d.out, "%s discarded; 'intellidocs-agent deliveries --status failed' lists them.\n", deliveries(n))
 	return nil
 }
 
-func (c *cli) discardRejected(ctx context.Context, conn *connection, req admin.DiscardRejectedRequest, yes bool) error {
+func (d *discardCommand) records(ctx context.Context, conn *connection, req admin.DiscardRejectedRequest) error {
 	req.DryRun = true
 	n, err := conn.DiscardRejected(ctx, req)
 	if err != nil {
 		return err
 	}
 	if n == 0 {
-		fmt.Fprintln(c.out, "No rejected records match; nothing to discard.")
+		fmt.Fprintln(d.out, "No rejected records match; nothing to discard.")
 		return nil
 	}
 	records := func(n int) string { return term.Count(n, "rejected record", "rejected records") }
-	if ok, err := c.confirm(ctx, yes, fmt.Sprintf("Forget %s for good?", records(n)), "Nothing discarded."); err != nil || !ok {
+	if ok, err := d.confirm(ctx, d.yes, fmt.Sprintf("Forget %s for good?", records(n)), "Nothing discarded."); err != nil || !ok {
 		return err
 	}
 	req.DryRun = false
 	if n, err = conn.DiscardRejected(ctx, req); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "%s forgotten.\n", records(n))
+	fmt.Fprintf(d.out, "%s forgotten.\n", records(n))
 	return nil
 }
 
-// waiting counts the deliveries that wait for a webhook.
-func waiting(ctx context.Context, conn *connection, webhook string) (int, error) {
-	return conn.Count(ctx, admin.Filter{Webhook: webhook, Status: []string{"pending", "retrying"}})
+// waiting counts the deliveries that a filter selects and that wait to be sent.
+func waiting(ctx context.Context, conn *connection, f admin.Filter) (int, error) {
+	f.Status = []string{string(queue.Pending), string(queue.Retrying)}
+	return conn.Count(ctx, f)
 }

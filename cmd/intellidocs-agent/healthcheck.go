@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (c *cli) healthcheckCommand() *cobra.Command {
+func newHealthcheck(c *cli) *cobra.Command {
 	var live bool
 	cmd := &cobra.Command{
 		Use: "healthcheck", Short: "Exit 0 if the running agent is ready, 1 with the reasons if not", Args: cobra.NoArgs,

@@ -22,46 +22,54 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
 )
 
-func (c *cli) ingestCommand() *cobra.Command {
-	var dry bool
+// ingestCommand is what ingest was asked for.
+type ingestCommand struct {
+	*cli
+	dry bool
+}
+
+func newIngest(c *cli) *cobra.Command {
+	in := &ingestCommand{cli: c}
 	cmd := &cobra.Command{
 		Use: "ingest FILE…", Short: "Queue the events of old logs", Args: cobra.MinimumNArgs(1),
 		Long: "Reads old logs (also .gz) and queues the events in them. What was queued before is not\n" +
 			"queued again, so a log may be given twice. --dry-run only counts the events by type.\n" +
 			"A file that cannot be read is reported, and the others are read all the same.",
 		Example: "  intellidocs-agent ingest --dry-run paperless.log.3.gz\n  intellidocs-agent ingest /backup/paperless.log.*",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			conn, err := c.connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
-			queued, failed := 0, false
-			for _, path := range args {
-				t, err := c.ingestFile(cmd.Context(), conn, path, dry)
-				queued += t.Deliveries
-				if err != nil {
-					fmt.Fprintf(c.err, "intellidocs-agent: %s: %s\n", path, term.PrintableLines(err.Error()))
-					failed = true
-				}
-				if cmd.Context().Err() != nil {
-					break
-				}
-			}
-			if hint := conn.hint(queued); hint != "" && !dry {
-				fmt.Fprintln(c.out, strings.TrimSpace(hint))
-			}
-			if failed {
-				return errSilent
-			}
-			return nil
-		},
+		RunE:    func(cmd *cobra.Command, args []string) error { return in.run(cmd.Context(), args) },
 	}
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "count the events by type, queue nothing")
+	cmd.Flags().BoolVar(&in.dry, "dry-run", false, "count the events by type, queue nothing")
 	return cmd
 }
 
-func (c *cli) ingestFile(ctx context.Context, conn *connection, path string, dry bool) (t ingest.Totals, err error) {
+func (in *ingestCommand) run(ctx context.Context, paths []string) error {
+	conn, err := in.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	queued, failed := 0, false
+	for _, path := range paths {
+		t, err := in.file(ctx, conn, path)
+		queued += t.Deliveries
+		if err != nil {
+			fmt.Fprintf(in.err, "intellidocs-agent: %s: %s\n", path, term.PrintableLines(err.Error()))
+			failed = true
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if hint := conn.hint(queued); hint != "" && !in.dry {
+		fmt.Fprintln(in.out, strings.TrimSpace(hint))
+	}
+	if failed {
+		return errSilent
+	}
+	return nil
+}
+
+func (in *ingestCommand) file(ctx context.Context, conn *connection, path string) (t ingest.Totals, err error) {
 	// A pipe, which is refused below, is not waited for.
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -79,14 +87,14 @@ func (c *cli) ingestFile(ctx context.Context, conn *connection, path string, dry
 	if err != nil {
 		return t, err
 	}
-	bar := term.Bar(c.err, info.Size(), filepath.Base(path), true)
+	bar := term.Bar(in.err, info.Size(), filepath.Base(path), true)
 	read := progressbar.NewReader(file, bar)
 	text, err := unpacked(&read, path)
 	if err != nil {
 		return t, err
 	}
-	in := &toDamage{r: text}
-	t, err = conn.Ingest(ctx, abs, in, dry)
+	intact := &toDamage{r: text}
+	t, err = conn.Ingest(ctx, abs, intact, in.dry)
 	_ = bar.Finish()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -94,9 +102,9 @@ func (c *cli) ingestFile(ctx context.Context, conn *connection, path string, dry
 		}
 		return t, err
 	}
-	c.printTotals(path, t, dry)
-	if in.err != nil {
-		return t, fmt.Errorf("read up to where it is damaged or cut off: %w", in.err)
+	in.print(path, t)
+	if intact.err != nil {
+		return t, fmt.Errorf("read up to where it is damaged or cut off: %w", intact.err)
 	}
 	if len(t.Events) == 0 && t.Rejected == 0 && info.Size() > 0 {
 		return t, errors.New("no event in it: is it the log that IntelliDocs writes its AI events to (ai_webhooks.log)?")
@@ -104,17 +112,17 @@ func (c *cli) ingestFile(ctx context.Context, conn *connection, path string, dry
 	return t, nil
 }
 
-func (c *cli) printTotals(path string, t ingest.Totals, dry bool) {
+func (in *ingestCommand) print(path string, t ingest.Totals) {
 	events := 0
 	for _, n := range t.Events {
 		events += n
 	}
-	fmt.Fprintf(c.out, "%s: %d records, %d events, %d skipped, %d rejected\n", path, t.Records, events, t.Skipped, t.Rejected)
+	fmt.Fprintf(in.out, "%s: %d records, %d events, %d skipped, %d rejected\n", path, t.Records, events, t.Skipped, t.Rejected)
 	for _, typ := range slices.Sorted(maps.Keys(t.Events)) {
-		fmt.Fprintf(c.out, "  %7d  %s\n", t.Events[typ], term.Printable(typ))
+		fmt.Fprintf(in.out, "  %7d  %s\n", t.Events[typ], term.Printable(typ))
 	}
-	if !dry {
-		fmt.Fprintf(c.out, "  %d queued for %d deliveries; %d were queued before\n", t.Queued, t.Deliveries, t.Duplicates)
+	if !in.dry {
+		fmt.Fprintf(in.out, "  %d queued for %d deliveries; %d were queued before\n", t.Queued, t.Deliveries, t.Duplicates)
 	}
 }
 

@@ -21,16 +21,17 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
 )
 
-// initFlags are the answers of somebody who is not asked.
-type initFlags struct {
+// initCommand is what init was asked for: the answers of somebody who is not asked.
+type initCommand struct {
+	*cli
 	from, data, log, spool, state string
 	url, name, format, secretFile string
 	secret                        string // generate, none, or empty: asked for
 	force                         bool
 }
 
-func (c *cli) initCommand() *cobra.Command {
-	var f initFlags
+func newInit(c *cli) *cobra.Command {
+	f := &initCommand{cli: c}
 	cmd := &cobra.Command{
 		Use: "init", Short: "Write a first agent.toml", Args: cobra.NoArgs,
 		Long: "Writes agent.toml (where -c says) and its secrets into files of their own beside it, and\n" +
@@ -46,7 +47,7 @@ func (c *cli) initCommand() *cobra.Command {
 					return usagef("give either --%s or --%s", pair[0], pair[1])
 				}
 			}
-			return c.initialise(cmd.Context(), &f)
+			return f.run(cmd.Context())
 		},
 	}
 	fl := cmd.Flags()
@@ -64,8 +65,8 @@ func (c *cli) initCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) initialise(ctx context.Context, f *initFlags) error {
-	target, err := filepath.Abs(c.configPath())
+func (f *initCommand) run(ctx context.Context) error {
+	target, err := filepath.Abs(f.configPath())
 	if err != nil {
 		return err
 	}
@@ -73,13 +74,13 @@ func (c *cli) initialise(ctx context.Context, f *initFlags) error {
 		return fmt.Errorf("%s: %w; name another file by -c, or replace it by --force", target, setup.ErrExists)
 	}
 	s := &setup.Setup{StatePath: f.state}
-	q := &questions{ctx: ctx, in: bufio.NewReader(c.in), out: c.err, asks: term.IsTerminal(c.in)}
+	q := &questions{ctx: ctx, in: bufio.NewReader(f.in), out: f.err, asks: term.IsTerminal(f.in)}
 	if err := f.source(q, s); err != nil {
 		return err
 	}
 	var left []string
 	if f.from != "" {
-		if s.Webhooks, left, err = c.takeOver(f.from); err != nil {
+		if s.Webhooks, left, err = f.takeOver(); err != nil {
 			return fmt.Errorf("%s: %w", f.from, err)
 		}
 	} else if err := f.webhook(q, s); err != nil {
@@ -87,7 +88,7 @@ func (c *cli) initialise(ctx context.Context, f *initFlags) error {
 	}
 	left = append(left, s.Fit(passes)...)
 	if len(s.Webhooks) == 0 {
-		c.notCarried(left)
+		f.notCarried(left)
 		return errors.New("nothing was written: none of the webhooks can be taken over")
 	}
 	if f.from == "" && len(left) > 0 {
@@ -99,37 +100,37 @@ func (c *cli) initialise(ctx context.Context, f *initFlags) error {
 		}
 		return fmt.Errorf("nothing was written: %w (name a file that this user may write by -c)", err)
 	}
-	c.notCarried(left)
-	return c.written(ctx, target, s)
+	f.notCarried(left)
+	return f.written(ctx, target, s)
 }
 
 // notCarried says what of a dump has no place here.
-func (c *cli) notCarried(left []string) {
+func (f *initCommand) notCarried(left []string) {
 	for _, what := range left {
-		fmt.Fprintln(c.err, "not carried over:", term.Printable(what))
+		fmt.Fprintln(f.err, "not carried over:", term.Printable(what))
 	}
 }
 
 // written checks what was written, as "check" does, and says what comes next.
-func (c *cli) written(ctx context.Context, target string, s *setup.Setup) error {
-	fmt.Fprintf(c.out, "%s is written%s.\n", target, map[bool]string{true: ", its secrets in " + setup.SecretsDir + "/ beside it"}[len(s.Files()) > 1])
-	c.configFile = target
-	if err := c.check(ctx, false); err != nil {
+func (f *initCommand) written(ctx context.Context, target string, s *setup.Setup) error {
+	fmt.Fprintf(f.out, "%s is written%s.\n", target, map[bool]string{true: ", its secrets in " + setup.SecretsDir + "/ beside it"}[len(s.Files()) > 1])
+	f.configFile = target
+	if err := (&checkCommand{cli: f.cli}).run(ctx); err != nil {
 		return err
 	}
 	name := s.Webhooks[0].Name
 	if i := slices.IndexFunc(s.Webhooks, func(w setup.Webhook) bool { return !w.Disabled }); i >= 0 {
 		name = s.Webhooks[i].Name
 	}
-	fmt.Fprintf(c.out, "Try: intellidocs-agent test %s -c %s\nThen: intellidocs-agent run -c %s\n", name, target, target)
+	fmt.Fprintf(f.out, "Try: intellidocs-agent test %s -c %s\nThen: intellidocs-agent run -c %s\n", name, target, target)
 	return nil
 }
 
-func (c *cli) takeOver(from string) ([]setup.Webhook, []string, error) {
-	if from == "-" {
-		return setup.FromDump(c.in)
+func (f *initCommand) takeOver() ([]setup.Webhook, []string, error) {
+	if f.from == "-" {
+		return setup.FromDump(f.in)
 	}
-	file, err := os.Open(from)
+	file, err := os.Open(f.from)
 	if err != nil {
 		return nil, nil, errors.Unwrap(err)
 	}
@@ -200,7 +201,7 @@ var dataDirs = []string{"/usr/src/paperless/data", "/opt/intellidocs/data", "/op
 const eventLog = "log/ai_webhooks.log"
 
 // source finds out what is read.
-func (f *initFlags) source(q *questions, s *setup.Setup) (err error) {
+func (f *initCommand) source(q *questions, s *setup.Setup) (err error) {
 	s.SourceType = "log"
 	switch {
 	case f.spool != "":
@@ -256,7 +257,7 @@ func directory(path string) error {
 }
 
 // webhook finds out where events go, and whether they are signed.
-func (f *initFlags) webhook(q *questions, s *setup.Setup) (err error) {
+func (f *initCommand) webhook(q *questions, s *setup.Setup) (err error) {
 	fits := func(url string) error {
 		trial := setup.Setup{SourceType: "log", SourcePath: "/log", Webhooks: []setup.Webhook{{Name: "webhook", URL: url, Format: setup.FormatFor(url)}}}
 		return passes(&trial)
@@ -285,7 +286,7 @@ func (f *initFlags) webhook(q *questions, s *setup.Setup) (err error) {
 }
 
 // signing returns the secret, empty for none.
-func (f *initFlags) signing(q *questions, format string) (secret string, err error) {
+func (f *initCommand) signing(q *questions, format string) (secret string, err error) {
 	if f.secretFile != "" {
 		data, err := os.ReadFile(f.secretFile)
 		if err != nil {

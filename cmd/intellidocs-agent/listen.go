@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -18,7 +19,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
 )
 
-func (c *cli) listenCommand() *cobra.Command {
+func newListen(c *cli) *cobra.Command {
 	var sf secretFlags
 	var o receiver.Options
 	cmd := &cobra.Command{
@@ -43,7 +44,7 @@ func (c *cli) listenCommand() *cobra.Command {
 				return fmt.Errorf("%w (give another address, or port 0 for any free one)", err)
 			}
 			fmt.Fprintf(c.out, "Listening on http://%s/ — stop with Ctrl-C.\n", l.Addr())
-			return serve(cmd.Context(), l, receiver.New(o, c.printReceived))
+			return serve(cmd.Context(), l, receiver.New(o, func(r receiver.Received) { printReceived(c.out, r) }))
 		},
 	}
 	sf.add(cmd)
@@ -63,8 +64,8 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	return nil
 }
 
-func (c *cli) printReceived(r receiver.Received) {
-	colors := term.Colors(c.out)
+func printReceived(out io.Writer, r receiver.Received) {
+	colors := term.Colors(out)
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s %s %s → %d\n", r.At.Format("15:04:05.000"), r.Method, term.Printable(r.Path), r.Answer)
 	for _, name := range []string{
@@ -94,5 +95,5 @@ func (c *cli) printReceived(r receiver.Received) {
 	for line := range strings.SplitSeq(pretty.String(), "\n") {
 		fmt.Fprintln(&b, "  "+term.Printable(line))
 	}
-	fmt.Fprint(c.out, b.String())
+	fmt.Fprint(out, b.String())
 }

@@ -25,7 +25,8 @@ const (
 	exitUsage
 )
 
-// cli is what commands share: where they read and write, and the global flags.
+// cli is what commands share: where they read and write, the global flags, and how they
+// reach an agent. Each command is a type or a function of its own, in the file of its name.
 type cli struct {
 	in         io.Reader
 	out, err   io.Writer
@@ -50,7 +51,7 @@ func execute() int {
 }
 
 func (c *cli) execute(ctx context.Context, args []string) int {
-	root := c.root()
+	root := newRoot(c)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	switch {
@@ -74,7 +75,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // errSilent fails a command that has already said why.
 var errSilent = errors.New("failed")
 
-func (c *cli) root() *cobra.Command {
+func newRoot(c *cli) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "intellidocs-agent",
 		Short: "Deliver IntelliDocs' AI events as signed webhooks",
@@ -110,19 +111,19 @@ func (c *cli) root() *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	add("agent", c.runCommand(), c.initCommand(), c.checkCommand(), c.healthcheckCommand())
-	add("see", c.topCommand(), c.deliveriesCommand(), c.showCommand(), c.replayCommand(), c.rejectedCommand(), c.ingestCommand(),
-		c.pauseCommand(), c.resumeCommand(), c.moveCommand(), c.discardCommand(), c.dashboardCommand())
-	add("try", c.demoCommand(), c.testCommand(), c.listenCommand(), c.verifyCommand())
-	add("", c.versionCommand(), c.schemaCommand(), c.manCommand(root))
-	c.finish(root)
-	c.completes(root)
+	add("agent", newRun(c), newInit(c), newCheck(c), newHealthcheck(c))
+	add("see", newTop(c), newDeliveries(c), newShow(c), newReplay(c), newRejected(c), newIngest(c),
+		newPause(c), newResume(c), newMove(c), newDiscard(c), newDashboard(c))
+	add("try", newDemo(c), newTest(c), newListen(c), newVerify(c))
+	add("", newVersion(c), newSchema(c), newMan(root))
+	addHelp(root)
+	addCompletions(c, root)
 	return root
 }
 
-// finish completes the commands that cobra makes itself: with examples, and with
+// addHelp completes the commands that cobra makes itself: with examples, and with
 // errors for what they do not know.
-func (c *cli) finish(root *cobra.Command) {
+func addHelp(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {

@@ -5,7 +5,7 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-func (c *cli) manCommand(root *cobra.Command) *cobra.Command {
+func newMan(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use: "man DIR", Short: "Write the manual pages into a directory", Args: cobra.ExactArgs(1), Hidden: true,
 		Example: "  intellidocs-agent man /usr/local/share/man/man1",

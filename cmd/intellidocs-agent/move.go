@@ -4,9 +4,11 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 )
 
-func (c *cli) moveCommand() *cobra.Command {
+func newMove(c *cli) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "move OLD NEW", Short: "Give a webhook's waiting deliveries to another", Args: cobra.ExactArgs(2),
@@ -20,7 +22,7 @@ func (c *cli) moveCommand() *cobra.Command {
 				return err
 			}
 			defer conn.Close()
-			n, err := waiting(cmd.Context(), conn, args[0])
+			n, err := waiting(cmd.Context(), conn, admin.Filter{Webhook: args[0]})
 			if err != nil {
 				return err
 			}

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,11 +11,18 @@ import (
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
+	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-func (c *cli) replayCommand() *cobra.Command {
-	var f filterFlags
-	var yes bool
+// replayCommand is what replay was asked for.
+type replayCommand struct {
+	*cli
+	filters filterFlags
+	yes     bool
+}
+
+func newReplay(c *cli) *cobra.Command {
+	r := &replayCommand{cli: c}
 	cmd := &cobra.Command{
 		Use: "replay [ID…]", Short: "Queue deliveries again",
 		Long: "Queues deliveries again under the same webhook-id, so that a receiver can tell a repeat.\n" +
@@ -26,7 +31,7 @@ func (c *cli) replayCommand() *cobra.Command {
 		Example: "  intellidocs-agent replay dlv_0011223300000000000000a100000001\n" +
 			"  intellidocs-agent replay --status failed --webhook slack-ai --since 24h",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if (len(args) == 0) == f.empty() {
+			if (len(args) == 0) == r.filters.empty() {
 				return usagef("name deliveries by ID, or select them with --status, --webhook, --event-type, --since, --until or --search")
 			}
 			for _, id := range args {
@@ -34,87 +39,99 @@ func (c *cli) replayCommand() *cobra.Command {
 					return usagef("%q is no ID: a delivery's begins with dlv_, an event's with evt_", id)
 				}
 			}
-			filter, err := f.filter(time.Now())
-			if err != nil {
-				return err
-			}
-			conn, err := c.connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
-			for i, typed := range args {
-				if args[i], _, err = conn.find(cmd.Context(), typed, "dlv", "evt"); err != nil {
-					return err
-				}
-			}
-			req := admin.ReplayRequest{IDs: args, By: "cli"}
-			if len(args) == 0 {
-				req.Filter = &filter
-				if ok, err := c.confirmReplay(cmd, conn, &f, filter, yes); err != nil || !ok {
-					return err
-				}
-			}
-			bar := term.Bar(c.err, 1, "replaying", false)
-			n, err := conn.Replay(cmd.Context(), req, func(p admin.Progress) {
-				bar.ChangeMax(p.Total)
-				_ = bar.Set(p.Done)
-			})
-			_ = bar.Finish()
-			if err != nil {
-				return lookedFor(err)
-			}
-			fmt.Fprintf(c.out, "%s queued again.%s\n", deliveries(n), conn.hint(n))
-			var names []string
-			if f.webhook != "" {
-				names = []string{f.webhook}
-			}
-			fmt.Fprint(c.err, unsent(cmd.Context(), conn, names))
-			return nil
+			return r.run(cmd.Context(), args)
 		},
 	}
-	f.add(cmd)
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	r.filters.add(cmd)
+	cmd.Flags().BoolVarP(&r.yes, "yes", "y", false, "do not ask")
 	return cmd
 }
 
-func (c *cli) confirmReplay(cmd *cobra.Command, conn *connection, flags *filterFlags, f admin.Filter, yes bool) (bool, error) {
-	n, err := conn.Count(cmd.Context(), f)
+func (r *replayCommand) run(ctx context.Context, ids []string) error {
+	filter, err := r.filters.filter(time.Now())
+	if err != nil {
+		return err
+	}
+	conn, err := r.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for i, typed := range ids {
+		if ids[i], _, err = conn.find(ctx, typed, "dlv", "evt"); err != nil {
+			return err
+		}
+	}
+	req := admin.ReplayRequest{IDs: ids, By: "cli"}
+	if len(ids) == 0 {
+		req.Filter = &filter
+		if ok, err := r.confirmed(ctx, conn, filter); err != nil || !ok {
+			return err
+		}
+	}
+	bar := term.Bar(r.err, 1, "replaying", false)
+	n, err := conn.Replay(ctx, req, func(p admin.Progress) {
+		bar.ChangeMax(p.Total)
+		_ = bar.Set(p.Done)
+	})
+	_ = bar.Finish()
+	if err != nil {
+		return lookedFor(err)
+	}
+	fmt.Fprintf(r.out, "%s queued again.%s\n", deliveries(n), conn.hint(n))
+	var names []string
+	if r.filters.webhook != "" {
+		names = []string{r.filters.webhook}
+	}
+	fmt.Fprint(r.err, unsent(ctx, conn, names))
+	return nil
+}
+
+// confirmed says how many deliveries the filter selects and asks.
+func (r *replayCommand) confirmed(ctx context.Context, conn *connection, f admin.Filter) (bool, error) {
+	n, err := conn.Count(ctx, f)
 	if err == nil && n == 0 {
-		err = flags.check(cmd.Context(), conn)
+		err = r.filters.check(ctx, conn)
 	}
 	if err != nil {
 		return false, err
 	}
 	if n == 0 {
-		fmt.Fprintln(c.out, "No deliveries match; nothing to replay.")
+		fmt.Fprintln(r.out, "No deliveries match; nothing to replay.")
 		return false, nil
 	}
-	return c.confirm(cmd.Context(), yes, fmt.Sprintf("Queue %s again?", deliveries(n)), "Nothing replayed.")
+	return r.confirm(ctx, r.yes, fmt.Sprintf("Queue %s again?", deliveries(n)), "Nothing replayed.")
 }
 
-// confirm asks on a terminal; what says that the answer was no.
-func (c *cli) confirm(ctx context.Context, yes bool, question, what string) (bool, error) {
-	if yes || !term.IsTerminal(c.in) {
-		return true, nil
+// unsent says of the webhooks that nothing goes to now why, after n deliveries were queued
+// again.
+func unsent(ctx context.Context, conn *connection, names []string) string {
+	status, err := conn.Status(ctx)
+	if err != nil || !conn.running {
+		return ""
 	}
-	fmt.Fprint(c.err, question+" [y/N] ")
-	line, err := term.Interruptible(ctx, func() (string, error) {
-		line, err := bufio.NewReader(c.in).ReadString('\n')
-		if errors.Is(err, io.EOF) {
-			err = nil
+	var out strings.Builder
+	for _, w := range status.Webhooks {
+		if len(names) > 0 && !slices.Contains(names, w.Name) || w.Counts[string(queue.Pending)]+w.Counts[string(queue.Retrying)] == 0 {
+			continue
 		}
-		return line, err
-	})
-	if err != nil {
-		fmt.Fprintln(c.err)
-		return false, err
+		why := ""
+		switch {
+		case w.Removed:
+			why = fmt.Sprintf("it is not in the configuration; give them to another with 'intellidocs-agent move %s NEW', or drop them with 'intellidocs-agent discard --webhook %s'", w.Name, w.Name)
+		case w.State.State == "paused":
+			why = fmt.Sprintf("it is paused (%s); 'intellidocs-agent resume %s' lets them go", w.State.Reason, w.Name)
+		case w.State.State == "held":
+			why = fmt.Sprintf("it is held (%s); they go out once it answers", w.State.Reason)
+		case w.State.State == "disabled":
+			why = "it is disabled in the configuration"
+		default:
+			continue
+		}
+		fmt.Fprintf(&out, "Nothing is sent to %s now: %s.\n", w.Name, term.Printable(why))
 	}
-	if s := strings.ToLower(strings.TrimSpace(line)); s != "y" && s != "yes" {
-		fmt.Fprintln(c.err, what)
-		return false, nil
-	}
-	return true, nil
+	return out.String()
 }
 
+// deliveries counts them in words.
 func deliveries(n int) string { return term.Count(n, "delivery", "deliveries") }

@@ -12,7 +12,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/agent"
 )
 
-func (c *cli) runCommand() *cobra.Command {
+func newRun(c *cli) *cobra.Command {
 	grace := span(10 * time.Second)
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run the agent in the foreground", Args: cobra.NoArgs,

@@ -6,7 +6,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
 )
 
-func (c *cli) schemaCommand() *cobra.Command {
+func newSchema(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of agent.toml, for editors", Args: cobra.NoArgs,
 		Long: "Print the JSON Schema of agent.toml. Editors that use taplo (Even Better TOML, Helix, Neovim, Zed)\n" +

@@ -17,7 +17,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-func (c *cli) showCommand() *cobra.Command {
+func newShow(c *cli) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show one event, delivery or rejected record whole", Args: cobra.ExactArgs(1),
@@ -40,14 +40,14 @@ func (c *cli) showCommand() *cobra.Command {
 			}
 			if kind == "rej" {
 				r, err := conn.RejectedRecord(cmd.Context(), id)
-				return c.printOne(r, err, asJSON, func() { c.showRejected(r) })
+				return printOne(c.out, r, err, asJSON, func() { showRejected(c.out, r) })
 			}
 			find := conn.Event
 			if kind == "dlv" {
 				find = conn.Delivery
 			}
 			s, err := find(cmd.Context(), id)
-			return c.printOne(s, err, asJSON, func() { c.showStory(s) })
+			return printOne(c.out, s, err, asJSON, func() { showStory(c.out, s) })
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
@@ -63,20 +63,20 @@ func lookedFor(err error) error {
 }
 
 // printOne prints what was found, for people or as JSON.
-func (c *cli) printOne(v any, err error, asJSON bool, show func()) error {
+func printOne(out io.Writer, v any, err error, asJSON bool, show func()) error {
 	switch {
 	case err != nil:
 		return lookedFor(err)
 	case asJSON:
-		return term.JSON(c.out, v)
+		return term.JSON(out, v)
 	}
 	show()
 	return nil
 }
 
 // showStory prints an event, its deliveries and their attempts.
-func (c *cli) showStory(s admin.Story) {
-	p := printer{w: c.out, colors: term.Colors(c.out)}
+func showStory(out io.Writer, s admin.Story) {
+	p := printer{w: out, colors: term.Colors(out)}
 	e := s.Event
 	p.title("Event " + e.ID)
 	p.field("type", e.Type)
@@ -89,13 +89,26 @@ func (c *cli) showStory(s admin.Story) {
 	var pretty bytes.Buffer
 	if err := json.Indent(&pretty, e.Payload, "  ", "  "); err == nil {
 		p.field("payload", "")
-		fmt.Fprintln(c.out, "  "+pretty.String())
+		fmt.Fprintln(out, "  "+pretty.String())
 	}
 	if len(s.Deliveries) == 0 {
-		fmt.Fprintln(c.out, "\nNo webhook wanted this event.")
+		fmt.Fprintln(out, "\nNo webhook wanted this event.")
 	}
 	for i := range s.Deliveries {
 		p.delivery(&s.Deliveries[i])
+	}
+}
+
+// showRejected prints a rejected record.
+func showRejected(out io.Writer, r admin.RejectedView) {
+	p := printer{w: out, colors: term.Colors(out)}
+	p.title("Rejected record " + r.ID)
+	p.field("reason", r.Reason)
+	p.field("read", fmt.Sprintf("%s from %s, offset %d, %d bytes", term.Time(r.At), r.Path, r.Offset, r.Size))
+	p.field("source", r.Source)
+	p.field("text", "")
+	for line := range strings.SplitSeq(r.Text, "\n") {
+		fmt.Fprintln(out, "  "+term.Printable(line))
 	}
 }
 

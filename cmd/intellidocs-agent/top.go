@@ -17,8 +17,15 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-func (c *cli) topCommand() *cobra.Command {
-	every, once := span(2*time.Second), false
+// topCommand is what top was asked for.
+type topCommand struct {
+	*cli
+	every span
+	once  bool
+}
+
+func newTop(c *cli) *cobra.Command {
+	t := &topCommand{cli: c, every: span(2 * time.Second)}
 	cmd := &cobra.Command{
 		Use: "top", Short: "Watch webhooks, sources and failures live", Args: cobra.NoArgs,
 		Long: "Shows at a glance, until Ctrl-C, whether anything is wrong, every webhook with its rate and what\n" +
@@ -26,35 +33,41 @@ func (c *cli) topCommand() *cobra.Command {
 			"drawn again. --once prints it and ends, as where the output is no terminal.",
 		Example: "  intellidocs-agent top\n  intellidocs-agent top --once",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if every <= 0 {
+			if t.every <= 0 {
 				return usagef("--every needs a time such as 2s")
 			}
-			return c.top(cmd.Context(), time.Duration(every), once)
+			if t.once || !term.IsTerminal(c.out) {
+				return t.print(cmd.Context())
+			}
+			return t.watch(cmd.Context())
 		},
 	}
-	cmd.Flags().Var(&every, "every", "how often it looks")
-	cmd.Flags().BoolVar(&once, "once", false, "print it once")
+	cmd.Flags().Var(&t.every, "every", "how often it looks")
+	cmd.Flags().BoolVar(&t.once, "once", false, "print it once")
 	return cmd
 }
 
-func (c *cli) top(ctx context.Context, every time.Duration, once bool) error {
-	if once || !term.IsTerminal(c.out) {
-		conn, err := c.connect(ctx)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		v, err := look(ctx, conn)
-		if err != nil {
-			return err
-		}
-		width, _ := term.Size(c.out)
-		for _, line := range v.lines(cmp.Or(width, 140), 1000, term.Colors(c.out)) {
-			fmt.Fprintln(c.out, strings.TrimRight(line, " "))
-		}
-		return nil
+// print shows the view once.
+func (t *topCommand) print(ctx context.Context) error {
+	conn, err := t.connect(ctx)
+	if err != nil {
+		return err
 	}
-	client, err := c.dial(ctx)
+	defer conn.Close()
+	v, err := look(ctx, conn)
+	if err != nil {
+		return err
+	}
+	width, _ := term.Size(t.out)
+	for _, line := range v.lines(cmp.Or(width, 140), 1000, term.Colors(t.out)) {
+		fmt.Fprintln(t.out, strings.TrimRight(line, " "))
+	}
+	return nil
+}
+
+// watch draws the view again and again, until ctx ends.
+func (t *topCommand) watch(ctx context.Context) error {
+	client, err := t.dial(ctx)
 	if errors.Is(err, admin.ErrNotRunning) {
 		return errors.New("nothing changes while no agent is running; start it with 'intellidocs-agent run', or see what there is with 'top --once'")
 	}
@@ -62,20 +75,20 @@ func (c *cli) top(ctx context.Context, every time.Duration, once bool) error {
 		return err
 	}
 	conn := toAgent(client)
-	screen := term.NewScreen(c.out)
+	screen := term.NewScreen(t.out)
 	defer screen.Close()
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(time.Duration(t.every))
 	defer tick.Stop()
 	for {
 		v, err := look(ctx, conn)
 		if ctx.Err() != nil {
 			return nil
 		}
-		width, height := term.Size(c.out)
+		width, height := term.Size(t.out)
 		if err != nil {
 			screen.Draw(width, height, []string{term.Cell("The agent does not answer; waiting for it. "+err.Error(), width)})
 		} else {
-			screen.Draw(width, height, v.lines(width, height, term.Colors(c.out)))
+			screen.Draw(width, height, v.lines(width, height, term.Colors(t.out)))
 		}
 		select {
 		case <-ctx.Done():

@@ -14,7 +14,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
 )
 
-func (c *cli) verifyCommand() *cobra.Command {
+func newVerify(c *cli) *cobra.Command {
 	var sf secretFlags
 	var signature, id, timestamp string
 	var tolerance span

@@ -10,7 +10,7 @@ import (
 // version is set by the linker for releases.
 var version = ""
 
-func (c *cli) versionCommand() *cobra.Command {
+func newVersion(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		Example: "  intellidocs-agent version",

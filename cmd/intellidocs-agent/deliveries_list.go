@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
@@ -14,7 +15,7 @@ import (
 // list prints deliveries: as JSON, as a table for programs and wide terminals, or for
 // people, where a row fits a narrow terminal and has the error below it.
 type list struct {
-	c      *cli
+	out    io.Writer
 	json   bool
 	table  *term.Table       // nil: for people
 	waits  map[string]string // why a webhook's deliveries do not go out when they are due
@@ -22,9 +23,9 @@ type list struct {
 	header bool // was printed
 }
 
-func (c *cli) newList(ctx context.Context, conn *connection, f *admin.Filter, o listOptions) (*list, error) {
-	l := &list{c: c, json: o.json}
-	if o.json {
+func (d *deliveriesCommand) newList(ctx context.Context, conn *connection, f *admin.Filter) (*list, error) {
+	l := &list{out: d.out, json: d.json}
+	if d.json {
 		return l, nil
 	}
 	st, err := conn.Status(ctx)
@@ -32,9 +33,9 @@ func (c *cli) newList(ctx context.Context, conn *connection, f *admin.Filter, o 
 		return nil, err
 	}
 	l.waits = whatWaits(&st)
-	width := term.Width(c.out)
-	if o.wide || width == 0 {
-		l.table = term.NewTable(c.out, "CREATED", "ID", "STATUS", "WEBHOOK", "EVENT", "TRIES", "NEXT / DONE", "RESPONSE")
+	width := term.Width(d.out)
+	if d.wide || width == 0 {
+		l.table = term.NewTable(d.out, "CREATED", "ID", "STATUS", "WEBHOOK", "EVENT", "TRIES", "NEXT / DONE", "RESPONSE")
 		return l, nil
 	}
 	f.Subjects = true
@@ -57,7 +58,7 @@ const (
 func (l *list) row(d *admin.Row) error {
 	switch {
 	case l.json:
-		return term.JSON(l.c.out, d)
+		return term.JSON(l.out, d)
 	case l.table != nil:
 		l.table.Row(term.Time(d.CreatedAt), d.ID, l.table.Status(string(d.Status)), d.Webhook, d.EventType, fmt.Sprint(d.Attempts), dueOrDone(d, l.waits[d.Webhook]), response(d))
 		return nil
@@ -76,13 +77,13 @@ func (l *list) row(d *admin.Row) error {
 	l.line(string(d.Status), term.StatusStyle(string(d.Status)), d.Webhook, event, fmt.Sprint(d.Attempts), when(d, l.waits[d.Webhook]), queue.ShortID(d.ID))
 	if d.ErrorMessage != "" {
 		text := term.Cell(d.ErrorMessage, l.widths.whole-statusWidth-2)
-		fmt.Fprintf(l.c.out, "%*s  %s\n", statusWidth, "", term.Paint(term.Colors(l.c.out), term.Faint, strings.TrimRight(text, " ")))
+		fmt.Fprintf(l.out, "%*s  %s\n", statusWidth, "", term.Paint(term.Colors(l.out), term.Faint, strings.TrimRight(text, " ")))
 	}
 	return nil
 }
 
 func (l *list) line(status string, style term.Style, webhook, event, tries, when, id string) {
-	fmt.Fprintf(l.c.out, "%s  %s  %s  %*s  %s  %s\n", term.Paint(term.Colors(l.c.out), style, term.Cell(status, statusWidth)),
+	fmt.Fprintf(l.out, "%s  %s  %s  %*s  %s  %s\n", term.Paint(term.Colors(l.out), style, term.Cell(status, statusWidth)),
 		term.Cell(webhook, l.widths.webhook), term.Cell(event, l.widths.event), triesWidth, tries, term.Cell(when, whenWidth), id)
 }
 

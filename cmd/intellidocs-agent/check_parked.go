@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/agent"
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// parked warns of deliveries that wait for webhooks which a configuration does not serve.
+// What cannot be looked into says nothing: the configuration is checked, not the state.
+func parked(ctx context.Context, plan *agent.Plan) []string {
+	conn, err := lookIn(ctx, plan)
+	if err != nil {
+		return nil
+	}
+	defer conn.Close()
+	status, err := conn.Status(ctx)
+	if err != nil {
+		return nil
+	}
+	counts := map[string]int64{}
+	for _, w := range status.Webhooks {
+		counts[w.Name] = w.Counts[string(queue.Pending)] + w.Counts[string(queue.Retrying)]
+	}
+	return plan.Parked(counts)
+}
+
+// lookIn calls the running agent, or opens the state where there is one.
+func lookIn(ctx context.Context, plan *agent.Plan) (*connection, error) {
+	if client, err := admin.Dial(ctx, plan.Config.State.Path); err == nil {
+		return toAgent(client), nil
+	}
+	if _, err := os.Stat(filepath.Join(plan.Config.State.Path, "queue")); err != nil {
+		return nil, err
+	}
+	return openState(ctx, plan)
+}
