@@ -108,8 +108,8 @@ func (b *budget) fits(w *worker, size int64, c class) bool {
 	return b.held[w] == 0 || b.held[w]+size <= (b.limit-b.used)/2
 }
 
-// give returns what an attempt held.
-func (s share) give(w *worker) {
+// release returns what an attempt held.
+func (s share) release(w *worker) {
 	b := s.of
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -30,7 +30,7 @@ func TestBudget_HoldsWhateverIsAskedOfIt(t *testing.T) {
 			}
 		case n < 9 && len(out) > 0:
 			i := rand.IntN(len(out))
-			out[i].s.give(out[i].w)
+			out[i].s.release(out[i].w)
 			out = append(out[:i], out[i+1:]...)
 		default:
 			b.leave(w)
@@ -52,7 +52,7 @@ func TestBudget_HoldsWhateverIsAskedOfIt(t *testing.T) {
 		}
 	}
 	for _, h := range out {
-		h.s.give(h.w)
+		h.s.release(h.w)
 	}
 	if b.used != 0 || b.unproven != 0 || b.huge || len(b.held) != 0 {
 		t.Errorf("%+v is left", b)

@@ -13,11 +13,11 @@ const readAhead = 32
 // claims are the deliveries that a worker has read from the store and that must not be read
 // as due again. Each is ready, then under way, then done once its outcome is durable:
 //
-//	Due → add → [ready] → take → attempt → recorded → finish → [done] → release
+//	Due → add → [ready] → take → attempt → recorded → complete → [done] → release
 //	               └─ putBack ─ (nothing may be attempted now)
 //
 // The worker's goroutine adds, puts back and releases; senders take and the recorder
-// finishes beside it.
+// completes them beside it.
 type claims struct {
 	// all are of the worker's goroutine alone. Nothing leaves them during a call of Store.Due:
 	// it may have read a delivery before the outcome of its attempt was recorded.
@@ -84,14 +84,14 @@ func (c *claims) putBack() bool {
 	return some
 }
 
-// finish lets a delivery be claimed again after the next release, if it is still due.
-func (c *claims) finish(id string) {
+// complete lets a delivery be claimed again after the next release, if it is still due.
+func (c *claims) complete(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done = append(c.done, id)
 }
 
-// release forgets the finished ones.
+// release forgets the completed ones.
 func (c *claims) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -130,7 +130,7 @@ func (r *recorder) giveUp() {
 	for _, s := range r.failed {
 		r.d.log.Error("outcome not recorded; the delivery will be sent again after the start",
 			"webhook", s.w.name, "delivery_id", s.d.ID, "outcome", s.v.Attempt.Outcome, "error", s.err)
-		s.w.finish(s.d.ID)
+		s.w.complete(s.d.ID)
 	}
 	r.failed = nil
 }
@@ -141,6 +141,6 @@ func (r *recorder) recorded(batch []unrecorded) {
 		s := &batch[i]
 		r.d.metrics.observe(s.w.name, s.readAt, s.v)
 		s.w.report.attempt(s.d, s.v)
-		s.w.finish(s.d.ID)
+		s.w.complete(s.d.ID)
 	}
 }

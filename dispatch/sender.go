@@ -39,11 +39,11 @@ func (s *sender) deliver() {
 	w, d := s.w, s.d
 	event, err := w.d.store.EventOf(d.ID)
 	if err != nil {
-		s.share.give(w)
+		s.share.release(w)
 		s.unreadable(err)
 		return
 	}
-	defer s.share.give(w) // also once the outcome waits with others to be durable
+	defer s.share.release(w) // also once the outcome waits with others to be durable
 	r := s.to.Send(s.send, send.Message{
 		DeliveryID: d.ID,
 		EventID:    event.ID,
@@ -55,13 +55,13 @@ func (s *sender) deliver() {
 	event.Body = nil
 	if r.Class == send.Stopped {
 		w.d.log.Debug("attempt stopped; it will be made again", attrs(d)...)
-		w.finish(d.ID)
+		w.complete(d.ID)
 		return
 	}
 	v := w.decide(s.probe, d, r)
 	if v.silent {
 		w.report.attempt(d, v)
-		w.finish(d.ID)
+		w.complete(d.ID)
 		return
 	}
 	w.d.recorder.in <- unrecorded{w: w, d: d, readAt: event.ReadAt, v: v}
@@ -81,7 +81,7 @@ func (s *sender) unreadable(err error) {
 		}
 		// Kept claimed meanwhile, so that it is not tried in a loop.
 		sleep(s.claim, wait)
-		w.finish(d.ID)
+		w.complete(d.ID)
 		return
 	}
 	r := send.Result{Class: send.Dead, At: time.Now(), Error: fmt.Sprintf("the event cannot be read from the queue: %v", err)}

@@ -263,7 +263,7 @@ func (w *worker) beginReady(c contexts, p plan, now time.Time, n int) (left int,
 		a, ok := w.begin(p.probe, s, size, now)
 		w.mu.Unlock()
 		if !ok { // a sender has taken it
-			s.give(w)
+			s.release(w)
 			continue
 		}
 		w.sends.Go((&sender{w: w, contexts: c, attempt: a}).run)
@@ -305,14 +305,14 @@ func (w *worker) another(claiming context.Context) (attempt, bool) {
 	}
 	a, ok := w.begin(probe{}, s, smallBody, time.Now())
 	if !ok { // the worker has put it back
-		s.give(w)
+		s.release(w)
 	}
 	return a, ok
 }
 
-// finish says that a claimed delivery may be claimed again, if it is still due.
-func (w *worker) finish(id string) {
-	w.claims.finish(id)
+// complete says that a claimed delivery may be claimed again, if it is still due.
+func (w *worker) complete(id string) {
+	w.claims.complete(id)
 	w.poke()
 }
 

@@ -13,7 +13,7 @@ import (
 // parked warns of deliveries that wait for webhooks which a configuration does not serve.
 // What cannot be looked into says nothing: the configuration is checked, not the state.
 func parked(ctx context.Context, plan *agent.Plan) []string {
-	conn, err := lookIn(ctx, plan)
+	conn, err := openIfThere(ctx, plan)
 	if err != nil {
 		return nil
 	}
@@ -29,8 +29,8 @@ func parked(ctx context.Context, plan *agent.Plan) []string {
 	return plan.Parked(counts)
 }
 
-// lookIn calls the running agent, or opens the state where there is one.
-func lookIn(ctx context.Context, plan *agent.Plan) (*connection, error) {
+// openIfThere calls the running agent, or opens the state where there is one.
+func openIfThere(ctx context.Context, plan *agent.Plan) (*connection, error) {
 	if client, err := admin.Dial(ctx, plan.Config.State.Path); err == nil {
 		return toAgent(client), nil
 	}

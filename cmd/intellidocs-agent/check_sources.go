@@ -21,18 +21,18 @@ import (
 func sourceWarnings(cfg *config.Config) []config.Problem {
 	var out []config.Problem
 	for _, s := range cfg.Sources {
-		look := lookAtLog
+		check := checkLog
 		if s.Type == "spool" {
-			look = lookAtSpool
+			check = checkSpool
 		}
-		for _, text := range look(s.Path) {
+		for _, text := range check(s.Path) {
 			out = append(out, config.Problem{File: cfg.Path, Key: "source " + s.Path, Text: text})
 		}
 	}
 	return out
 }
 
-func lookAtLog(path string) (texts []string) {
+func checkLog(path string) (texts []string) {
 	info, text := find(path)
 	switch {
 	case text != "":
@@ -51,7 +51,7 @@ func lookAtLog(path string) (texts []string) {
 	return texts
 }
 
-func lookAtSpool(path string) (texts []string) {
+func checkSpool(path string) (texts []string) {
 	info, text := find(path)
 	switch {
 	case text != "":

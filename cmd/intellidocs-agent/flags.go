@@ -21,28 +21,28 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-// span is a flag's length of time: a Go duration or, as in agent.toml, a bare number of
+// durationFlag is a flag with a length of time: a Go duration or, as in agent.toml, a bare number of
 // seconds.
-type span time.Duration
+type durationFlag time.Duration
 
-func (s *span) Type() string { return "duration" }
+func (s *durationFlag) Type() string { return "duration" }
 
-func (s *span) String() string {
+func (s *durationFlag) String() string {
 	if *s == 0 {
 		return "0" // which --help takes for no default worth telling
 	}
 	return time.Duration(*s).String()
 }
 
-func (s *span) Set(text string) error {
+func (s *durationFlag) Set(text string) error {
 	if _, err := strconv.ParseUint(text, 10, 64); err == nil {
 		text += "s"
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		return fmt.Errorf("%q is no span of time such as 10s, or a number of seconds", text)
+		return fmt.Errorf("%q is not a length of time such as 10s, or a number of seconds", text)
 	}
-	*s = span(d)
+	*s = durationFlag(d)
 	return nil
 }
 

@@ -78,21 +78,21 @@ func (f *initCommand) run(ctx context.Context) error {
 	if err := f.source(q, s); err != nil {
 		return err
 	}
-	var left []string
+	var dropped []string
 	if f.from != "" {
-		if s.Webhooks, left, err = f.takeOver(); err != nil {
+		if s.Webhooks, dropped, err = f.takeOver(); err != nil {
 			return fmt.Errorf("%s: %w", f.from, err)
 		}
 	} else if err := f.webhook(q, s); err != nil {
 		return err
 	}
-	left = append(left, s.Fit(passes)...)
+	dropped = append(dropped, s.Fit(passes)...)
 	if len(s.Webhooks) == 0 {
-		f.notCarried(left)
+		f.notCarried(dropped)
 		return errors.New("nothing was written: none of the webhooks can be taken over")
 	}
-	if f.from == "" && len(left) > 0 {
-		return errors.New(left[0])
+	if f.from == "" && len(dropped) > 0 {
+		return errors.New(dropped[0])
 	}
 	if err := setup.Write(target, s.Files(), f.force); err != nil {
 		if errors.Is(err, setup.ErrExists) {
@@ -100,13 +100,13 @@ func (f *initCommand) run(ctx context.Context) error {
 		}
 		return fmt.Errorf("nothing was written: %w (name a file that this user may write by -c)", err)
 	}
-	f.notCarried(left)
+	f.notCarried(dropped)
 	return f.written(ctx, target, s)
 }
 
 // notCarried says what of a dump has no place here.
-func (f *initCommand) notCarried(left []string) {
-	for _, what := range left {
+func (f *initCommand) notCarried(dropped []string) {
+	for _, what := range dropped {
 		fmt.Fprintln(f.err, "not carried over:", term.Printable(what))
 	}
 }
@@ -259,8 +259,8 @@ func directory(path string) error {
 // webhook finds out where events go, and whether they are signed.
 func (f *initCommand) webhook(q *questions, s *setup.Setup) (err error) {
 	fits := func(url string) error {
-		trial := setup.Setup{SourceType: "log", SourcePath: "/log", Webhooks: []setup.Webhook{{Name: "webhook", URL: url, Format: setup.FormatFor(url)}}}
-		return passes(&trial)
+		candidate := setup.Setup{SourceType: "log", SourcePath: "/log", Webhooks: []setup.Webhook{{Name: "webhook", URL: url, Format: setup.FormatFor(url)}}}
+		return passes(&candidate)
 	}
 	if f.url == "" && !q.asks {
 		return usagef("say where events go: --url URL, or --from FILE")

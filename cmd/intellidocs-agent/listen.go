@@ -49,7 +49,7 @@ func newListen(c *cli) *cobra.Command {
 	}
 	sf.add(cmd)
 	cmd.Flags().IntVar(&o.Status, "status", 0, "answer with this HTTP status (default 200, or 401 for a wrong signature)")
-	cmd.Flags().Var((*span)(&o.Delay), "delay", "wait before the answer")
+	cmd.Flags().Var((*durationFlag)(&o.Delay), "delay", "wait before the answer")
 	cmd.Flags().IntVar(&o.Fail, "fail", 0, "answer the first `N` requests with 500")
 	return cmd
 }
@@ -77,15 +77,15 @@ func printReceived(out io.Writer, r receiver.Received) {
 		}
 	}
 	if r.Checked {
-		verdict := func(name string, err error) {
+		result := func(name string, err error) {
 			if err == nil {
 				fmt.Fprintf(&b, "  %s %s\n", term.Paint(colors, term.Good, "verified"), name)
 			} else {
 				fmt.Fprintf(&b, "  %s %s: %s\n", term.Paint(colors, term.Bad, "WRONG"), name, term.Printable(err.Error()))
 			}
 		}
-		verdict("X-IntelliDocs-Signature", r.IntelliDocs)
-		verdict("webhook-signature", r.Standard)
+		result("X-IntelliDocs-Signature", r.IntelliDocs)
+		result("webhook-signature", r.Standard)
 	}
 	var pretty bytes.Buffer
 	if json.Indent(&pretty, r.Body, "", "  ") != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 func newRun(c *cli) *cobra.Command {
-	grace := span(10 * time.Second)
+	grace := durationFlag(10 * time.Second)
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run the agent in the foreground", Args: cobra.NoArgs,
 		Long: "Runs the agent in the foreground, logging to standard error. SIGTERM or SIGINT stop it cleanly:\n" +

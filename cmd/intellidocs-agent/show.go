@@ -21,7 +21,7 @@ func newShow(c *cli) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show one event, delivery or rejected record whole", Args: cobra.ExactArgs(1),
-		Long: "Shows the whole story of an event or a delivery: where it was read, its payload, every\n" +
+		Long: "Shows everything about an event or a delivery: where it was read, its payload, every\n" +
 			"attempt with its time, status, latency, response and error, replays, and when it is due next.\n" +
 			"An ID may be shortened to any beginning that no other has.",
 		Example: "  intellidocs-agent show dlv_0011223300000000000000a100000001\n  intellidocs-agent show evt_5d0c… --json",
@@ -47,7 +47,7 @@ func newShow(c *cli) *cobra.Command {
 				find = conn.Delivery
 			}
 			s, err := find(cmd.Context(), id)
-			return printOne(c.out, s, err, asJSON, func() { showStory(c.out, s) })
+			return printOne(c.out, s, err, asJSON, func() { showEvent(c.out, s) })
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
@@ -74,8 +74,8 @@ func printOne(out io.Writer, v any, err error, asJSON bool, show func()) error {
 	return nil
 }
 
-// showStory prints an event, its deliveries and their attempts.
-func showStory(out io.Writer, s admin.Story) {
+// showEvent prints an event, its deliveries and their attempts.
+func showEvent(out io.Writer, s admin.EventDetail) {
 	p := printer{w: out, colors: term.Colors(out)}
 	e := s.Event
 	p.title("Event " + e.ID)

@@ -20,12 +20,12 @@ import (
 // topCommand is what top was asked for.
 type topCommand struct {
 	*cli
-	every span
+	every durationFlag
 	once  bool
 }
 
 func newTop(c *cli) *cobra.Command {
-	t := &topCommand{cli: c, every: span(2 * time.Second)}
+	t := &topCommand{cli: c, every: durationFlag(2 * time.Second)}
 	cmd := &cobra.Command{
 		Use: "top", Short: "Watch webhooks, sources and failures live", Args: cobra.NoArgs,
 		Long: "Shows at a glance, until Ctrl-C, whether anything is wrong, every webhook with its rate and what\n" +
@@ -54,7 +54,7 @@ func (t *topCommand) print(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	v, err := look(ctx, conn)
+	v, err := fetchView(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (t *topCommand) watch(ctx context.Context) error {
 	tick := time.NewTicker(time.Duration(t.every))
 	defer tick.Stop()
 	for {
-		v, err := look(ctx, conn)
+		v, err := fetchView(ctx, conn)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -108,7 +108,8 @@ type view struct {
 // lastFailures is how many are shown.
 const lastFailures = 5
 
-func look(ctx context.Context, conn *connection) (v view, err error) {
+// fetchView asks for what top shows.
+func fetchView(ctx context.Context, conn *connection) (v view, err error) {
 	if v.status, err = conn.Status(ctx); err != nil {
 		return v, err
 	}

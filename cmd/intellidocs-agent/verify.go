@@ -17,7 +17,7 @@ import (
 func newVerify(c *cli) *cobra.Command {
 	var sf secretFlags
 	var signature, id, timestamp string
-	var tolerance span
+	var tolerance durationFlag
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Check a signature of a body read from standard input", Args: cobra.NoArgs,
 		Long: "Checks a signature of the body on standard input: an X-IntelliDocs-Signature (sha256=…), or\n" +

@@ -28,7 +28,7 @@ func Use(event []byte, use func(payload map[string]any) error) error {
 		return fmt.Errorf("%w: as a tree it would take %d MiB of memory, and %d are allowed", ErrTooLarge, size>>20, MaxBytes>>20)
 	}
 	inUse.take(size)
-	defer inUse.give(size)
+	defer inUse.release(size)
 	decoded, err := pyjson.Decode(event)
 	if err != nil {
 		return fmt.Errorf("decode the event: %w", err)
@@ -63,7 +63,7 @@ func (a *allowance) take(size int) {
 	a.used += size
 }
 
-func (a *allowance) give(size int) {
+func (a *allowance) release(size int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.used -= size

@@ -60,8 +60,8 @@ func guard(a Access, g *gate, next http.Handler) http.Handler {
 			problem(w, http.StatusUnauthorized, "this needs the admin token: open the address that 'intellidocs-agent dashboard' prints, or send 'Authorization: Bearer …' with the contents of [admin] token_file, else of "+TokenName+" in the state directory")
 			return
 		}
-		still := func() bool { return a.admits(r) }
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), admitted{}, still)))
+		stillAdmitted := func() bool { return a.admits(r) }
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), admitted{}, stillAdmitted)))
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer busy(r)()

@@ -261,8 +261,8 @@ func TestBounds_ListsAreCutByTheirBytesAndGoOn(t *testing.T) {
 	// One by itself has it whole.
 	w = httptest.NewRecorder()
 	s.server.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/deliveries/"+deliveries[0].ID, nil))
-	var story Story
-	if err := json.Unmarshal(w.Body.Bytes(), &story); err != nil || len(story.Event.Type) < 900_000 || len(story.Deliveries) != 1 || string(story.Event.Payload) != `{"event_type":"x"}` {
+	var detail EventDetail
+	if err := json.Unmarshal(w.Body.Bytes(), &detail); err != nil || len(detail.Event.Type) < 900_000 || len(detail.Deliveries) != 1 || string(detail.Event.Payload) != `{"event_type":"x"}` {
 		t.Errorf("%v: %.300s", err, w.Body)
 	}
 }

@@ -51,13 +51,13 @@ func (c *Client) Find(ctx context.Context, typed string) ([]string, error) {
 }
 
 // Delivery returns a delivery with its event.
-func (c *Client) Delivery(ctx context.Context, id string) (Story, error) {
-	return get[Story](ctx, c, "deliveries/"+url.PathEscape(id), nil)
+func (c *Client) Delivery(ctx context.Context, id string) (EventDetail, error) {
+	return get[EventDetail](ctx, c, "deliveries/"+url.PathEscape(id), nil)
 }
 
 // Event returns an event with its deliveries.
-func (c *Client) Event(ctx context.Context, id string) (Story, error) {
-	return get[Story](ctx, c, "events/"+url.PathEscape(id), nil)
+func (c *Client) Event(ctx context.Context, id string) (EventDetail, error) {
+	return get[EventDetail](ctx, c, "events/"+url.PathEscape(id), nil)
 }
 
 // Rejected calls each with the rejected records that f selects, newest first, at most

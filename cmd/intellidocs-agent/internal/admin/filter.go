@@ -165,11 +165,11 @@ func When(s string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	span, unit := s, time.Duration(1)
+	length, unit := s, time.Duration(1)
 	if days, ok := strings.CutSuffix(s, "d"); ok {
-		span, unit = days+"h", 24
+		length, unit = days+"h", 24
 	}
-	d, err := time.ParseDuration(span)
+	d, err := time.ParseDuration(length)
 	if err != nil || d < 0 || d > math.MaxInt64/unit {
 		return time.Time{}, fmt.Errorf("%q is neither a time (2026-01-31T15:04:05Z, 2026-01-31) nor how long ago (24h, 7d)", s)
 	}

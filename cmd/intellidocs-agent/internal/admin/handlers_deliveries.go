@@ -100,7 +100,7 @@ func (h *deliveryHandlers) delivery(w http.ResponseWriter, r *http.Request) (any
 	if err != nil {
 		return nil, err
 	}
-	return nil, h.story(w, e, []queue.Delivery{d})
+	return nil, h.writeEvent(w, e, []queue.Delivery{d})
 }
 
 // request is an attempt's request as the configuration in force makes it.
@@ -126,11 +126,11 @@ func (h *deliveryHandlers) event(w http.ResponseWriter, r *http.Request) (any, e
 	if err != nil {
 		return nil, err
 	}
-	return nil, h.story(w, e, ds)
+	return nil, h.writeEvent(w, e, ds)
 }
 
-// story writes a Story piece by piece: its payload may be 7 MiB, and its deliveries hundreds.
-func (h *deliveryHandlers) story(w http.ResponseWriter, e queue.Event, ds []queue.Delivery) error {
+// writeEvent writes an EventDetail piece by piece: its payload may be 7 MiB, and its deliveries hundreds.
+func (h *deliveryHandlers) writeEvent(w http.ResponseWriter, e queue.Event, ds []queue.Delivery) error {
 	about, url := subject(e.Body), h.urls()
 	payload := e.Body
 	e.Body = nil

@@ -130,8 +130,8 @@ func (h *statusHandlers) stream(w http.ResponseWriter, r *http.Request) {
 	flush := http.NewResponseController(w)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	still, _ := r.Context().Value(admitted{}).(func() bool)
-	for still() {
+	stillAdmitted, _ := r.Context().Value(admitted{}).(func() bool)
+	for stillAdmitted() {
 		frame, err := h.shared.frame(time.Second)
 		if err != nil {
 			return

@@ -67,8 +67,8 @@ type Detail struct {
 	Replays []queue.Replay  `json:"replays"`
 }
 
-// Story is everything known of an event.
-type Story struct {
+// EventDetail is everything known of an event.
+type EventDetail struct {
 	Event      EventView `json:"event"`
 	Deliveries []Detail  `json:"deliveries"`
 }

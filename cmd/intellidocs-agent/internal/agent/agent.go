@@ -1,3 +1,5 @@
+// Package agent is the program: it builds what agent.toml names, runs it (pipeline.go tells
+// how), puts changes of the file in force, and announces what people should hear of.
 package agent
 
 import (

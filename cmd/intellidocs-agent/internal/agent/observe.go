@@ -58,8 +58,8 @@ func (o *observer) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			o.lookAtSources(now)
-			o.lookAtDisk()
+			o.checkSources(now)
+			o.checkDisk()
 			o.digest(ctx, now)
 		}
 	}
@@ -87,7 +87,7 @@ func (o *observer) lastFailure() {
 	})
 }
 
-func (o *observer) lookAtSources(now time.Time) {
+func (o *observer) checkSources(now time.Time) {
 	seen := map[string]bool{}
 	for _, s := range o.sources.status() {
 		key := "source " + s.Name
@@ -119,7 +119,7 @@ func (o *observer) lookAtSources(now time.Time) {
 	}
 }
 
-func (o *observer) lookAtDisk() {
+func (o *observer) checkDisk() {
 	s := o.queue.Stats()
 	most := o.config.current().State.MaxSize
 	low := s.Full || s.DiskFree >= 0 && s.DiskFree < diskLow || most > 0 && float64(s.Bytes) > queueLowPart*float64(most)

@@ -12,7 +12,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 )
 
-// Run is the whole story:
+// Run sets everything in motion:
 //
 //	sources (tailer) → ingest (parser, routes) → queue → dispatcher → webhooks
 //
@@ -32,7 +32,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		return err
 	}
 	work := newGroup(ctx)
-	work.start("queue upkeep", a.queue.Run)
+	work.start("queue maintenance", a.queue.Run)
 	// Deliveries outlive the sources by their own grace period: see dispatch.Options.
 	work.start("dispatcher", a.dispatcher.Run)
 	work.start("sources", a.sources.run)

@@ -59,7 +59,7 @@ func (s *sources) apply(want []config.Source) {
 	ctx := s.ctx
 	s.mu.Unlock()
 	if ctx != nil {
-		s.settle(ctx)
+		s.reconcile(ctx)
 	}
 }
 
@@ -68,7 +68,7 @@ func (s *sources) run(ctx context.Context) error {
 	s.mu.Lock()
 	s.ctx = ctx
 	s.mu.Unlock()
-	s.settle(ctx)
+	s.reconcile(ctx)
 	// A source that could not be opened, or ended, is tried again.
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
@@ -76,7 +76,7 @@ func (s *sources) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
-			s.settle(ctx)
+			s.reconcile(ctx)
 			s.flush(ctx)
 		}
 	}
@@ -94,8 +94,8 @@ func (s *sources) run(ctx context.Context) error {
 	return nil
 }
 
-// settle stops what is no longer wanted, waits for its last commit, and starts what is new.
-func (s *sources) settle(ctx context.Context) {
+// reconcile stops what is no longer wanted, waits for its last commit, and starts what is new.
+func (s *sources) reconcile(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, src := range s.reading {

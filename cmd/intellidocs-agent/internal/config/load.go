@@ -182,7 +182,7 @@ func (b *binder) config(t *table) *Config {
 		Level:  log.oneOf("level", "info", "debug", "info", "warn", "error"),
 		Format: log.oneOf("format", "text", "text", "json"),
 	}
-	log.finish()
+	log.rejectUnknown()
 	for _, s := range t.list("source") {
 		b.source(s, c)
 	}
@@ -190,7 +190,7 @@ func (b *binder) config(t *table) *Config {
 	for _, w := range t.list("webhook") {
 		b.webhook(w, c, defaults)
 	}
-	t.finish()
+	t.rejectUnknown()
 	if c.Enabled && len(b.errors) == 0 {
 		if len(c.Sources) == 0 {
 			b.warnings = append(b.warnings, Problem{File: b.file, Text: "there is no [[source]]: nothing will be read"})
@@ -212,7 +212,7 @@ func (b *binder) state(t *table, s *State) {
 	s.Retention = t.duration("retention", 30*24*time.Hour, time.Minute)
 	s.DedupWindow = t.duration("dedup_window", 24*time.Hour, 0)
 	s.MaxSize = t.size("max_size", 2<<30, 1<<20, 1<<50)
-	t.finish()
+	t.rejectUnknown()
 }
 
 func (b *binder) security(t *table, s *Security) {
@@ -272,14 +272,14 @@ func (b *binder) security(t *table, s *Security) {
 			wrong("%q is not possible; there are http and https", scheme)
 		}
 	}
-	t.finish()
+	t.rejectUnknown()
 }
 
 // intelliDocs reads where people open IntelliDocs. PAPERLESS_URL is another program's: what
 // is wrong with it stops nothing.
 func (b *binder) intelliDocs(t *table, c *Config) {
 	text := t.text("url", "")
-	t.finish()
+	t.rejectUnknown()
 	var err error
 	if text != "" {
 		if c.IntelliDocs, err = openedAt(text); err != nil {
@@ -334,5 +334,5 @@ func (b *binder) admin(t *table, a *Admin) {
 			}
 		}
 	}
-	t.finish()
+	t.rejectUnknown()
 }

@@ -69,6 +69,6 @@ func (b *binder) source(t *table, c *Config) {
 	if slices.ContainsFunc(c.Sources, func(o Source) bool { return o.Path == s.Path }) {
 		t.errorf("path", "%s is a source already", s.Path)
 	}
-	t.finish()
+	t.rejectUnknown()
 	c.Sources = append(c.Sources, s)
 }

@@ -61,8 +61,8 @@ func (t *table) take(key string) (any, bool) {
 	return v, ok
 }
 
-// finish reports the keys that nobody took.
-func (t *table) finish() {
+// rejectUnknown reports the keys that nobody took.
+func (t *table) rejectUnknown() {
 	for _, key := range slices.Sorted(maps.Keys(t.m)) {
 		if near := nearest.Word(key, t.known); near != "" {
 			t.errorf(key, "there is no such key; did you mean %q?", near)
@@ -238,7 +238,7 @@ func (t *table) duration(key string, def, least time.Duration) time.Duration {
 	d, err := toDuration(v)
 	switch {
 	case err != nil:
-		t.errorf(key, `it must be a span of time such as "90s", "24h", "30d" or a number of seconds, not %s`, describe(v))
+		t.errorf(key, `it must be a length of time such as "90s", "24h", "30d" or a number of seconds, not %s`, describe(v))
 	case d < least || d > longest:
 		t.errorf(key, "it must be from %s to ten years, not %s", least, describe(v))
 	default:

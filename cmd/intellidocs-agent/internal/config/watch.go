@@ -36,11 +36,11 @@ func Watch(ctx context.Context, files func() Files, force <-chan os.Signal, chan
 	if err == nil {
 		watchDirs(w, files())
 	}
-	settle := time.NewTimer(time.Hour)
-	settle.Stop()
+	debounce := time.NewTimer(time.Hour)
+	debounce.Stop()
 	tick := time.NewTicker(sweep)
 	defer tick.Stop()
-	settle.Reset(0) // what has changed since it was read is a change too
+	debounce.Reset(0) // what has changed since it was read is a change too
 	for {
 		why := ""
 		select {
@@ -49,12 +49,12 @@ func Watch(ctx context.Context, files func() Files, force <-chan os.Signal, chan
 		case s := <-force:
 			why = s.String()
 		case <-w.Events:
-			settle.Reset(quiet)
+			debounce.Reset(quiet)
 			continue
 		case <-w.Errors:
-			settle.Reset(quiet)
+			debounce.Reset(quiet)
 			continue
-		case <-settle.C:
+		case <-debounce.C:
 		case <-tick.C:
 		}
 		if differ(seen, files()) && why == "" {
@@ -62,7 +62,7 @@ func Watch(ctx context.Context, files func() Files, force <-chan os.Signal, chan
 		}
 		if why != "" {
 			changed(why)
-			settle.Reset(quiet)
+			debounce.Reset(quiet)
 		}
 		if err == nil {
 			watchDirs(w, files())

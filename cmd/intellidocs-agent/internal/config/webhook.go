@@ -40,7 +40,7 @@ func (b *binder) defaults(t *table) defaults {
 		maxRetries: 3, retryDelay: time.Minute, retryMaxDelay: time.Hour, retryJitter: 0.1,
 		timeout: 10 * time.Second, concurrency: 8, breakerFailures: 20,
 	})
-	t.finish()
+	t.rejectUnknown()
 	number := func(name string, least int, set func(n int)) {
 		v, ok := b.env.look(name)
 		if !ok || v == "" {
@@ -115,7 +115,7 @@ func (b *binder) webhook(t *table, c *Config, d defaults) {
 	}
 	b.tls(t.sub("tls"), &w)
 	plainHTTP(t, &w)
-	t.finish()
+	t.rejectUnknown()
 	c.Webhooks = append(c.Webhooks, w)
 }
 
@@ -169,7 +169,7 @@ func (b *binder) secrets(t *table, w *Webhook) {
 				p.errorf("expires", "it must be a date such as 2026-12-31T00:00:00Z, not %s", kindOf(v))
 			}
 		}
-		p.finish()
+		p.rejectUnknown()
 		w.PreviousSecrets = append(w.PreviousSecrets, prev)
 	}
 	if len(w.PreviousSecrets) > 0 && !w.Secret.Set() {
@@ -231,5 +231,5 @@ func (b *binder) tls(t *table, w *Webhook) {
 		w.TLS.CertFile, w.TLS.KeyFile = cert, key
 	}
 	w.TLS.ServerName = t.text("server_name", "")
-	t.finish()
+	t.rejectUnknown()
 }

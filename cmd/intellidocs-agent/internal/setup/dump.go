@@ -29,8 +29,8 @@ type record struct {
 }
 
 // FromDump reads the output of "manage.py dumpdata documents.AIWebhookConfig": a JSON array,
-// or an object a line (--format jsonl). left says what cannot be carried over.
-func FromDump(r io.Reader) (webhooks []Webhook, left []string, err error) {
+// or an object a line (--format jsonl). dropped says what cannot be carried over.
+func FromDump(r io.Reader) (webhooks []Webhook, dropped []string, err error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxDump+1))
 	if err != nil {
 		return nil, nil, err
@@ -54,7 +54,7 @@ func FromDump(r io.Reader) (webhooks []Webhook, left []string, err error) {
 		}
 		w, notes := convert(rec.Fields, used)
 		for _, n := range notes {
-			left = append(left, fmt.Sprintf("webhook %q: %s", w.Name, n))
+			dropped = append(dropped, fmt.Sprintf("webhook %q: %s", w.Name, n))
 		}
 		webhooks = append(webhooks, w)
 	}
@@ -62,9 +62,9 @@ func FromDump(r io.Reader) (webhooks []Webhook, left []string, err error) {
 		return nil, nil, fmt.Errorf("it has no %s in it (and %s of other models): run 'manage.py dumpdata documents.AIWebhookConfig'", model, term.Count(others, "object", "objects"))
 	}
 	if others > 0 {
-		left = append(left, term.Count(others, "object", "objects")+" of other models")
+		dropped = append(dropped, term.Count(others, "object", "objects")+" of other models")
 	}
-	return webhooks, left, nil
+	return webhooks, dropped, nil
 }
 
 func parseDump(data []byte) (records []record, err error) {

@@ -206,7 +206,7 @@ type Passes func(*Setup) error
 
 // Fit keeps of the webhooks what the configuration takes, and returns what it does not, as
 // sentences for people.
-func (s *Setup) Fit(passes Passes) (left []string) {
+func (s *Setup) Fit(passes Passes) (dropped []string) {
 	var kept []Webhook
 	for _, w := range s.Webhooks {
 		f := fitting{
@@ -216,7 +216,7 @@ func (s *Setup) Fit(passes Passes) (left []string) {
 				return passes(&alone)
 			},
 			say: func(format string, args ...any) {
-				left = append(left, fmt.Sprintf("webhook %q: ", w.Name)+fmt.Sprintf(format, args...))
+				dropped = append(dropped, fmt.Sprintf("webhook %q: ", w.Name)+fmt.Sprintf(format, args...))
 			},
 		}
 		if f.try(w) == nil {
@@ -226,7 +226,7 @@ func (s *Setup) Fit(passes Passes) (left []string) {
 		}
 	}
 	s.Webhooks = kept
-	return left
+	return dropped
 }
 
 // fitting takes a webhook that the configuration refuses apart.

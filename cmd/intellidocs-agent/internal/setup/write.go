@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// ErrExists: something stands where a file would be written.
+// ErrExists says that something stands where a file would be written.
 var ErrExists = errors.New("it is there already")
 
 // Write writes the files; target is agent.toml's path, the others go beside it. They are

@@ -245,7 +245,7 @@ func Count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// Duration prints a span in its two largest units.
+// Duration prints a length of time in its two largest units.
 func Duration(d time.Duration) string {
 	switch {
 	case d < 10*time.Millisecond:

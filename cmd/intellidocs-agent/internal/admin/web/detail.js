@@ -39,7 +39,7 @@ export async function openEvent(id, actions) {
 
 export async function openDelivery(id, actions) {
   const [{ event, deliveries: [d] }, exact] = await getExact(`deliveries/${encodeURIComponent(id)}`);
-  const story = [
+  const steps = [
     ...d.history.map((a) => ({ at: a.at, el: () => attempt(d, a) })),
     ...d.replays.map((r) => ({ at: r.at, el: () => h('li', {}, when(r.at), ` replayed by ${r.by}`) })),
   ].sort((a, b) => new Date(a.at) - new Date(b.at));
@@ -55,7 +55,7 @@ export async function openDelivery(id, actions) {
       h('button', { type: 'button', class: stopped ? 'quiet' : '', id: 'replay', onclick: () => { $('detail').close(); actions.replay(d); } }, d.completed_at ? 'Replay' : 'Try now'),
       copyButton('Copy link', page('deliveries', d.id))),
     h('h3', {}, 'Attempts'),
-    h('ol', { class: 'timeline' }, ...(story.length ? story.map((s) => s.el()) : [h('li', {}, 'None yet.')])),
+    h('ol', { class: 'timeline' }, ...(steps.length ? steps.map((s) => s.el()) : [h('li', {}, 'None yet.')])),
     request(d, Math.max(1, d.attempts)),
     ...payload(exact));
 }
