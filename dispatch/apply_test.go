@@ -127,7 +127,7 @@ func TestApply_UnchangedGoesOnUndisturbedChangedTakesEffect(t *testing.T) {
 		b.queue("a", 20)
 		after(500 * time.Millisecond)
 		same := h
-		same.Sender = other // made anew from the same configuration
+		same.Sender = other // made again from the same configuration
 		if err := b.Apply([]Webhook{same}); err != nil {
 			t.Fatal(err)
 		}

@@ -186,8 +186,8 @@ func TestBreaker_NewConfigurationIsProbedAtOnce(t *testing.T) {
 		b := heldBench(t, e, 100)
 		defer b.end()
 		after(20 * time.Minute)
-		mended := answering(delivered)
-		h := hook("a", mended)
+		fixed := answering(delivered)
+		h := hook("a", fixed)
 		h.Digest = "2"
 		if err := b.Apply([]Webhook{h}); err != nil {
 			t.Fatal(err)

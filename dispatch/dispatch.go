@@ -77,7 +77,7 @@ type Options struct {
 	Notice func(Notice)
 }
 
-// Dispatcher delivers. Apply gives it its webhooks, Run sets it going.
+// Dispatcher delivers events to webhooks. Apply sets the webhooks, Run starts delivering.
 type Dispatcher struct {
 	store   Store
 	grace   time.Duration

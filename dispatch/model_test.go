@@ -34,7 +34,7 @@ func newModelStore() *modelStore {
 	return &modelStore{states: map[string][]byte{}, eventErr: map[string]error{}}
 }
 
-// add queues n events for the webhook and gives their delivery IDs.
+// add queues n events for the webhook and returns their delivery IDs.
 func (s *modelStore) add(webhook string, n int) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

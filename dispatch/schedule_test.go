@@ -109,7 +109,7 @@ func TestRetryAt(t *testing.T) {
 	}
 	absurd := Webhook{RetryDelay: 1 << 62, RetryJitter: 1}
 	if due := absurd.retryAt(now, 60, 1); !due.After(now) {
-		t.Errorf("an absurd delay gives %s, in the past", due)
+		t.Errorf("an absurd delay makes it %s, in the past", due)
 	}
 }
 

@@ -115,7 +115,7 @@ func (w *worker) run(c contexts) {
 	w.persistChanges(c.record)
 }
 
-// gone reports whether nothing is left to do: the webhook was removed, and what is to be
+// gone reports whether nothing is left to do: the webhook was removed, and what must be
 // known of it is stored.
 func (w *worker) gone() bool {
 	w.mu.Lock()

@@ -168,7 +168,7 @@ retry_delay = "10ms"
 	}
 }
 
-// produce writes events as Python's RotatingFileHandler does, until the function it gives
+// produce writes events as Python's RotatingFileHandler does, until the function it returns
 // is called, which tells how many.
 func (m *mix) produce() (stop func() int) {
 	quit, ended := make(chan struct{}), make(chan struct{})

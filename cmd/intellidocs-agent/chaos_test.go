@@ -101,7 +101,7 @@ func (r *rig) chaos(kills int, producer *exec.Cmd) {
 // pause lets the programs run for a while: the moment of a kill is the test's input.
 func (r *rig) pause(d time.Duration) { <-time.After(d) }
 
-// logrotate turns the log every 300 ms until the function it gives is called.
+// logrotate turns the log every 300 ms until the function it returns is called.
 func (r *rig) logrotate(how string) (stop func()) {
 	r.t.Helper()
 	bin := r.program("logrotate")

@@ -72,7 +72,7 @@ func checkSpool(path string) (texts []string) {
 	return texts
 }
 
-// find returns what is at the path, or what is to be said instead.
+// find returns what is at the path, or what to say instead.
 func find(path string) (info os.FileInfo, text string) {
 	info, err := os.Stat(path)
 	if err == nil {

@@ -21,7 +21,7 @@ func (b *browser) wantReachable() {
 	eval[bool](b, `window.came = new Set(), document.activeElement.blur(), true`)
 	for range 2*n + 20 {
 		b.do(chromedp.KeyEvent(kb.Tab))
-		// By label and not by element: what is live may have been drawn anew meanwhile.
+		// By label and not by element: what is live may have been drawn again meanwhile.
 		eval[bool](b, `(came.add(document.activeElement.dataset.focus || document.activeElement), true)`)
 	}
 	if missed := eval[[]string](b, controls+`.filter((e) => !came.has(e.dataset.focus || e)).map((e) => e.outerHTML)`); len(missed) > 0 {

@@ -17,7 +17,7 @@ func newHealthcheck(c *cli) *cobra.Command {
 		Long: "Asks the running agent over its socket whether its sources are open and its queue is writable.\n" +
 			"For container health checks and probes, where there is no shell. --live asks only whether it\n" +
 			"answers: the question for whatever restarts it, since a full disk or a log that is not there\n" +
-			"yet is not mended by a restart.",
+			"yet is not fixed by a restart.",
 		Example: "  intellidocs-agent healthcheck -c /etc/intellidocs-agent/agent.toml\n  intellidocs-agent healthcheck --live",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), 5*time.Second)

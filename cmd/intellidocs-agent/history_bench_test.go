@@ -66,7 +66,7 @@ func BenchmarkHistory(b *testing.B) {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// asked starts the agent, asks it everything n times, and gives its memory after that and
+// asked starts the agent, asks it everything n times, and returns its memory after that and
 // how long each answer took.
 func asked(b *testing.B, r *rig, n int) (rss int64, view float64, took map[string][]time.Duration) {
 	b.Helper()

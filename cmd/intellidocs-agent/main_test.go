@@ -176,7 +176,7 @@ func (r *rig) kill(sig syscall.Signal) {
 	r.cmd = nil
 }
 
-// run runs a command of the program and gives what it printed.
+// run runs a command of the program and returns what it printed.
 func (r *rig) run(args ...string) (string, error) {
 	cmd := exec.Command("intellidocs-agent", append(args, "-c", r.toml)...)
 	out, err := cmd.CombinedOutput()

@@ -12,7 +12,7 @@ func newMove(c *cli) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "move OLD NEW", Short: "Give a webhook's waiting deliveries to another", Args: cobra.ExactArgs(2),
-		Long: "Gives the deliveries that wait for one webhook to another, such as after it was renamed:\n" +
+		Long: "Moves the deliveries that wait for one webhook to another, for example after a rename:\n" +
 			"they go out at once, by the other's configuration. The old one must be gone from agent.toml,\n" +
 			"disabled or paused. It says how many there are and asks first, unless --yes is given.",
 		Example: "  intellidocs-agent move slack slack-ai",

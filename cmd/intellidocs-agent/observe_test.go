@@ -18,7 +18,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/receiver"
 )
 
-// observed runs an agent that has seen a bit of everything, and gives a client of its
+// observed runs an agent that has seen a bit of everything, and returns a client of its
 // socket: a call with a body is a POST.
 func observed(t *testing.T) (*rig, func(path string, body ...string) (int, string)) {
 	t.Helper()

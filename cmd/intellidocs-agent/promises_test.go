@@ -146,7 +146,7 @@ func TestReload_WebhooksAndSourcesComeAndGoWhileRunning(t *testing.T) {
 	r.append(eventLine(3))
 	r.until("an event under the configuration in force", 30*time.Second, func() bool { return r.recv.distinct() == 3 && second.distinct() == 2 })
 
-	// What is queued for a webhook that goes stays parked and goes on when it returns.
+	// What is queued for a webhook that goes stays parked and continues when it returns.
 	r.configure("enabled = false\n")
 	r.until("the change", 30*time.Second, func() bool { return strings.Count(r.agentLog(), "configuration reloaded") >= 2 })
 	r.append(eventLine(4))

@@ -191,11 +191,11 @@ func TestReload_AChangedAdminTokenTakesEffect(t *testing.T) {
 	write("token", "too short")
 	r.until("the refusal of a short one", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "at least 16 characters") })
 	if code := resume("a token of the first day"); code != 200 {
-		t.Errorf("the one in force gives %d", code)
+		t.Errorf("the one in force answers %d", code)
 	}
 	write("token", "a token of the second day\n")
 	r.until("the new token to be in force", 30*time.Second, func() bool { return resume("a token of the second day") == 200 })
 	if code := resume("a token of the first day"); code != 401 {
-		t.Errorf("the old token gives %d", code)
+		t.Errorf("the old token is answered %d", code)
 	}
 }

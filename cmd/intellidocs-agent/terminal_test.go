@@ -13,7 +13,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-// onTerminal runs the program on a terminal of its own, as wide as it is told, and gives
+// onTerminal runs the program on a terminal of its own, as wide as it is told, and returns
 // a way to type there.
 func (r *rig) onTerminal(columns int, args ...string) (*exec.Cmd, *output, io.WriteCloser) {
 	r.t.Helper()
@@ -76,7 +76,7 @@ func TestTerminal_OneInterruptIsEnoughAtAQuestion(t *testing.T) {
 	case <-ended:
 	case <-time.After(20 * time.Second):
 		_ = cmd.Process.Kill()
-		t.Fatalf("it goes on waiting\n%s", out)
+		t.Fatalf("it keeps waiting\n%s", out)
 	}
 	if cmd.ProcessState.ExitCode() != exitFailure || !strings.Contains(out.String(), "nothing was done") {
 		t.Errorf("exit %d\n%s", cmd.ProcessState.ExitCode(), out)

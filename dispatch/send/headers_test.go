@@ -16,7 +16,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
 )
 
-// onTheWire sends over plain TCP and gives the request as it came.
+// onTheWire sends over plain TCP and returns the request as it came.
 func onTheWire(t *testing.T, cfg Config, m Message) (head []string, body string) {
 	t.Helper()
 	var length int

@@ -69,7 +69,7 @@ func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
 }
 
 // raw runs a TCP server, whose handler gets each connection with the request's first line
-// and headers read and its body not. It gives the server's URL.
+// and headers read and its body not. It returns the server's URL.
 func raw(t testing.TB, handle func(c net.Conn, head []string, body *bufio.Reader)) string {
 	t.Helper()
 	return listen(t, func(c net.Conn) {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// The environment's proxies are read once a process, so each case runs this test binary anew.
+// The environment's proxies are read once a process, so each case runs this test binary again.
 func TestSend_TheEnvironmentsProxyIsUsedOnlyWhenAsked(t *testing.T) {
 	const url = "http://hooks.intellidocs.invalid/aVeryLongSecretPath1"
 	switch os.Getenv("SEND_TEST_PROXY") {

@@ -4,7 +4,7 @@
 #     examples/container/build.sh [TAG]              for this machine
 #     ARCHS="amd64 arm64" examples/container/build.sh [TAG]   TAG becomes a manifest list
 #
-# The same commit gives the same layers: files bear the commit's time. With FORMAT=oci the
+# The same commit builds the same layers: files carry the commit's time. With FORMAT=oci the
 # image's digest is the same too, but that format knows no health check; buildah writes a
 # random number into docker's.
 set -eu

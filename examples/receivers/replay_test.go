@@ -12,7 +12,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/dispatch/sign"
 )
 
-// A request recorded and sent again much later bears a right signature of an old time, and
+// A request recorded and sent again much later carries a valid signature with an old time, and
 // one sent again under another id or time a signature that is not its own.
 func TestStandard_RefusesWhatWasRecorded(t *testing.T) {
 	const secret, other = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "another"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds dist/*.deb and dist/*.rpm: package.sh [VERSION [ARCH…]]
-# Needs Go; nfpm comes through it. The same commit gives the same packages.
+# Needs Go; nfpm comes through it. The same commit builds the same packages.
 set -eu
 cd "$(dirname "$0")/../.."
 version=${1:-$(git describe --tags --always 2>/dev/null | sed -n 's/^v\([0-9].*\)/\1/p')}

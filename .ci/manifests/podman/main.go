@@ -93,7 +93,7 @@ func (c container) start(ctx context.Context) error {
 		if !slices.ContainsFunc(c.env, func(e string) bool {
 			return strings.HasPrefix(e, "PAPERLESS_SECRET_KEY=") && !strings.HasSuffix(e, "=")
 		}) {
-			return fmt.Errorf("webserver: without PAPERLESS_SECRET_KEY IntelliDocs restarts for ever")
+			return fmt.Errorf("webserver: without PAPERLESS_SECRET_KEY IntelliDocs keeps restarting")
 		}
 		// What IntelliDocs' container does at its start: its data belongs to its user.
 		args = append(args, "--workdir=/usr/src/paperless/src", "--rootfs", os.Getenv("STANDIN"), "/bin/sh", "-c",

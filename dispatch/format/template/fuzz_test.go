@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A template either cannot be made, or gives valid JSON within its bounds, or an error.
+// A template either cannot be made, or renders valid JSON within its bounds, or an error.
 func FuzzTemplate(f *testing.F) {
 	for _, text := range []string{
 		`{"text":"{{.document.title}}","n":{{.n}}}`, `{{range .l}}{{.a.b}}{{else}}{}{{end}}`, `{{with $x := .l}}{{$x.y | json}}{{end}}`,
@@ -21,7 +21,7 @@ func FuzzTemplate(f *testing.F) {
 		}
 		out, _, err := r.Render(Event{EventID: "evt_1", EventType: "x", Body: []byte(payload)})
 		if err == nil && (!json.Valid(out) || len(out) > maxRender) {
-			t.Errorf("%q with %q gives %q", text, payload, out)
+			t.Errorf("%q with %q renders %q", text, payload, out)
 		}
 	})
 }

@@ -88,7 +88,7 @@ func TestTemplate_APayloadCannotBreakOutOfItsString(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(got) != 4 || got["a"] != "<"+want.Title+">" || got["b"] != want.Title || got["c"] != want.Title {
-			t.Errorf("%q gives %s", title, out)
+			t.Errorf("%q renders %s", title, out)
 		}
 	}
 }

@@ -10,7 +10,7 @@ What JSON has stays as it is. The rest:
     model instance              {"id": primary key, "name": str(instance)}
     set                         list, in the order of its JSON
     generator, QuerySet, view   list
-    NumPy's, PyTorch's …        what its tolist() gives: number, boolean or list
+    NumPy's, PyTorch's …        what its tolist() returns: number, boolean or list
     dataclass                   object
     bytes                       string: UTF-8, else base64
     lazy string, UUID, Path, …  str(value)

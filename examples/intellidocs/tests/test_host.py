@@ -1,4 +1,4 @@
-"""Whatever IntelliDocs' module is like, its processes run and uploads go on: a real worker, beat and command."""
+"""Whatever IntelliDocs' module is like, its processes run and uploads continue: a real worker, beat and command."""
 
 import concurrent.futures
 import json
@@ -92,7 +92,7 @@ class Host:
 
 
 def ended(process):
-    """A worker that is told to stop while it forks the next child (it takes one for each task) may wait for it for ever,
+    """A worker that is told to stop while it forks the next child (it takes one for each task) may wait for it forever,
     deaf to SIGQUIT too. What counts, the events, is judged without it."""
     try:
         return process.wait(30)

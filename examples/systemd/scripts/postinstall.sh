@@ -20,7 +20,7 @@ fi
 
 [ -d /run/systemd/system ] || exit 0
 systemctl daemon-reload
-# After an upgrade go on with the new binary; the queue is in the state directory and stays.
+# After an upgrade continue with the new binary; the queue is in the state directory and stays.
 systemctl try-restart intellidocs-agent.service
 
 if [ "$1" = 1 ] || { [ "$1" = configure ] && [ -z "$2" ]; }; then

@@ -73,7 +73,7 @@ func guard(a Access, g *gate, next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		// Neither a body that trickles in nor a reader that does not read holds a connection
-		// for ever; calls that last extend it. A recorder in a test has no deadlines.
+		// forever; calls that last extend it. A recorder in a test has no deadlines.
 		deadline := http.NewResponseController(w)
 		_ = deadline.SetReadDeadline(time.Now().Add(patience))
 		_ = deadline.SetWriteDeadline(time.Now().Add(patience))

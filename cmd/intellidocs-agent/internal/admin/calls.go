@@ -108,7 +108,7 @@ func (c *Client) Ingest(ctx context.Context, name string, r io.Reader, dry bool)
 	return call[ingest.Totals](ctx, c, http.MethodPost, "ingest?"+q.Encode(), r)
 }
 
-// Move gives a webhook's waiting deliveries to another.
+// Move hands a webhook's waiting deliveries to another.
 func (c *Client) Move(ctx context.Context, from, to string) (int, error) {
 	out, err := post[Changed](ctx, c, "move", MoveRequest{from, to})
 	return out.Changed, err

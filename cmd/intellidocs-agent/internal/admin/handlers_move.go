@@ -8,7 +8,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/dispatch"
 )
 
-// move gives a webhook's waiting deliveries to another. What is on its way cannot be: the
+// move hands a webhook's waiting deliveries to another. What is on its way cannot be: the
 // webhook must be gone, disabled or paused.
 func (h *changeHandlers) move(w http.ResponseWriter, r *http.Request) (any, error) {
 	var req MoveRequest

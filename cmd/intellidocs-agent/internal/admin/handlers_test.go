@@ -295,7 +295,7 @@ func TestToken_AChangedOneTakesEffectAtOnceAlsoOnOpenStreams(t *testing.T) {
 		t.Errorf("the stream was cut, not ended: %v", err)
 	}
 	if old, changed := get("/api/v1/status", "the first of them"), get("/api/v1/status", "the second of them"); old.StatusCode != 401 || changed.StatusCode != 200 {
-		t.Errorf("the old token gives %s, the new one %s", old.Status, changed.Status)
+		t.Errorf("the old token is answered %s, the new one %s", old.Status, changed.Status)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 // foreignState opens a state directory that root works in and that is another user's: the
 // agent's. What its owner can have put there root must not follow out of it. Nil where
-// nothing needs heeding.
+// nothing needs care.
 func foreignState(dir string) (*os.Root, *syscall.Stat_t, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil, nil

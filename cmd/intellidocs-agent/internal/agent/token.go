@@ -53,7 +53,7 @@ func stateToken(dir string) (string, error) {
 }
 
 // ReadToken reads the admin token of a state directory. One that others could have read or
-// written is not there, so to speak, and made again at the next start.
+// written counts as missing, and is made again at the next start.
 func ReadToken(dir string) (string, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -31,7 +31,7 @@ var slips = []slip{
 	{regexp.MustCompile(`[[:cntrl:]]`), "it has a control character in it"},
 }
 
-// slips reports a path that would be waited for for ever.
+// slips reports a path that nothing would ever be found at.
 func (b *binder) slips(t *table, key, path string) {
 	for _, s := range slips {
 		if !s.found.MatchString(path) {

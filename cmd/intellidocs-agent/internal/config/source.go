@@ -14,7 +14,7 @@ type Source struct {
 	Poll         bool
 	MaxLineBytes int64
 	After        string // delete or archive
-	Key          Secret // events must bear its MAC, where there is one
+	Key          Secret // events must carry its MAC, where there is one
 }
 
 // Same reports whether two are configured alike.
@@ -27,8 +27,8 @@ func (s Source) Same(o Source) bool {
 // IngestSource is the source that "ingest FILE" reads as.
 const IngestSource = "ingest"
 
-// KeyFor is the key whose MAC an event must bear that was read from a file: that of the source
-// that reads it, or of which an old log that is ingested by hand bears the name.
+// KeyFor returns the key whose MAC an event from a file must carry: the key of the source that
+// reads it, or, for an old log that is ingested by hand, of the source whose log's name it begins with.
 func (c *Config) KeyFor(source, path string) []byte {
 	for _, s := range c.Sources {
 		old := source == IngestSource && strings.HasPrefix(filepath.Base(path), filepath.Base(s.Path))

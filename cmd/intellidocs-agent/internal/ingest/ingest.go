@@ -86,7 +86,7 @@ type Source struct {
 	in   *Ingest
 	name string
 	kind Kind
-	key  []byte // that events must bear the MAC of; empty: they need none
+	key  []byte // whose MAC events must carry; empty: they need none
 	// backfill keeps an event out that was queued at any time the queue remembers.
 	backfill bool
 
@@ -101,7 +101,7 @@ type Source struct {
 	totals Totals
 }
 
-// Source makes the ingest of the named source. With a key only events that bear its MAC are
+// Source makes the ingest of the named source. With a key only events that carry its MAC are
 // taken.
 func (in *Ingest) Source(name string, kind Kind, key []byte) *Source {
 	in.metrics.begin(name)

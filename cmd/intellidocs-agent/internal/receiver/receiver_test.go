@@ -13,7 +13,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/dispatch/target"
 )
 
-// deliver sends a body in a format to a receiver and gives what that found.
+// deliver sends a body in a format to a receiver and returns what that found.
 func deliver(t *testing.T, spec format.Spec, body string) Received {
 	t.Helper()
 	secret, err := sign.ParseSecret("a secret")

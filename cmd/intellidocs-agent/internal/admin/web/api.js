@@ -80,7 +80,7 @@ function askToken(wrong) {
   return asking;
 }
 
-// lines gives a body's lines as they come.
+// lines yields a body's lines as they come.
 export async function* lines(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
@@ -94,7 +94,7 @@ export async function* lines(body) {
   }
 }
 
-// live gives every status the agent streams, and says when it goes away and comes back.
+// live yields every status the agent streams, and says when it goes away and comes back.
 export async function live(onStatus, onGone) {
   for (;;) {
     try {
