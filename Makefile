@@ -69,6 +69,10 @@ image: ## the container image, by buildah or docker: intellidocs-agent
 packages: ## dist/*.deb and dist/*.rpm
 	examples/systemd/package.sh
 
+.PHONY: release
+release: ## dist/release: archives, packages, what they are made of, checksums (VERSION=1.2.3)
+	examples/binary/release.sh $(VERSION)
+
 .PHONY: ci
 ci: ## everything, as root on Debian: installs what it needs, lets no test skip
 	.ci/run

@@ -25,6 +25,20 @@ for package in dist/intellidocs-agent[_-]*.deb dist/intellidocs-agent[_-]*.rpm; 
   cmp "$package" "$work/1.0.0/$(basename "$package")" || fail "two builds of $package differ"
 done
 [ "$(find "$work/1.1.0" -type f | wc -l)" = 4 ] || fail "not four packages: $(ls "$work/1.1.0")"
+step 'a release, its sums and what it is made of'
+examples/binary/release.sh 1.0.0 linux_amd64
+(cd dist/release && sha256sum --check --quiet SHA256SUMS)
+[ "$(grep -c . dist/release/SHA256SUMS)" = 4 ] || fail "not an archive, two packages and a bill of materials: $(ls dist/release)"
+cmp dist/release/intellidocs-agent_1.0.0_amd64.deb "$work/1.0.0/intellidocs-agent_1.0.0_amd64.deb" || fail 'the release has another package'
+archive=intellidocs-agent_1.0.0_linux_amd64
+tar -C "$work" -xzf "dist/release/$archive.tar.gz"
+"$work/$archive/intellidocs-agent" version | grep -qF 1.0.0 || fail 'the archive has another version'
+"$work/$archive/intellidocs-agent" check -c "$work/$archive/agent.toml.example"
+grep -q '^.TH .*INTELLIDOCS-AGENT' "$work/$archive/man/intellidocs-agent.1" || fail 'the archive has no manual'
+# Every module that was linked stands in the bill of materials.
+go version -m "$work/$archive/intellidocs-agent" | awk '$1 == "dep" {print $2 "@" $3}' | while read -r module; do
+  grep -qF "\"bom-ref\": \"pkg:golang/$module?" "dist/release/intellidocs-agent_1.0.0.cdx.json" || fail "$module is not in the bill of materials"
+done
 mkdir -p "$root/pkg"
 cp -r "$work/1.0.0" "$work/1.1.0" "$root/pkg/"
 deb() { echo "/pkg/$1/intellidocs-agent_$1_amd64.deb"; }

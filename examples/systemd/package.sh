@@ -11,7 +11,7 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || 
 export VERSION SOURCE_DATE_EPOCH
 
 build() { # GOARCH OUTPUT
-  CGO_ENABLED=0 GOOS=linux GOARCH=$1 go build -trimpath -buildvcs=false \
+  CGO_ENABLED=0 GOOS=linux GOARCH=$1 GOARM=7 go build -trimpath -buildvcs=false \
     -ldflags "-s -w -buildid= -X main.version=$VERSION" -o "$2" ./cmd/intellidocs-agent
 }
 
@@ -20,7 +20,7 @@ trap 'rm -f "$native"' EXIT
 build "$(go env GOHOSTARCH)" "$native"
 
 for ARCH in "$@"; do
-  export ARCH
+  export ARCH PACKAGE_ARCH="$ARCH"
   tree=dist/package-$ARCH
   rm -rf "$tree"
   mkdir -p "$tree/usr/bin" "$tree/usr/lib/systemd/system" "$tree/usr/share/man/man1" \
@@ -39,6 +39,7 @@ for ARCH in "$@"; do
   "$native" completion zsh > "$tree/usr/share/zsh/vendor-completions/_intellidocs-agent"
   "$native" completion fish > "$tree/usr/share/fish/vendor_completions.d/intellidocs-agent.fish"
   chmod -R u=rwX,go=rX "$tree"
+  [ "$ARCH" != arm ] || export PACKAGE_ARCH=arm7
   for packager in deb rpm; do
     GOFLAGS=-mod=mod go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0 package \
       --config examples/systemd/nfpm.yaml --packager $packager --target dist/
