@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +39,7 @@ func (k *checkCommand) run(ctx context.Context) error {
 		return errSilent
 	}
 	cfg := plan.Config
-	for _, w := range append(cfg.Warnings, sourceWarnings(cfg)...) {
+	for _, w := range slices.Concat(cfg.Warnings, sourceWarnings(cfg), rootWarnings(cfg)) {
 		fmt.Fprintln(k.err, "warning:", w)
 	}
 	for _, text := range parked(ctx, plan) {

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,6 +30,34 @@ func sourceWarnings(cfg *config.Config) []config.Problem {
 		for _, text := range check(s.Path) {
 			out = append(out, config.Problem{File: cfg.Path, Key: "source " + s.Path, Text: text})
 		}
+	}
+	return out
+}
+
+// rootWarnings tell of files of other users that root works on. Who owns them decides what it
+// finds there, and needs no more than a mistake of the agent's to have it done as root.
+func rootWarnings(cfg *config.Config) []config.Problem {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	paths := map[uint32][]string{}
+	note := func(path string) {
+		if info, err := os.Stat(path); err == nil {
+			if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
+				paths[st.Uid] = append(paths[st.Uid], path)
+			}
+		}
+	}
+	note(cfg.State.Path)
+	for _, s := range cfg.Sources {
+		note(s.Path)
+	}
+	var out []config.Problem
+	for _, uid := range slices.Sorted(maps.Keys(paths)) {
+		name := userName(int(uid))
+		text := fmt.Sprintf("the agent would run as root on files of %s (%s); run it as %s (systemd: User=%s, a container: user: \"%d\"), and let the state directory be that user's too",
+			name, strings.Join(paths[uid], ", "), name, name, uid)
+		out = append(out, config.Problem{File: cfg.Path, Text: text})
 	}
 	return out
 }

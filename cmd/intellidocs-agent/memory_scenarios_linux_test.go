@@ -179,9 +179,9 @@ func playRejectedRecords(t *testing.T) {
 
 func playReaders(t *testing.T) {
 	healthy := newSink(t, nil)
-	hooks := webhook("healthy", healthy, "events = [\"small\"]")
-	for i := range 100 {
-		hooks += webhook(fmt.Sprintf("hook%d", i), healthy, fmt.Sprintf("events = [\"%s*\"]", strings.Repeat("t", i/50+1)))
+	hooks := webhook("healthy", healthy, "events = [\"small\"]") + webhook("large", newSink(t, nil), "events = [\"t*\"]")
+	for i := range 98 {
+		hooks += webhook(fmt.Sprintf("idle%d", i), healthy, "events = [\"none\"]")
 	}
 	c := confine(t, logSource+hooks)
 	for i := range 40 {

@@ -29,6 +29,7 @@ func newRun(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			plan.Config.Warnings = append(plan.Config.Warnings, rootWarnings(plan.Config)...)
 			limitMemory()
 			a, err := agent.Open(cmd.Context(), plan, agent.Options{
 				Version: buildVersion(), Running: true, Grace: time.Duration(grace), Hangup: hangup,

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestCommandsAsRoot_LeaveTheStateToItsOwner(t *testing.T) {
@@ -81,5 +82,28 @@ func TestCommandsAsRoot_FollowNoLinksInAnothersState(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestRoot_IsWarnedOfOthersFiles(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to work on another user's files")
+	}
+	r := newRig(t, "")
+	r.append(eventLine(1))
+	const want = "would run as root on files of nobody"
+	if out, err := r.run("check"); err != nil || strings.Contains(out, want) {
+		t.Fatalf("root's own: %v\n%s", err, out)
+	}
+	if err := os.Chown(r.log, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := r.run("check"); err != nil || !strings.Contains(out, want) || !strings.Contains(out, r.log) || !strings.Contains(out, "User=nobody") {
+		t.Errorf("check: %v\n%s", err, out)
+	}
+	r.start()
+	r.until("the event", time.Minute, func() bool { return r.recv.distinct() == 1 })
+	if said, err := os.ReadFile(r.out.Name()); err != nil || !strings.Contains(string(said), want) {
+		t.Errorf("run: %v\n%s", err, said)
 	}
 }

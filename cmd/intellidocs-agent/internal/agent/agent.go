@@ -62,12 +62,8 @@ type Options struct {
 // Open puts the parts together over the state directory of a configuration.
 func Open(ctx context.Context, p *Plan, o Options) (_ *Agent, err error) {
 	cfg, log := p.Config, p.log
-	foreign, err := checkState(cfg.State.Path)
-	if err != nil {
+	if err := checkState(cfg.State.Path); err != nil {
 		return nil, err
-	}
-	if foreign && o.Running {
-		log.Warn("the agent runs as root, and its state directory is another user's, who can change what it keeps; let one own both", "dir", cfg.State.Path)
 	}
 	a := &Agent{
 		log: log, level: p.level, version: o.Version, hangup: o.Hangup, running: o.Running, state: cfg.State.Path, started: time.Now(),

@@ -40,11 +40,11 @@ func linked(info fs.FileInfo) bool {
 }
 
 // checkState refuses a state directory whose owner, who is not root, has put links there:
-// root would write to where they lead. It reports whether the directory is another's at all.
-func checkState(dir string) (foreign bool, err error) {
+// root would write to where they lead.
+func checkState(dir string) error {
 	root, _, err := foreignState(dir)
 	if root == nil {
-		return false, err
+		return err
 	}
 	err = fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
@@ -60,7 +60,7 @@ func checkState(dir string) (foreign bool, err error) {
 		}
 		return err
 	})
-	return true, errors.Join(err, root.Close())
+	return errors.Join(err, root.Close())
 }
 
 // KeepOwner hands what root has made in the state directory to whom the directory
@@ -72,12 +72,8 @@ func KeepOwner(dir string) error {
 	}
 	var errs []error
 	err = fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
-		var info fs.FileInfo
 		if err == nil {
-			info, err = root.Lstat(path)
-		}
-		if err == nil && info.Sys().(*syscall.Stat_t).Uid == 0 && !linked(info) {
-			err = root.Lchown(path, int(owner.Uid), int(owner.Gid))
+			err = giveAway(root, path, int(owner.Uid), int(owner.Gid))
 		}
 		errs = append(errs, err)
 		return nil

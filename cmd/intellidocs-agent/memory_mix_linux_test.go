@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// How long the mixed run takes, and how long the healthy webhook is looked at alone before it.
+func mixTimes() (alone, together time.Duration) {
+	if os.Getenv("INTELLIDOCS_SOAK") == "long" {
+		return time.Minute, 5 * time.Minute
+	}
+	return 15 * time.Second, 45 * time.Second
+}
+
+// TestMemory_AHealthyWebhookBesideEverythingAtOnce has producers, receivers and readers do
+// their worst at the same time, in the same 64 MiB, and looks at a webhook that has nothing to
+// do with them.
+func TestMemory_AHealthyWebhookBesideEverythingAtOnce(t *testing.T) {
+	if !soak() {
+		t.Skip("set INTELLIDOCS_SOAK=1 to run the agent within 64 MiB")
+	}
+	alone, together := mixTimes()
+	healthy := newSink(t, nil)
+	c := confine(t, "[[source]]\npath = \"DIR/log/healthy.log\"\n"+logSource+"[[source]]\ntype = \"spool\"\npath = \"DIR/spool\"\n"+
+		webhook("healthy", healthy, "events = [\"ping\"]")+hostileWebhooks(t))
+	c.until("it to run", func() bool { return c.status().Ready })
+	pings := 0
+	ping := func(ctx context.Context) {
+		for ctx.Err() == nil {
+			c.write("log/healthy.log", stamped("ping", pings))
+			pings++
+			sleepUntil(ctx, 50*time.Millisecond)
+		}
+	}
+	during := func(d time.Duration, beside func(ctx context.Context)) (p50, p99 time.Duration) {
+		ctx, cancel := context.WithTimeout(t.Context(), d)
+		defer cancel()
+		if beside != nil {
+			go beside(ctx)
+		}
+		ping(ctx)
+		c.until("the healthy webhook's events", func() bool { return healthy.distinct() == pings })
+		p50, p99 = healthy.quantile(0.5), healthy.quantile(0.99)
+		healthy.mu.Lock()
+		healthy.took = nil
+		healthy.mu.Unlock()
+		return p50, p99
+	}
+	p50, p99 := during(alone, nil)
+	t.Logf("alone: %d events, p50 %s, p99 %s", pings, p50.Round(time.Millisecond), p99.Round(time.Millisecond))
+	n := pings
+	p50b, p99b := during(together, func(ctx context.Context) { c.besiege(ctx) })
+	t.Logf("beside all of it, %s: %d of %d events, p50 %s, p99 %s, %.1f times", together, pings-n, pings-n, p50b.Round(time.Millisecond), p99b.Round(time.Millisecond), float64(p99b)/float64(p99))
+}
+
+// hostileWebhooks answer in every way but the right one.
+func hostileWebhooks(t *testing.T) string {
+	const few = "timeout = 2\nmax_retries = 1\nretry_delay = 1\nevents = [\"hostile*\", \"scan_completed\"]\n"
+	hooks := ""
+	for i := range 10 {
+		hooks += webhook(fmt.Sprintf("hangs%d", i), &sink{url: hanging(t)}, few)
+	}
+	drips := newSink(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "100000")
+		for r.Context().Err() == nil {
+			_, _ = io.WriteString(w, "x")
+			w.(http.Flusher).Flush()
+			sleepUntil(r.Context(), 100*time.Millisecond)
+		}
+	})
+	endless := newSink(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		for text := strings.Repeat("\U0001F4A9", 10_000); ; {
+			if _, err := io.WriteString(w, text); err != nil {
+				return
+			}
+		}
+	})
+	resets := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
+			_ = conn.(*net.TCPConn).SetLinger(0)
+			conn.Close()
+		}
+	}))
+	t.Cleanup(resets.Close)
+	busy := newSink(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) })
+	return hooks + webhook("drips", drips, few) + webhook("endless", endless, few) + webhook("resets", &sink{url: resets.URL}, few) + webhook("busy", busy, few) +
+		webhook("filtered", drips, few+"filter = 'any(z, # == 1) or len(split(string(z), \"\")) > 0'") +
+		webhook("templated", newSink(t, nil), few+"format = \"template\"\ntemplate = '{{ json . }}'") +
+		webhook("card", newSink(t, nil), few+"format = \"slack\"")
+}
+
+// besiege writes, and asks for, all that is hostile until ctx ends.
+func (c *confined) besiege(ctx context.Context) {
+	readers := attackAPI(ctx, c.t, c.addr)
+	defer readers.Wait()
+	worst := append(bombs("scan_completed"), bombs("hostile")...)
+	for i := 0; ctx.Err() == nil; i++ {
+		c.write("log/events.log", worst[i%len(worst)], sized("hostile", i, 900_000),
+			verboseHeader+fmt.Sprintf(`{"event_type":"%s%d"}`, strings.Repeat("hostile", 120_000), i),
+			verboseHeader+`{"event_type":"hostile","z":"`+strings.Repeat("\x01", 64<<10))
+		for range 1000 {
+			c.write("log/events.log", "2025-11-14T15:00:00.1Z stderr P "+strings.Repeat("p", 4000))
+		}
+		c.drop("spool", fmt.Sprintf("%d.json", i), fmt.Sprintf(`{"event_type":"hostile","n":%d,"z":"%s"}`, i, many("ж", 900_000)))
+		sleepUntil(ctx, 2*time.Second)
+	}
+}
