@@ -152,7 +152,7 @@ func plainName(path string) string { return strings.TrimSuffix(path, filepath.Ex
 // lookInto reads a compressed file, unless it was read before, and reports the gap where it
 // cannot be read. It is false where the file must be looked at again.
 func (l *Log) lookInto(ctx context.Context, c compressedFile) (looked bool, err error) {
-	a, info, failed := openArchive(c.path)
+	a, info, failed := openArchive(ctx, c.path)
 	if failed == nil {
 		defer a.Close()
 		c.info = info // of another file perhaps that has taken the name

@@ -24,13 +24,13 @@ func (l *Log) readArchived(ctx context.Context, s *stream) (ok bool, err error) 
 
 // readRest reads the rest of s from the file at path, if it is there.
 func (l *Log) readRest(ctx context.Context, s *stream, path string) (ok bool, err error) {
-	a, info, err := openArchive(path)
+	a, info, err := openArchive(ctx, path)
 	if err != nil {
 		return false, nil
 	}
 	defer a.Close()
 	if a.seek(s) != nil {
-		return false, nil // another's, or damaged; the gap will be reported
+		return false, ctx.Err() // another's, or damaged; the gap will be reported
 	}
 	cur := l.files.cur
 	behind := cur.behind
@@ -62,7 +62,7 @@ func (l *Log) readArchive(ctx context.Context, s *stream, a *archive, path strin
 		}
 		if err != nil {
 			l.rewind(s)
-			return false, nil
+			return false, ctx.Err()
 		}
 		data := l.pack.keep(f.data)
 		if f.tooLong {
@@ -89,11 +89,26 @@ func (l *Log) readArchive(ctx context.Context, s *stream, a *archive, path strin
 // archive is a compressed file, of which the last tailLen bytes read are kept.
 type archive struct {
 	f    *os.File
+	in   io.Reader // f
 	z    *gzip.Reader
 	last []byte
 }
 
-func openArchive(path string) (*archive, os.FileInfo, error) {
+// cancellable fails once ctx has ended. A little file may decompress to very much, or go on
+// and on without decompressing to anything.
+type cancellable struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (c cancellable) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.Reader.Read(p)
+}
+
+func openArchive(ctx context.Context, path string) (*archive, os.FileInfo, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, err
@@ -103,7 +118,7 @@ func openArchive(path string) (*archive, os.FileInfo, error) {
 		f.Close()
 		return nil, nil, err
 	}
-	return &archive{f: f}, info, nil
+	return &archive{f: f, in: cancellable{ctx, f}}, info, nil
 }
 
 var errNoGzip = errors.New("only gzip is read here")
@@ -117,10 +132,10 @@ func (a *archive) rewind() (err error) {
 		return err
 	}
 	if a.z == nil {
-		a.z, err = gzip.NewReader(bufio.NewReader(a.f))
+		a.z, err = gzip.NewReader(bufio.NewReader(a.in))
 		return err
 	}
-	return a.z.Reset(bufio.NewReader(a.f))
+	return a.z.Reset(bufio.NewReader(a.in))
 }
 
 // seek makes reading begin at the position of s, if a holds what was read of s.

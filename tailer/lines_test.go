@@ -258,6 +258,30 @@ func TestHandler_AnErrorOffersTheSameBatchAgain(t *testing.T) {
 	}
 }
 
+// A line without end that a container's runtime cuts into pieces is not copied with each.
+func TestPieces_WithoutEndCostWhatOneLineMayBe(t *testing.T) {
+	j := &joiner{partial: func(line []byte) (string, bool) { return "o", line[2] == 'P' }, maxLine: 1 << 20}
+	s := &stream{id: "s"}
+	line := []byte("o P " + strings.Repeat("x", 4000))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	at := int64(0)
+	for range 64 << 20 / len(line) {
+		if r, whole := j.add(line, "p", place{s, at}, int64(len(line))+1); whole {
+			t.Fatalf("%d bytes were handed over", len(r.Data))
+		}
+		at += int64(len(line)) + 1
+	}
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 16<<20 {
+		t.Errorf("%d MiB were allocated for a line of 64 of which one is kept", used>>20)
+	}
+	r, whole := j.add([]byte("o F end"), "p", place{s, at}, 8)
+	if !whole || !r.TooLong || len(r.Data) != HeadBytes || r.Size != at+8 {
+		t.Errorf("whole %v, too long %v, %d bytes of %d", whole, r.TooLong, len(r.Data), r.Size)
+	}
+}
+
 func TestReadAll_GivesWhatFollowingGives(t *testing.T) {
 	var content strings.Builder
 	for i := range 3000 {
