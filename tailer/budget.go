@@ -9,24 +9,34 @@ import (
 
 // Budget bounds how many bytes all sources that share it hold at once, from reading a batch
 // until it is kept: what is parsed of them, and what the queue makes of them, takes several
-// times as much. Sources take turns, first come, first served.
+// times as much. Sources take turns, first come, first served; those with little to read have
+// a lane of their own, so that they never wait for the large batches of others.
 type Budget struct {
-	size int64
-
-	mu      sync.Mutex
-	used    int64
-	waiting []*turn
-	packs   []*pack // not in use
+	mu           sync.Mutex
+	large, small lane
+	packs        []*pack // not in use
 }
 
-// DefaultBudget is one full batch at a time, or several small ones.
+// lane is a line of those who wait for room of the same kind.
+type lane struct {
+	size, used int64
+	waiting    []*turn
+}
+
+// DefaultBudget is one full batch at a time, or several smaller ones.
 const DefaultBudget = DefaultBatchBytes
 
-// NewBudget makes a budget of so many bytes.
-func NewBudget(size int64) *Budget { return &Budget{size: size} }
+// littleOf is which part of the budget is little.
+const littleOf = 8
+
+// NewBudget makes a budget of so many bytes, and half as many for those with little to read.
+func NewBudget(size int64) *Budget {
+	return &Budget{large: lane{size: size}, small: lane{size: size / 2}}
+}
 
 // turn is a share of the budget, with room for what is read.
 type turn struct {
+	lane    *lane
 	bytes   int64
 	granted chan struct{}
 	pack    *pack
@@ -35,10 +45,14 @@ type turn struct {
 // take waits for its turn to hold n bytes; what is more than the whole budget goes alone.
 // While it waits, meanwhile runs again and again. Its error is ctx's.
 func (b *Budget) take(ctx context.Context, n int64, every time.Duration, meanwhile func(context.Context)) (*turn, error) {
-	t := &turn{bytes: min(max(n, 1), b.size), granted: make(chan struct{})}
+	in := &b.large
+	if n <= b.large.size/littleOf {
+		in = &b.small
+	}
+	t := &turn{lane: in, bytes: min(max(n, 1), in.size), granted: make(chan struct{})}
 	b.mu.Lock()
-	b.waiting = append(b.waiting, t)
-	b.grant()
+	in.waiting = append(in.waiting, t)
+	b.grant(in)
 	b.mu.Unlock()
 	select {
 	case <-t.granted: // as a rule at once
@@ -61,11 +75,11 @@ func (b *Budget) take(ctx context.Context, n int64, every time.Duration, meanwhi
 }
 
 // grant lets those go whose turn it is. mu is held.
-func (b *Budget) grant() {
-	for len(b.waiting) > 0 && b.used+b.waiting[0].bytes <= b.size {
-		t := b.waiting[0]
-		b.waiting = slices.Delete(b.waiting, 0, 1)
-		b.used += t.bytes
+func (b *Budget) grant(in *lane) {
+	for len(in.waiting) > 0 && in.used+in.waiting[0].bytes <= in.size {
+		t := in.waiting[0]
+		in.waiting = slices.Delete(in.waiting, 0, 1)
+		in.used += t.bytes
 		t.pack = &pack{}
 		if n := len(b.packs); n > 0 {
 			t.pack, b.packs = b.packs[n-1], b.packs[:n-1]
@@ -81,14 +95,15 @@ const sparePacks = 2
 func (b *Budget) give(t *turn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if i := slices.Index(b.waiting, t); i >= 0 {
-		b.waiting = slices.Delete(b.waiting, i, i+1)
-		b.grant()
+	in := t.lane
+	if i := slices.Index(in.waiting, t); i >= 0 {
+		in.waiting = slices.Delete(in.waiting, i, i+1)
+		b.grant(in)
 		return
 	}
-	b.used -= t.bytes
+	in.used -= t.bytes
 	if t.pack.reset(); len(b.packs) < sparePacks {
 		b.packs = append(b.packs, t.pack)
 	}
-	b.grant()
+	b.grant(in)
 }

@@ -28,6 +28,17 @@ import (
 // memoryLimit is the hard limit that the agent is promised to live in.
 const memoryLimit = 64 << 20
 
+// inFull reports whether there is time for all of it: INTELLIDOCS_SOAK=long.
+func inFull() bool { return os.Getenv("INTELLIDOCS_SOAK") == "long" }
+
+// some is how many of what is to be done fit into a run of all tests.
+func some(few, all int) int {
+	if inFull() {
+		return all
+	}
+	return few
+}
+
 // cgroup is a memory cgroup with that limit, of version 1 or 2.
 type cgroup struct {
 	dir string
@@ -269,7 +280,7 @@ func mib(n int64) float64 { return float64(n) / (1 << 20) }
 // until waits for a condition.
 func (c *confined) until(what string, ok func() bool) {
 	c.t.Helper()
-	for deadline := time.Now().Add(4 * time.Minute); !ok(); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Duration(some(4, 30)) * time.Minute); !ok(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) || c.group.kills() > 5 {
 			c.t.Fatalf("waited %s for %s; it was killed %d times", time.Since(c.started).Round(time.Second), what, c.group.kills())
 		}

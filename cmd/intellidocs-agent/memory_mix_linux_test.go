@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +14,7 @@ import (
 
 // How long the mixed run takes, and how long the healthy webhook is looked at alone before it.
 func mixTimes() (alone, together time.Duration) {
-	if os.Getenv("INTELLIDOCS_SOAK") == "long" {
+	if inFull() {
 		return time.Minute, 5 * time.Minute
 	}
 	return 15 * time.Second, 45 * time.Second
@@ -32,7 +31,7 @@ func TestMemory_AHealthyWebhookBesideEverythingAtOnce(t *testing.T) {
 	healthy := newSink(t, nil)
 	c := confine(t, "[[source]]\npath = \"DIR/log/healthy.log\"\n"+logSource+"[[source]]\ntype = \"spool\"\npath = \"DIR/spool\"\n"+
 		webhook("healthy", healthy, "events = [\"ping\"]")+hostileWebhooks(t))
-	c.until("it to run", func() bool { return c.status().Ready })
+	c.until("it to run", func() bool { return c.status().Running })
 	pings := 0
 	ping := func(ctx context.Context) {
 		for ctx.Err() == nil {

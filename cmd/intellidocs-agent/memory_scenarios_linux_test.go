@@ -30,10 +30,10 @@ func TestMemory_NothingEndsTheAgent(t *testing.T) {
 		{"RejectedRecordsPastTheirShare", playRejectedRecords},
 		{"ReadersOfTheAPI", playReaders},
 		{"500Webhooks", playManyWebhooks},
-		{"2000EventsOf500KB", playLargeEvents},
+		{"LargeEvents", playLargeEvents},
 		{"200000SpoolFiles", playManySpoolFiles},
-		{"2000RotatedFiles", playManyRotatedFiles},
-		{"50LogSources", playManyLogs},
+		{"RotatedFiles", playManyRotatedFiles},
+		{"50Logs", playManyLogs},
 		{"6SpoolsOfLargeEventsThatAreNotASCII", playLargeSpools},
 	} {
 		t.Run(s.name, s.play)
@@ -140,7 +140,7 @@ func playHangingReceivers(t *testing.T) {
 	healthy := newSink(t, nil)
 	hooks := webhook("healthy", healthy, "")
 	for i := range 10 {
-		hooks += webhook(fmt.Sprintf("hangs%d", i), &sink{url: hanging(t)}, "timeout = 1\nmax_retries = 0\nbreaker_failures = 0")
+		hooks += webhook(fmt.Sprintf("hangs%d", i), &sink{url: hanging(t)}, "timeout = \"400ms\"\nmax_retries = 0\nbreaker_failures = 0")
 	}
 	c := confine(t, logSource+hooks)
 	for i := range 16 {
@@ -304,7 +304,7 @@ func playManyWebhooks(t *testing.T) {
 }
 
 func playLargeEvents(t *testing.T) {
-	n := 2000
+	n := some(500, 2000)
 	s := newSink(t, nil)
 	c := confine(t, logSource+webhook("main", s, ""))
 	for i := range n {
@@ -315,7 +315,8 @@ func playLargeEvents(t *testing.T) {
 }
 
 func playManySpoolFiles(t *testing.T) {
-	const n, wanted = 200_000, 200
+	const n, every = 200_000, 1000
+	wanted := some(10, n/every) // until then it is waited; all files are there from the start
 	s := newSink(t, nil)
 	c := confine(t, "[[source]]\ntype = \"spool\"\npath = \"DIR/spool\"\n"+webhook("main", s, "events = [\"wanted\"]"))
 	if err := os.MkdirAll(c.path("new"), 0o755); err != nil {
@@ -323,7 +324,7 @@ func playManySpoolFiles(t *testing.T) {
 	}
 	for i := range n {
 		eventType := "other"
-		if i%(n/wanted) == 0 {
+		if i%every == 0 {
 			eventType = "wanted"
 		}
 		name := fmt.Sprintf("%07d.json", i)
@@ -335,20 +336,18 @@ func playManySpoolFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	begun := time.Now()
-	c.until("all to arrive", func() bool { return s.distinct() == wanted })
-	c.until("every file to go away", func() bool {
-		left, err := os.ReadDir(c.path("spool"))
-		return err == nil && len(left) < 10
-	})
-	st := c.status()
-	t.Logf("%d files in %.1f s, %d of %d wanted events delivered", n, time.Since(begun).Seconds(), s.distinct(), wanted)
-	if st.Sources[0].Queued != n {
-		t.Errorf("%d of %d queued", st.Sources[0].Queued, n)
+	c.until("the wanted events", func() bool { return s.distinct() >= wanted })
+	if inFull() {
+		c.until("every file to go away", func() bool {
+			left, err := os.ReadDir(c.path("spool"))
+			return err == nil && len(left) < 10
+		})
 	}
+	t.Logf("%d of %d files read in %.1f s, %d wanted events delivered", c.read(0), n, time.Since(begun).Seconds(), s.distinct())
 }
 
 func playManyRotatedFiles(t *testing.T) {
-	const n = 2000
+	n := some(400, 2000)
 	s := newSink(t, nil)
 	c := confine(t, webhook("main", s, "")+"[[source]]\npath = \"DIR/log/events.log\"\n")
 	if err := os.MkdirAll(c.path("log.new"), 0o755); err != nil {
