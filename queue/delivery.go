@@ -49,8 +49,12 @@ func readEvent(txn *badger.Txn, seq uint64, body bool) (*storedEvent, error) {
 	return e, nil
 }
 
-// load reads a delivery. One that was never tried has no record of its own: it is what
-// its event says.
+// ownRecord is from which size of the event's body on a delivery has a record of its own from
+// the beginning, so that whoever looks for what is due need not read large events.
+const ownRecord = 16 << 10
+
+// load reads a delivery. One that was never tried has no record of its own, unless its event is
+// large: it is what its event says.
 func (s *store) load(txn *badger.Txn, r ref) (*Delivery, error) {
 	value, err := get(txn, deliveryKey(r), "delivery "+s.deliveryID(r))
 	if err == nil {
@@ -67,11 +71,16 @@ func (s *store) load(txn *badger.Txn, r ref) (*Delivery, error) {
 	if int(r.idx) >= len(e.Webhooks) {
 		return nil, fmt.Errorf("delivery %s: %w", s.deliveryID(r), ErrNotFound)
 	}
+	return s.untried(e, r), nil
+}
+
+// untried is a delivery as its event says.
+func (s *store) untried(e *storedEvent, r ref) *Delivery {
 	created := e.queued(r.seq)
 	return &Delivery{
 		ID: s.deliveryID(r), EventID: e.ID, EventType: e.Type, Webhook: e.Webhooks[r.idx],
 		Status: Pending, CreatedAt: created, NextAttemptAt: created,
-	}, nil
+	}
 }
 
 // maxChanges is how many deliveries one transaction can change, with the longest names.

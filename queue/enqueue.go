@@ -77,13 +77,16 @@ func (q *Queue) part(b Batch) (part Batch, c cost, last bool) {
 	return part, c, last
 }
 
-// eventCost bounds what an event takes: itself, its id, of each delivery the due time
-// and the index, and the counts that no event before it in the batch changes.
+// eventCost bounds what an event takes: itself, its id, of each delivery the due time,
+// the index and, where it has one, its record, and the counts that no event before it in the batch changes.
 func eventCost(e *NewEvent, counted map[indexKey]bool) cost {
 	c := cost{2, int64(min(len(e.Body)+600, inline) + len(e.ID) + len(e.PayloadID) + 100)}
 	for _, webhook := range e.Webhooks {
 		co := indexKeyFor(webhook, Pending, e.Type)
 		c.keys, c.bytes = c.keys+2, c.bytes+int64(2*len(co.webhook)+len(co.typ)+80)
+		if len(e.Body) >= ownRecord {
+			c.keys, c.bytes = c.keys+1, c.bytes+int64(len(webhook)+2*maxType+600)
+		}
 		if !counted[co] {
 			counted[co] = true
 			c.keys, c.bytes = c.keys+1, c.bytes+int64(len(co.webhook)+len(co.typ)+60)
@@ -201,6 +204,16 @@ func (w *writeTxn) event(e *NewEvent) error {
 			return err
 		}
 		if err := w.enqueue(dueKey(webhook, stored.queued(seq), d), webhook); err != nil {
+			return err
+		}
+		if len(e.Body) < ownRecord {
+			continue
+		}
+		value, err := encodeJSON(w.wr.untried(stored, d))
+		if err == nil {
+			err = w.set(deliveryKey(d), value)
+		}
+		if err != nil {
 			return err
 		}
 	}
