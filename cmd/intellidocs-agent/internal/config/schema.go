@@ -37,10 +37,16 @@ const (
 	sizeRE     = `^\s*[0-9.]+\s*([kKmMgGtT]([iI]?[bB])?|[bB])?\s*$`
 )
 
-// declare tells the schema of a key, where one is made: what a reader takes is what the
-// schema allows.
-func (t *table) declare(key string, n node) *node {
-	if t.node == nil {
+// tableSchema is a table's part of the schema while that is made; nil: none is made. What a
+// reader of the table takes is what the schema allows.
+type tableSchema struct {
+	*node
+	path string // webhook.headers
+}
+
+// declare adds a key, and returns the part that it is.
+func (s *tableSchema) declare(key string, n node) *tableSchema {
+	if s == nil {
 		return nil
 	}
 	if n.Closed {
@@ -60,28 +66,39 @@ func (t *table) declare(key string, n node) *node {
 			n.Default = nil
 		}
 	}
-	n.Description = described[strings.TrimPrefix(t.path+"."+key, ".")]
-	if t.node.Properties == nil {
-		t.node.Properties = map[string]*node{}
+	path := strings.TrimPrefix(s.path+"."+key, ".")
+	n.Description = described[path]
+	if s.Properties == nil {
+		s.Properties = map[string]*node{}
 	}
-	t.node.Properties[key] = &n
-	return &n
+	s.Properties[key] = &n
+	return &tableSchema{&n, path}
 }
 
-// declareList tells the schema of an array of tables, and returns one of them to be read.
-func (t *table) declareList(key string) *table {
-	list := t.declare(key, node{Type: "array", Items: &node{Type: "object", Others: false}})
+// declareList adds an array of tables, and returns the part that one of them is.
+func (s *tableSchema) declareList(key string) *tableSchema {
+	list := s.declare(key, node{Type: "array", Items: &node{Type: "object", Others: false}})
 	if list == nil {
 		return nil
 	}
-	path := strings.TrimPrefix(t.path+"."+key, ".")
-	return &table{b: t.b, path: path, name: path, m: map[string]any{}, node: list.Items}
+	return &tableSchema{list.Items, list.path}
 }
 
-// declareOthers tells the schema that a table has keys of any name.
-func (t *table) declareOthers(n node) {
-	if t.node != nil {
-		t.node.Others = n
+// declareOthers adds keys of any name.
+func (s *tableSchema) declareOthers(n node) {
+	if s != nil {
+		s.Others = n
+	}
+}
+
+// require says that the table cannot be without a key, in any of its forms.
+func (s *tableSchema) require(key string) {
+	switch {
+	case s == nil:
+	case s.Properties[key+"_file"] == nil:
+		s.Required = append(s.Required, key)
+	default:
+		s.AnyOf = []*node{{Required: []string{key}}, {Required: []string{key + "_file"}}, {Required: []string{key + "_env"}}}
 	}
 }
 
@@ -107,7 +124,7 @@ func Schema() []byte {
 		Type: "object", Others: false,
 	}
 	b := newBinder("agent.toml", "", func(string) (string, bool) { return "", false })
-	b.config(&table{b: b, m: map[string]any{}, node: root})
+	b.config(&table{b: b, m: map[string]any{}, schema: &tableSchema{node: root}})
 	out, err := json.MarshalIndent(root, "", "  ")
 	if err != nil {
 		panic(err) // only what cannot be JSON by its type
@@ -115,15 +132,8 @@ func Schema() []byte {
 	return append(out, '\n')
 }
 
-// missing reports a key that its table cannot be without; in the schema it is required, in
-// any of its forms.
+// missing reports a key that its table cannot be without.
 func (t *table) missing(key, format string, args ...any) {
 	t.errorf(key, format, args...)
-	switch {
-	case t.node == nil:
-	case t.node.Properties[key+"_file"] == nil:
-		t.node.Required = append(t.node.Required, key)
-	default:
-		t.node.AnyOf = []*node{{Required: []string{key}}, {Required: []string{key + "_file"}}, {Required: []string{key + "_env"}}}
-	}
+	t.schema.require(key)
 }

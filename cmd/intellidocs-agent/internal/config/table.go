@@ -28,12 +28,12 @@ type binder struct {
 // table is a TOML table being read. Every method takes a key off it, so that what is
 // left in the end is unknown.
 type table struct {
-	b     *binder
-	path  string // webhook.0
-	name  string // webhook "slack-ai"
-	m     map[string]any
-	known []string
-	node  *node // what the schema says of the table, where a schema is made
+	b      *binder
+	path   string // webhook.0
+	name   string // webhook "slack-ai"
+	m      map[string]any
+	known  []string
+	schema *tableSchema
 }
 
 func (t *table) problem(key, format string, args ...any) Problem {
@@ -79,7 +79,7 @@ func (t *table) sub(key string) *table {
 	if t.path != "" {
 		s.path, s.name = t.path+"."+key, t.name+"."+key
 	}
-	s.node = t.declare(key, node{Type: "object", Closed: true})
+	s.schema = t.schema.declare(key, node{Type: "object", Closed: true})
 	v, ok := t.take(key)
 	if m, isTable := v.(map[string]any); isTable {
 		s.m = m
@@ -91,8 +91,8 @@ func (t *table) sub(key string) *table {
 
 // list is an array of tables.
 func (t *table) list(key string) []*table {
-	if item := t.declareList(key); item != nil {
-		return []*table{item}
+	if item := t.schema.declareList(key); item != nil {
+		return []*table{{b: t.b, path: item.path, name: item.path, m: map[string]any{}, schema: item}}
 	}
 	v, ok := t.take(key)
 	if !ok {
@@ -150,7 +150,7 @@ func kindOf(v any) string {
 }
 
 func (t *table) text(key, def string) string {
-	t.declare(key, node{Type: "string", Default: def})
+	t.schema.declare(key, node{Type: "string", Default: def})
 	v, ok := t.take(key)
 	if !ok {
 		return def
@@ -170,7 +170,7 @@ func (t *table) text(key, def string) string {
 
 func (t *table) oneOf(key, def string, allowed ...string) string {
 	s := t.text(key, def)
-	t.declare(key, node{Enum: allowed, Default: def})
+	t.schema.declare(key, node{Enum: allowed, Default: def})
 	if !slices.Contains(allowed, s) {
 		hint := ""
 		if near := nearest.Word(s, allowed); near != "" {
@@ -183,7 +183,7 @@ func (t *table) oneOf(key, def string, allowed ...string) string {
 }
 
 func (t *table) flag(key string, def bool) bool {
-	t.declare(key, node{Type: "boolean", Default: def})
+	t.schema.declare(key, node{Type: "boolean", Default: def})
 	v, ok := t.take(key)
 	if !ok {
 		return def
@@ -197,7 +197,7 @@ func (t *table) flag(key string, def bool) bool {
 }
 
 func (t *table) integer(key string, def, least, most int) int {
-	t.declare(key, node{Type: "integer", Default: def, Minimum: least, Maximum: most})
+	t.schema.declare(key, node{Type: "integer", Default: def, Minimum: least, Maximum: most})
 	v, ok := t.take(key)
 	if !ok {
 		return def
@@ -211,7 +211,7 @@ func (t *table) integer(key string, def, least, most int) int {
 }
 
 func (t *table) float(key string, def, least, most float64) float64 {
-	t.declare(key, node{Type: "number", Default: def, Minimum: least, Maximum: most})
+	t.schema.declare(key, node{Type: "number", Default: def, Minimum: least, Maximum: most})
 	v, ok := t.take(key)
 	if !ok {
 		return def
@@ -230,7 +230,7 @@ func (t *table) float(key string, def, least, most float64) float64 {
 const longest = 10 * 365 * 24 * time.Hour
 
 func (t *table) duration(key string, def, least time.Duration) time.Duration {
-	t.declare(key, node{Type: []string{"string", "number"}, Pattern: durationRE, Default: spanOf(def)})
+	t.schema.declare(key, node{Type: []string{"string", "number"}, Pattern: durationRE, Default: spanOf(def)})
 	v, ok := t.take(key)
 	if !ok {
 		return def
@@ -293,7 +293,7 @@ var units = map[string]int64{
 }
 
 func (t *table) size(key string, def, least, most int64) int64 {
-	t.declare(key, node{Type: []string{"string", "integer"}, Pattern: sizeRE, Default: def, Minimum: least, Maximum: most})
+	t.schema.declare(key, node{Type: []string{"string", "integer"}, Pattern: sizeRE, Default: def, Minimum: least, Maximum: most})
 	v, ok := t.take(key)
 	if !ok {
 		return def
@@ -320,7 +320,7 @@ func (t *table) size(key string, def, least, most int64) int64 {
 }
 
 func (t *table) texts(key string, def []string) []string {
-	t.declare(key, node{Type: "array", Items: &node{Type: "string"}, Default: def})
+	t.schema.declare(key, node{Type: "array", Items: &node{Type: "string"}, Default: def})
 	v, ok := t.take(key)
 	if !ok {
 		return def
@@ -344,7 +344,7 @@ func (t *table) texts(key string, def []string) []string {
 }
 
 func (t *table) integers(key string, def []int, least, most int) []int {
-	t.declare(key, node{Type: "array", Items: &node{Type: "integer", Minimum: least, Maximum: most}, Default: def})
+	t.schema.declare(key, node{Type: "array", Items: &node{Type: "integer", Minimum: least, Maximum: most}, Default: def})
 	v, ok := t.take(key)
 	if !ok {
 		return def

@@ -128,7 +128,7 @@ func (b *binder) target(t *table, w *Webhook) {
 
 func (b *binder) headers(t *table, w *Webhook) {
 	h := t.sub("headers")
-	h.declareOthers(node{Type: "string"})
+	h.schema.declareOthers(node{Type: "string"})
 	w.Headers = map[string]Secret{}
 	for _, name := range slices.Sorted(maps.Keys(h.m)) {
 		w.Headers[name] = secret.Of(h.text(name, ""))
@@ -151,7 +151,7 @@ func (b *binder) secrets(t *table, w *Webhook) {
 			p.missing("secret", "give secret, secret_file or secret_env")
 		}
 		strength(p, "secret", prev.Secret)
-		p.declare("expires", node{Type: "string"})
+		p.schema.declare("expires", node{Type: "string"})
 		switch v, ok := p.take("expires"); v := v.(type) {
 		case time.Time:
 			switch v.Location().String() { // how the library marks what has no offset
