@@ -20,13 +20,13 @@ func newCheck(c *cli) *cobra.Command {
 	k := &checkCommand{cli: c}
 	cmd := &cobra.Command{
 		Use: "check", Short: "Check the configuration and report every error and warning", Args: cobra.NoArgs,
-		Long: "Reads the configuration with the secrets it names and reports every error and warning with its\n" +
-			"line, and what of its sources this user could not read: run it as the agent's user. --connect\n" +
-			"also resolves each webhook's name, connects and shakes hands, and sends nothing.",
+		Long: "Reads the configuration and the secrets it names, and reports every error and warning with its\n" +
+			"line. It also reports sources that this user cannot read, so run it as the agent's user.\n" +
+			"--connect also resolves each webhook's host name, connects and does the TLS handshake. It sends nothing.",
 		Example: "  intellidocs-agent check -c agent.toml\n  intellidocs-agent check --connect",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return k.run(cmd.Context()) },
 	}
-	cmd.Flags().BoolVar(&k.connectToo, "connect", false, "try each webhook's name, port and TLS, sending nothing")
+	cmd.Flags().BoolVar(&k.connectToo, "connect", false, "also connect to each webhook (name, port, TLS), sending nothing")
 	return cmd
 }
 
@@ -35,7 +35,7 @@ func (k *checkCommand) run(ctx context.Context) error {
 	plan, err := agent.Load(path, nil)
 	if err != nil {
 		fmt.Fprintln(k.err, err)
-		fmt.Fprintf(k.err, "%s has errors; nothing else was tried.\n", path)
+		fmt.Fprintf(k.err, "%s has errors; nothing else was checked.\n", path)
 		return errSilent
 	}
 	cfg := plan.Config

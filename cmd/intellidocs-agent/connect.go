@@ -66,7 +66,7 @@ func openState(ctx context.Context, plan *agent.Plan) (*connection, error) {
 			return nil, err
 		case time.Now().After(deadline) || ctx.Err() != nil:
 			return nil, fmt.Errorf("an agent has the state directory %s open but does not answer on its socket: "+
-				"if you are another user than the agent's, run this as the agent's user or as root (%w)", dir, err)
+				"if you are not the agent's user, run this as that user or as root (%w)", dir, err)
 		}
 		// The agent is just starting, or another command has the state open.
 		select {
@@ -100,7 +100,7 @@ func (c *connection) find(ctx context.Context, typed string, kinds ...string) (i
 	case 1:
 		return found[0], found[0][:3], nil
 	}
-	return "", "", fmt.Errorf("%s is the beginning of several IDs, %s among them; type more of the one you mean", typed, strings.Join(found[:2], " and "))
+	return "", "", fmt.Errorf("several IDs begin with %s, among them %s; type more of the one you mean", typed, strings.Join(found[:2], " and "))
 }
 
 // looksLikeID reports whether what somebody typed could be the ID of one of these kinds:
@@ -120,7 +120,7 @@ func (c *connection) hint(n int) string {
 	if c.running || n == 0 {
 		return ""
 	}
-	return " No agent is running: they go out once it is."
+	return " No agent is running: they are sent once it runs."
 }
 
 func (c *cli) configPath() string { return config.Path(c.configFile, config.Environment()) }

@@ -21,10 +21,10 @@ import (
 func newDashboard(c *cli) *cobra.Command {
 	var open bool
 	cmd := &cobra.Command{
-		Use: "dashboard", Short: "Print the dashboard's address with the token it asks for", Args: cobra.NoArgs,
-		Long: "Prints the running agent's dashboard address with the admin token in its fragment, which browsers\n" +
-			"keep to themselves. Whoever has this address may read and change everything: it is no address\n" +
-			"to pass on. --open opens it in a browser on this machine.",
+		Use: "dashboard", Short: "Print the dashboard's address, with its token", Args: cobra.NoArgs,
+		Long: "Prints the address of the running agent's dashboard. The part after # is the admin token, which\n" +
+			"browsers do not send. Anybody who has this address can read and change everything, so do not\n" +
+			"share it. --open opens it in a browser on this machine.",
 		Example: "  intellidocs-agent dashboard\n  intellidocs-agent dashboard --open",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			address, err := dashboardAddress(cmd.Context(), c)
@@ -53,7 +53,7 @@ func dashboardAddress(ctx context.Context, c *cli) (string, error) {
 		return "", err
 	}
 	if st.Dashboard == "" {
-		return "", errors.New("the agent has no TCP listener for a dashboard: [admin] listen is empty, or was when it started")
+		return "", errors.New("the agent serves no dashboard: [admin] listen is empty, or was when it started; set it (such as \"127.0.0.1:9723\") and restart the agent")
 	}
 	// A mistake elsewhere in the file does not hide the token.
 	cfg, err := config.Load(c.configPath(), config.Environment())
@@ -85,7 +85,7 @@ func openBrowser(ctx context.Context, address string) error {
 		program = "open"
 	}
 	if out, err := exec.CommandContext(ctx, program, page).CombinedOutput(); err != nil {
-		return fmt.Errorf("no browser could be opened (%s: %w %.200s); 'intellidocs-agent dashboard' prints the address", program, err, out)
+		return fmt.Errorf("cannot open a browser (%s: %w %.200s); print the address instead: intellidocs-agent dashboard", program, err, out)
 	}
 	// The opener returns before the browser has read the file.
 	select {

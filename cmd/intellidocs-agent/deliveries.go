@@ -24,9 +24,9 @@ func newDeliveries(c *cli) *cobra.Command {
 	d := &deliveriesCommand{cli: c}
 	cmd := &cobra.Command{
 		Use: "deliveries", Short: "List deliveries, newest first", Args: cobra.NoArgs, SuggestFor: []string{"delivery", "list"},
-		Long: "Lists deliveries, newest first. On a terminal IDs are short, and every command takes them so; --wide\n" +
-			"shows them whole, with exact times and the answers. --follow first shows the latest ones and then\n" +
-			"each of the newest 1,000 that is tried or finished, until Ctrl-C.",
+		Long: "Lists deliveries, newest first. On a terminal it shows short IDs, which every command accepts; --wide\n" +
+			"shows whole IDs, exact times and the responses. --follow shows the latest deliveries and then, until\n" +
+			"Ctrl-C, every change among the newest 1,000.",
 		Example: "  intellidocs-agent deliveries --status failed --since 24h\n" +
 			"  intellidocs-agent deliveries --follow\n" +
 			"  intellidocs-agent deliveries --webhook slack-ai --json | jq .error_message",
@@ -48,10 +48,10 @@ func newDeliveries(c *cli) *cobra.Command {
 		},
 	}
 	d.filters.add(cmd)
-	cmd.Flags().IntVar(&d.limit, "limit", 50, "at most this many, 0 for all; with --follow how many of the latest first (default 10)")
+	cmd.Flags().IntVar(&d.limit, "limit", 50, "at most this many, 0 for all; with --follow, how many to show first (10 unless set)")
 	cmd.Flags().BoolVar(&d.json, "json", false, "one JSON object a line")
-	cmd.Flags().BoolVarP(&d.wide, "wide", "w", false, "IDs whole, exact times and answers, as where the output is no terminal")
-	cmd.Flags().BoolVarP(&d.follow, "follow", "f", false, "keep showing what is tried and finished")
+	cmd.Flags().BoolVarP(&d.wide, "wide", "w", false, "whole IDs, exact times and responses, as when the output is not a terminal")
+	cmd.Flags().BoolVarP(&d.follow, "follow", "f", false, "keep showing deliveries as they are attempted and finished")
 	return cmd
 }
 
@@ -98,7 +98,7 @@ const (
 func (d *deliveriesCommand) watch(ctx context.Context, f admin.Filter) error {
 	client, err := d.dial(ctx)
 	if errors.Is(err, admin.ErrNotRunning) {
-		return errors.New("nothing changes while no agent is running; start it with 'intellidocs-agent run'")
+		return errors.New("there is nothing to follow while no agent is running; start it: intellidocs-agent run")
 	}
 	if err != nil {
 		return err

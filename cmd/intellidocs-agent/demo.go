@@ -25,9 +25,9 @@ import (
 func newDemo(c *cli) *cobra.Command {
 	var once bool
 	cmd := &cobra.Command{
-		Use: "demo", Short: "Run the whole pipeline here, with nothing set up", Args: cobra.NoArgs,
+		Use: "demo", Short: "Run the whole pipeline here, without any setup", Args: cobra.NoArgs,
 		Long: "Runs the real agent over a real log file in a temporary directory, with two receivers on this\n" +
-			"machine that verify every signature. One of them fails twice first, so that retries are seen.\n" +
+			"machine that verify every signature. One of them fails twice first, to show the retries.\n" +
 			"--once stops after the three known events and exits 0 only if all of them were verified.",
 		Example: "  intellidocs-agent demo\n  intellidocs-agent demo --once",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -265,7 +265,7 @@ func (d *demo) forever(ctx context.Context) error {
 	if err := d.once(ctx); err != nil {
 		return err
 	}
-	d.say("\nGoing on with an event every few seconds. Open the dashboard, or write to the log yourself. Stop with Ctrl-C.\n")
+	d.say("\nContinuing with an event every few seconds. Open the dashboard, or write to the log yourself. Stop with Ctrl-C.\n")
 	tick := time.NewTicker(4 * time.Second)
 	defer tick.Stop()
 	for i := 0; ; i++ {

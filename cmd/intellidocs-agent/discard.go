@@ -23,16 +23,16 @@ func newDiscard(c *cli) *cobra.Command {
 	d := &discardCommand{cli: c}
 	cmd := &cobra.Command{
 		Use: "discard", Short: "Drop waiting deliveries, or rejected records", Args: cobra.NoArgs,
-		Long: "Drops the waiting deliveries that the filters select: they are not sent, and stay as failed\n" +
-			"ones, which can be replayed, until they expire. With --rejected it forgets rejected records\n" +
-			"for good. It says how many there are and asks first, unless --yes is given.",
+		Long: "Drops the waiting deliveries that the filters select. They are not sent; they are kept as failed\n" +
+			"and can be replayed until they expire. --rejected deletes rejected records for good instead.\n" +
+			"It says how many there are and asks first, unless --yes is given.",
 		Example: "  intellidocs-agent discard --webhook old-slack\n  intellidocs-agent discard --rejected --until 7d",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context()) },
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&d.webhook, "webhook", "", "only of this webhook, by `NAME`; it may be gone from agent.toml")
+	fl.StringVar(&d.webhook, "webhook", "", "only of this webhook, by `NAME`; it need not be in agent.toml")
 	fl.StringVar(&d.eventType, "event-type", "", "only of this `TYPE`")
-	fl.StringVar(&d.search, "search", "", "only with this `TEXT` in an id, the type, the error or the payload")
+	fl.StringVar(&d.search, "search", "", "only with `TEXT` in an ID, the type, the error or the payload")
 	fl.StringVar(&d.since, "since", "", "only created after `WHEN` (a time, or 24h, 7d)")
 	fl.StringVar(&d.until, "until", "", "only created before `WHEN`")
 	fl.BoolVar(&d.rejected, "rejected", false, "rejected records instead of deliveries")
@@ -100,14 +100,14 @@ func (d *discardCommand) records(ctx context.Context, conn *connection, req admi
 		return nil
 	}
 	records := func(n int) string { return term.Count(n, "rejected record", "rejected records") }
-	if ok, err := d.confirm(ctx, d.yes, fmt.Sprintf("Forget %s for good?", records(n)), "Nothing discarded."); err != nil || !ok {
+	if ok, err := d.confirm(ctx, d.yes, fmt.Sprintf("Delete %s for good?", records(n)), "Nothing discarded."); err != nil || !ok {
 		return err
 	}
 	req.DryRun = false
 	if n, err = conn.DiscardRejected(ctx, req); err != nil {
 		return err
 	}
-	fmt.Fprintf(d.out, "%s forgotten.\n", records(n))
+	fmt.Fprintf(d.out, "%s deleted.\n", records(n))
 	return nil
 }
 

@@ -53,16 +53,16 @@ type secretFlags struct {
 }
 
 func (f *secretFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.secret, "secret", "", "the webhook's `SECRET`; the process list shows it, prefer --secret-file or $INTELLIDOCS_AGENT_SECRET")
+	cmd.Flags().StringVar(&f.secret, "secret", "", "the webhook's `SECRET`; the process list shows it, so prefer --secret-file or $INTELLIDOCS_AGENT_SECRET")
 	cmd.Flags().StringVar(&f.file, "secret-file", "", "read the secret from `FILE`")
-	cmd.Flags().StringVar(&f.public, "public-key", "", "the `KEY` (whpk_…) that v1a signatures must be of")
+	cmd.Flags().StringVar(&f.public, "public-key", "", "the public `KEY` (whpk_…) that checks v1a signatures")
 }
 
 func (f *secretFlags) read() ([]sign.HMACKey, sign.PublicKey, error) {
 	text := f.secret
 	switch {
 	case text != "" && f.file != "":
-		return nil, nil, usagef("--secret and --secret-file exclude each other")
+		return nil, nil, usagef("give either --secret or --secret-file")
 	case f.file != "":
 		data, err := os.ReadFile(f.file)
 		if err != nil {
@@ -103,12 +103,12 @@ type filterFlags struct {
 
 func (f *filterFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringSliceVar(&f.status, "status", nil, "only `STATUS`: pending, retrying, success or failed (several, by commas)")
+	fl.StringSliceVar(&f.status, "status", nil, "only `STATUS`: pending, retrying, success or failed (separate several with commas)")
 	fl.StringVar(&f.webhook, "webhook", "", "only to this webhook, by `NAME`")
 	fl.StringVar(&f.eventType, "event-type", "", "only events of this `TYPE`")
 	fl.StringVar(&f.since, "since", "", "only created after: `WHEN` is a time (2026-01-31T15:04:05Z, 2026-01-31) or how long ago (24h, 7d)")
 	fl.StringVar(&f.until, "until", "", "only created before `WHEN`")
-	fl.StringVar(&f.query, "search", "", "only those with `TEXT` in ids, error or payload")
+	fl.StringVar(&f.query, "search", "", "only those with `TEXT` in their IDs, error or payload")
 }
 
 func (f *filterFlags) empty() bool {
@@ -177,7 +177,7 @@ func unknown(flag, word string, known []string) error {
 		return usagef("%s %q is not known; did you mean %q?", flag, word, near)
 	}
 	if len(known) == 0 {
-		return usagef("%s %q is not known; there is none", flag, word)
+		return usagef("%s %q is not known; none is configured", flag, word)
 	}
 	list := known[0]
 	if n := len(known) - 1; n > 0 {

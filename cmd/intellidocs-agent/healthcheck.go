@@ -13,11 +13,10 @@ import (
 func newHealthcheck(c *cli) *cobra.Command {
 	var live bool
 	cmd := &cobra.Command{
-		Use: "healthcheck", Short: "Exit 0 if the running agent is ready, 1 with the reasons if not", Args: cobra.NoArgs,
+		Use: "healthcheck", Short: "Exit 0 if the running agent is ready, else 1 with the reasons", Args: cobra.NoArgs,
 		Long: "Asks the running agent over its socket whether its sources are open and its queue is writable.\n" +
-			"For container health checks and probes, where there is no shell. --live asks only whether it\n" +
-			"answers: the question for whatever restarts it, since a full disk or a log that is not there\n" +
-			"yet is not fixed by a restart.",
+			"For health checks of containers that have no shell. --live only asks whether the agent answers.\n" +
+			"Use --live for whatever restarts the agent: a restart does not fix a full disk or a missing log.",
 		Example: "  intellidocs-agent healthcheck -c /etc/intellidocs-agent/agent.toml\n  intellidocs-agent healthcheck --live",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), 5*time.Second)

@@ -34,9 +34,9 @@ func TestIDs_EveryCommandTakesShortOnes(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	for typed, want := range map[string]string{
-		"dlv_": "is the beginning of several IDs", id[:len(id)-1]: "is the beginning of several IDs", "evt_": "is the beginning of several IDs",
+		"dlv_": "several IDs begin with", id[:len(id)-1]: "several IDs begin with", "evt_": "several IDs begin with",
 		"dlv_ffff": "intellidocs-agent deliveries", "0000000.0": "intellidocs-agent deliveries", "evt_zz": "intellidocs-agent deliveries",
-		"x": "is no ID", "": "is no ID", "123.4": "is no ID", "rej_1": "", "dlv_" + strings.Repeat("0", 200): "100",
+		"x": "is not an ID", "": "is not an ID", "123.4": "is not an ID", "rej_1": "", "dlv_" + strings.Repeat("0", 200): "100",
 	} {
 		for _, command := range []string{"show", "replay"} {
 			if out, err := r.run(command, typed); err == nil || !strings.Contains(out, want) {

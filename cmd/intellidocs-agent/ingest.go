@@ -32,9 +32,9 @@ func newIngest(c *cli) *cobra.Command {
 	in := &ingestCommand{cli: c}
 	cmd := &cobra.Command{
 		Use: "ingest FILE…", Short: "Queue the events of old logs", Args: cobra.MinimumNArgs(1),
-		Long: "Reads old logs (also .gz) and queues the events in them. What was queued before is not\n" +
-			"queued again, so a log may be given twice. --dry-run only counts the events by type.\n" +
-			"A file that cannot be read is reported, and the others are read all the same.",
+		Long: "Reads old logs (also .gz) and queues their events. Events that were queued before are not queued\n" +
+			"again, so it is safe to ingest a log twice. --dry-run only counts the events by type. A file\n" +
+			"that cannot be read is reported, and the other files are still read.",
 		Example: "  intellidocs-agent ingest --dry-run paperless.log.3.gz\n  intellidocs-agent ingest /backup/paperless.log.*",
 		RunE:    func(cmd *cobra.Command, args []string) error { return in.run(cmd.Context(), args) },
 	}
@@ -98,7 +98,7 @@ func (in *ingestCommand) file(ctx context.Context, conn *connection, path string
 	_ = bar.Finish()
 	if err != nil {
 		if ctx.Err() != nil {
-			err = errors.New("interrupted; what was queued stays, and giving the file again queues only the rest")
+			err = errors.New("interrupted; what was queued stays queued, and ingesting the file again queues only the rest")
 		}
 		return t, err
 	}
@@ -138,11 +138,11 @@ func unpacked(r io.Reader, path string) (io.Reader, error) {
 		return text, nil
 	}
 	if bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) {
-		return nil, errors.New("it is UTF-16, and IntelliDocs writes UTF-8: convert it first, by iconv -f UTF-16 -t UTF-8")
+		return nil, errors.New("it is UTF-16, and IntelliDocs writes UTF-8: convert it first, with iconv -f UTF-16 -t UTF-8")
 	}
 	for magic, tool := range map[string]string{"BZh": "bzip2", "\xfd7zXZ\x00": "xz", "\x28\xb5\x2f\xfd": "zstd", "\x04\x22\x4d\x18": "lz4", "PK\x03\x04": "zip"} {
 		if bytes.HasPrefix(head, []byte(magic)) {
-			return nil, fmt.Errorf("compressed by %s, and only gzip can be read here: unpack it first", tool)
+			return nil, fmt.Errorf("it is compressed with %s, and only gzip can be read here: unpack it first", tool)
 		}
 	}
 	return in, nil

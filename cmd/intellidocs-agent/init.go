@@ -34,10 +34,10 @@ func newInit(c *cli) *cobra.Command {
 	f := &initCommand{cli: c}
 	cmd := &cobra.Command{
 		Use: "init", Short: "Write a first agent.toml", Args: cobra.NoArgs,
-		Long: "Writes agent.toml (where -c says) and its secrets into files of their own beside it, and\n" +
-			"checks it. On a terminal it asks for what no flag says: where IntelliDocs' data is, where\n" +
-			"events go, and whether they are signed. --from takes over the webhooks of IntelliDocs' own\n" +
-			"admin instead, and says what it cannot carry over. Nothing is overwritten without --force.",
+		Long: "Writes agent.toml to the path that -c names, with its secrets in separate files beside it, and\n" +
+			"checks it. On a terminal it asks for what the flags leave open: where IntelliDocs' data is, where\n" +
+			"to send events, and whether to sign them. --from imports the webhooks of IntelliDocs' own admin\n" +
+			"instead, and reports what it cannot import. Nothing is overwritten without --force.",
 		Example: "  intellidocs-agent init -c agent.toml\n" +
 			"  intellidocs-agent init -c agent.toml --data ./data --url https://example.org/hook --secret generate\n" +
 			"  python3 manage.py dumpdata documents.AIWebhookConfig | intellidocs-agent init --from -",
@@ -51,17 +51,17 @@ func newInit(c *cli) *cobra.Command {
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.from, "from", "", "take over the webhooks of a dump, `FILE` or - (manage.py dumpdata documents.AIWebhookConfig)")
-	fl.StringVar(&f.data, "data", "", "IntelliDocs' data `DIR`, with log/ in it")
-	fl.StringVar(&f.log, "log", "", "the log to read, if not log/ai_webhooks.log in --data")
+	fl.StringVar(&f.from, "from", "", "import the webhooks of a dump, `FILE` or - (manage.py dumpdata documents.AIWebhookConfig)")
+	fl.StringVar(&f.data, "data", "", "IntelliDocs' data `DIR`, the one that contains log/")
+	fl.StringVar(&f.log, "log", "", "the log `FILE` to read (default log/ai_webhooks.log in --data)")
 	fl.StringVar(&f.spool, "spool", "", "read a spool `DIR` instead of a log")
 	fl.StringVar(&f.state, "state", "", "the state `DIR` (default /var/lib/intellidocs-agent)")
-	fl.StringVar(&f.url, "url", "", "where events are sent")
-	fl.StringVar(&f.name, "name", "", "what the webhook is called (default: by its host)")
-	fl.StringVar(&f.format, "format", "", "how events are written (default: by the URL, else json)")
-	fl.StringVar(&f.secret, "secret", "", "sign: generate (a new secret) or none")
-	fl.StringVar(&f.secretFile, "secret-file", "", "sign by the secret in a `FILE`, which is copied")
-	fl.BoolVar(&f.force, "force", false, "replace what is there")
+	fl.StringVar(&f.url, "url", "", "the `URL` to send events to")
+	fl.StringVar(&f.name, "name", "", "the webhook's `NAME` (default: from its host)")
+	fl.StringVar(&f.format, "format", "", "the `FORMAT` of the requests (default: from the URL, else json)")
+	fl.StringVar(&f.secret, "secret", "", "how to sign: `generate` a new secret, or none")
+	fl.StringVar(&f.secretFile, "secret-file", "", "sign with the secret in `FILE`, which is copied")
+	fl.BoolVar(&f.force, "force", false, "replace existing files")
 	return cmd
 }
 
@@ -71,7 +71,7 @@ func (f *initCommand) run(ctx context.Context) error {
 		return err
 	}
 	if _, err := os.Lstat(target); err == nil && !f.force {
-		return fmt.Errorf("%s: %w; name another file by -c, or replace it by --force", target, setup.ErrExists)
+		return fmt.Errorf("%s: %w; name another file with -c, or replace it with --force", target, setup.ErrExists)
 	}
 	s := &setup.Setup{StatePath: f.state}
 	q := &questions{ctx: ctx, in: bufio.NewReader(f.in), out: f.err, asks: term.IsTerminal(f.in)}
@@ -89,16 +89,16 @@ func (f *initCommand) run(ctx context.Context) error {
 	dropped = append(dropped, s.Fit(passes)...)
 	if len(s.Webhooks) == 0 {
 		f.notCarried(dropped)
-		return errors.New("nothing was written: none of the webhooks can be taken over")
+		return errors.New("nothing was written: none of the webhooks can be imported")
 	}
 	if f.from == "" && len(dropped) > 0 {
 		return errors.New(dropped[0])
 	}
 	if err := setup.Write(target, s.Files(), f.force); err != nil {
 		if errors.Is(err, setup.ErrExists) {
-			return fmt.Errorf("%w; nothing was written. Move it away, or replace it by --force", err)
+			return fmt.Errorf("%w; nothing was written. Move it away, or replace it with --force", err)
 		}
-		return fmt.Errorf("nothing was written: %w (name a file that this user may write by -c)", err)
+		return fmt.Errorf("nothing was written: %w (name a file that this user may write with -c)", err)
 	}
 	f.notCarried(dropped)
 	return f.written(ctx, target, s)
@@ -107,13 +107,13 @@ func (f *initCommand) run(ctx context.Context) error {
 // notCarried says what of a dump has no place here.
 func (f *initCommand) notCarried(dropped []string) {
 	for _, what := range dropped {
-		fmt.Fprintln(f.err, "not carried over:", term.Printable(what))
+		fmt.Fprintln(f.err, "not imported:", term.Printable(what))
 	}
 }
 
 // written checks what was written, as "check" does, and says what comes next.
 func (f *initCommand) written(ctx context.Context, target string, s *setup.Setup) error {
-	fmt.Fprintf(f.out, "%s is written%s.\n", target, map[bool]string{true: ", its secrets in " + setup.SecretsDir + "/ beside it"}[len(s.Files()) > 1])
+	fmt.Fprintf(f.out, "%s was written%s.\n", target, map[bool]string{true: ", its secrets in " + setup.SecretsDir + "/ beside it"}[len(s.Files()) > 1])
 	f.configFile = target
 	if err := (&checkCommand{cli: f.cli}).run(ctx); err != nil {
 		return err
@@ -192,7 +192,7 @@ func (q *questions) ask(question, usual string, good func(string) error) (string
 		}
 		return answer, nil
 	}
-	return "", errors.New("no answer that could be used; nothing was written")
+	return "", errors.New("no usable answer; nothing was written")
 }
 
 // dataDirs are where IntelliDocs' data usually is.
@@ -266,7 +266,7 @@ func (f *initCommand) webhook(q *questions, s *setup.Setup) (err error) {
 		return usagef("say where events go: --url URL, or --from FILE")
 	}
 	if f.url == "" {
-		if f.url, err = q.ask("Where should events be sent (an URL)?", "", fits); err != nil {
+		if f.url, err = q.ask("Where should events be sent (a URL)?", "", fits); err != nil {
 			return err
 		}
 	}
@@ -295,7 +295,7 @@ func (f *initCommand) signing(q *questions, format string) (secret string, err e
 		return config.CleanSecret(string(data))
 	}
 	if f.secret == "" && q.asks && format == "json" {
-		f.secret, err = q.ask("Sign them, so that the receiver can tell them from others'? (generate, none)", "generate", secretWord)
+		f.secret, err = q.ask("Sign requests, so that the receiver can verify them? (generate, none)", "generate", secretWord)
 		if err != nil {
 			return "", err
 		}
@@ -305,7 +305,7 @@ func (f *initCommand) signing(q *questions, format string) (secret string, err e
 		return "", nil
 	case secretWord(f.secret) != nil:
 		// It is not repeated: it may be one.
-		return "", usagef(`--secret is "generate" or "none"; a secret of your own comes in a file, by --secret-file`)
+		return "", usagef(`--secret is "generate" or "none"; to use a secret of your own, put it in a file and name it with --secret-file`)
 	}
 	key := make([]byte, 32)
 	if _, err := rand.Read(key); err != nil {
@@ -316,7 +316,7 @@ func (f *initCommand) signing(q *questions, format string) (secret string, err e
 
 func secretWord(s string) error {
 	if s != "generate" && s != "none" {
-		return errors.New("generate or none")
+		return errors.New("answer generate or none")
 	}
 	return nil
 }

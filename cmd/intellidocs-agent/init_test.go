@@ -131,7 +131,7 @@ func TestInit_OnATerminalToAFirstEvent(t *testing.T) {
 	answer("no such file", data)
 	answer("found "+r.log, "not an URL")
 	answer("it must begin with", r.url)
-	answer("Sign them", "perhaps")
+	answer("Sign requests", "perhaps")
 	answer("generate or none", "none")
 	if err := cmd.Wait(); err != nil || !strings.Contains(out.String(), "Try: intellidocs-agent test 127.0.0.1") {
 		t.Fatalf("%v\n%s", err, out)

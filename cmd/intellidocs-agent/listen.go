@@ -23,9 +23,9 @@ func newListen(c *cli) *cobra.Command {
 	var sf secretFlags
 	var o receiver.Options
 	cmd := &cobra.Command{
-		Use: "listen ADDR", Short: "Receive webhooks, verify and print them", Args: cobra.ExactArgs(1),
-		Long: "A receiver for trying things out: prints each request, checks the X-IntelliDocs-Signature\n" +
-			"and the Standard Webhooks signature where a secret is given, and answers 200, or as told.",
+		Use: "listen ADDR", Short: "Receive, verify and print webhooks", Args: cobra.ExactArgs(1),
+		Long: "A receiver for trying things out. It prints each request, checks the X-IntelliDocs-Signature and\n" +
+			"the Standard Webhooks signature if you give it the secret, and answers 200 unless told otherwise.",
 		Example: "  intellidocs-agent listen 127.0.0.1:9000 --secret-file secret.txt\n" +
 			"  intellidocs-agent listen 127.0.0.1:9000 --fail 3\n  intellidocs-agent listen 127.0.0.1:9000 --status 503 --delay 2s",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -37,11 +37,11 @@ func newListen(c *cli) *cobra.Command {
 				return usagef("--status %d: an HTTP status from 200 to 599", o.Status)
 			}
 			if _, _, err := net.SplitHostPort(args[0]); err != nil {
-				return usagef("%q is no address; give one such as 127.0.0.1:9000", args[0])
+				return usagef("%q is not an address; give one such as 127.0.0.1:9000", args[0])
 			}
 			l, err := net.Listen("tcp", args[0])
 			if err != nil {
-				return fmt.Errorf("%w (give another address, or port 0 for any free one)", err)
+				return fmt.Errorf("%w (give another address, or port 0 for any free port)", err)
 			}
 			fmt.Fprintf(c.out, "Listening on http://%s/ — stop with Ctrl-C.\n", l.Addr())
 			return serve(cmd.Context(), l, receiver.New(o, func(r receiver.Received) { printReceived(c.out, r) }))

@@ -81,7 +81,7 @@ func newRoot(c *cli) *cobra.Command {
 		Short: "Deliver IntelliDocs' AI events as signed webhooks",
 		Long: "intellidocs-agent reads the AI events that IntelliDocs writes to its log or to a spool\n" +
 			"directory, keeps them in a durable queue and delivers them as signed webhooks.\n\n" +
-			"Start with 'intellidocs-agent demo', which needs nothing set up.",
+			"Start with 'intellidocs-agent demo', which needs no setup.",
 		Example:           "  intellidocs-agent demo\n  intellidocs-agent check -c agent.toml\n  intellidocs-agent run -c agent.toml",
 		SilenceErrors:     true,
 		SilenceUsage:      true,

@@ -11,10 +11,10 @@ import (
 func newMove(c *cli) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
-		Use: "move OLD NEW", Short: "Give a webhook's waiting deliveries to another", Args: cobra.ExactArgs(2),
+		Use: "move OLD NEW", Short: "Move a webhook's waiting deliveries to another", Args: cobra.ExactArgs(2),
 		Long: "Moves the deliveries that wait for one webhook to another, for example after a rename:\n" +
-			"they go out at once, by the other's configuration. The old one must be gone from agent.toml,\n" +
-			"disabled or paused. It says how many there are and asks first, unless --yes is given.",
+			"they are sent at once, as the new webhook is configured. The old one must be removed from\n" +
+			"agent.toml, disabled or paused. It says how many there are and asks first, unless --yes is given.",
 		Example: "  intellidocs-agent move slack slack-ai",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			conn, err := c.connect(cmd.Context())
@@ -30,7 +30,7 @@ func newMove(c *cli) *cobra.Command {
 				fmt.Fprintf(c.out, "No deliveries wait for %s.\n", args[0])
 				return nil
 			}
-			if ok, err := c.confirm(cmd.Context(), yes, fmt.Sprintf("Give %s of %s to %s?", deliveries(n), args[0], args[1]), "Nothing moved."); err != nil || !ok {
+			if ok, err := c.confirm(cmd.Context(), yes, fmt.Sprintf("Move %s from %s to %s?", deliveries(n), args[0], args[1]), "Nothing moved."); err != nil || !ok {
 				return err
 			}
 			if n, err = conn.Move(cmd.Context(), args[0], args[1]); err != nil {

@@ -48,7 +48,7 @@ func TestMove_WhatWaitsForARenamedWebhookGoesToTheNewOne(t *testing.T) {
 	r.append(`[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] {"event_type": "x", broken`)
 	r.until("a record is rejected", 30*time.Second, func() bool { out, _ := r.run("rejected"); return strings.Contains(out, "rej_") })
 	r.kill(syscall.SIGTERM)
-	if out, err := r.run("discard", "--rejected", "--yes"); err != nil || !strings.Contains(out, "1 rejected record forgotten") {
+	if out, err := r.run("discard", "--rejected", "--yes"); err != nil || !strings.Contains(out, "1 rejected record deleted") {
 		t.Errorf("%s %v", out, err)
 	}
 	if out, err := r.run("check"); err != nil || strings.Contains(out, "wait") {

@@ -12,7 +12,7 @@ func newPause(c *cli) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Use: "pause WEBHOOK", Short: "Hold a webhook's deliveries", Args: cobra.ExactArgs(1),
-		Long:    "Holds a webhook's deliveries until it is resumed; survives a restart. Events are still queued for it.",
+		Long:    "Holds a webhook's deliveries until you resume it, also across restarts. Its events are still queued.",
 		Example: "  intellidocs-agent pause slack-ai --reason 'channel moves'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return changeWebhook(c, cmd, "paused", func(conn *connection) (admin.WebhookStatus, error) {
@@ -20,7 +20,7 @@ func newPause(c *cli) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for whoever looks next")
+	cmd.Flags().StringVar(&reason, "reason", "", "the reason, shown to others")
 	return cmd
 }
 

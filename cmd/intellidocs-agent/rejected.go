@@ -23,9 +23,9 @@ func newRejected(c *cli) *cobra.Command {
 	r := &rejectedCommand{cli: c}
 	cmd := &cobra.Command{
 		Use: "rejected", Short: "List records that could not be read, and why", Args: cobra.NoArgs,
-		Long: "Lists the records that were meant as events and could not be read as one. They are kept\n" +
-			"with their first 64 KiB; 'show ID' prints one. --retry reads all of them again, which\n" +
-			"helps after an upgrade that understands more.",
+		Long: "Lists the records that look like events but could not be read as one. The first 64 KiB of each\n" +
+			"are kept; 'show ID' prints them. --retry reads all of them again, which can help after an\n" +
+			"upgrade.",
 		Example: "  intellidocs-agent rejected --since 24h\n  intellidocs-agent rejected --retry",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return r.run(cmd.Context()) },
 	}

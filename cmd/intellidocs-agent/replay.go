@@ -25,9 +25,9 @@ func newReplay(c *cli) *cobra.Command {
 	r := &replayCommand{cli: c}
 	cmd := &cobra.Command{
 		Use: "replay [ID…]", Short: "Queue deliveries again",
-		Long: "Queues deliveries again under the same webhook-id, so that a receiver can tell a repeat.\n" +
-			"Name deliveries by ID, or an event and so all of its deliveries, or select them with\n" +
-			"filters; with filters it says how many there are and asks first, unless --yes is given.",
+		Long: "Queues deliveries again with the same webhook-id, so that a receiver recognises a repeat.\n" +
+			"Name deliveries by ID, or an event for all of its deliveries, or select them with filters.\n" +
+			"With filters it says how many there are and asks first, unless --yes is given.",
 		Example: "  intellidocs-agent replay dlv_0011223300000000000000a100000001\n" +
 			"  intellidocs-agent replay --status failed --webhook slack-ai --since 24h",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -36,7 +36,7 @@ func newReplay(c *cli) *cobra.Command {
 			}
 			for _, id := range args {
 				if !looksLikeID(id, "dlv", "evt") {
-					return usagef("%q is no ID: a delivery's begins with dlv_, an event's with evt_", id)
+					return usagef("%q is not an ID: a delivery's begins with dlv_, an event's with evt_", id)
 				}
 			}
 			return r.run(cmd.Context(), args)
@@ -118,11 +118,11 @@ func unsent(ctx context.Context, conn *connection, names []string) string {
 		why := ""
 		switch {
 		case w.Removed:
-			why = fmt.Sprintf("it is not in the configuration; give them to another with 'intellidocs-agent move %s NEW', or drop them with 'intellidocs-agent discard --webhook %s'", w.Name, w.Name)
+			why = fmt.Sprintf("it is not in the configuration; move its deliveries to another with 'intellidocs-agent move %s NEW', or drop them with 'intellidocs-agent discard --webhook %s'", w.Name, w.Name)
 		case w.State.State == "paused":
-			why = fmt.Sprintf("it is paused (%s); 'intellidocs-agent resume %s' lets them go", w.State.Reason, w.Name)
+			why = fmt.Sprintf("it is paused (%s); 'intellidocs-agent resume %s' resumes it", w.State.Reason, w.Name)
 		case w.State.State == "held":
-			why = fmt.Sprintf("it is held (%s); they go out once it answers", w.State.Reason)
+			why = fmt.Sprintf("it is held (%s); they are sent once it answers", w.State.Reason)
 		case w.State.State == "disabled":
 			why = "it is disabled in the configuration"
 		default:

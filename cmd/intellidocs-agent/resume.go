@@ -8,7 +8,7 @@ import (
 
 func newResume(c *cli) *cobra.Command {
 	return &cobra.Command{
-		Use: "resume WEBHOOK", Short: "Let a held or paused webhook's deliveries go", Args: cobra.ExactArgs(1),
+		Use: "resume WEBHOOK", Short: "Resume a held or paused webhook", Args: cobra.ExactArgs(1),
 		Example: "  intellidocs-agent resume slack-ai",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return changeWebhook(c, cmd, "resumed", func(conn *connection) (admin.WebhookStatus, error) {

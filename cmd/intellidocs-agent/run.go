@@ -16,9 +16,9 @@ func newRun(c *cli) *cobra.Command {
 	grace := durationFlag(10 * time.Second)
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run the agent in the foreground", Args: cobra.NoArgs,
-		Long: "Runs the agent in the foreground, logging to standard error. SIGTERM or SIGINT stop it cleanly:\n" +
-			"requests under way get the grace period. A second one stops it at once; nothing is lost either\n" +
-			"way. SIGHUP reads the configuration again, and so does a change of the file.",
+		Long: "Runs the agent in the foreground and logs to standard error. SIGTERM or SIGINT stops it cleanly:\n" +
+			"requests under way may finish within the grace period. A second signal stops it at once; nothing\n" +
+			"is lost either way. It reads the configuration again on SIGHUP, and whenever the file changes.",
 		Example: "  intellidocs-agent run\n  intellidocs-agent run -c agent.toml --grace 30s",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// From here on it is a request, also while the queue is still being opened.
@@ -40,7 +40,7 @@ func newRun(c *cli) *cobra.Command {
 			return a.Run(cmd.Context())
 		},
 	}
-	cmd.Flags().Var(&grace, "grace", "how long requests under way may take after SIGTERM")
+	cmd.Flags().Var(&grace, "grace", "how long requests under way may continue after SIGTERM")
 	return cmd
 }
 

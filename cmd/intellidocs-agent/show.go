@@ -20,14 +20,14 @@ import (
 func newShow(c *cli) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "show ID", Short: "Show one event, delivery or rejected record whole", Args: cobra.ExactArgs(1),
+		Use: "show ID", Short: "Show everything about one event, delivery or rejected record", Args: cobra.ExactArgs(1),
 		Long: "Shows everything about an event or a delivery: where it was read, its payload, every\n" +
 			"attempt with its time, status, latency, response and error, replays, and when it is due next.\n" +
-			"An ID may be shortened to any beginning that no other has.",
+			"An ID may be shortened, as long as no other ID begins the same.",
 		Example: "  intellidocs-agent show dlv_0011223300000000000000a100000001\n  intellidocs-agent show evt_5d0c… --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !looksLikeID(args[0], "evt", "dlv", "rej") {
-				return usagef("%q is no ID: an event's begins with evt_, a delivery's with dlv_, a rejected record's with rej_; 'deliveries' shows short ones such as 3f2a1b7.0", args[0])
+				return usagef("%q is not an ID: an event's begins with evt_, a delivery's with dlv_, a rejected record's with rej_; 'deliveries' shows short ones such as 3f2a1b7.0", args[0])
 			}
 			conn, err := c.connect(cmd.Context())
 			if err != nil {
@@ -57,7 +57,7 @@ func newShow(c *cli) *cobra.Command {
 // lookedFor says where to look where there is nothing under an id.
 func lookedFor(err error) error {
 	if errors.Is(err, admin.ErrNotFound) {
-		return fmt.Errorf("%w; 'intellidocs-agent deliveries' and 'rejected' list what there is, and [state] retention says for how long", err)
+		return fmt.Errorf("%w; it may have expired ([state] retention). List what there is: intellidocs-agent deliveries, or intellidocs-agent rejected", err)
 	}
 	return err
 }
@@ -84,7 +84,7 @@ func showEvent(out io.Writer, s admin.EventDetail) {
 	p.field("source", e.Source)
 	p.field("trace", e.TraceID)
 	if e.Incomplete {
-		p.field("note", "the type's main object is missing; delivered as it is")
+		p.field("note", "the type's main object is missing; the event is delivered as it is")
 	}
 	var pretty bytes.Buffer
 	if err := json.Indent(&pretty, e.Payload, "  ", "  "); err == nil {

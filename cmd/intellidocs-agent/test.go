@@ -24,15 +24,15 @@ func newTest(c *cli) *cobra.Command {
 	t := &testCommand{cli: c}
 	cmd := &cobra.Command{
 		Use: "test WEBHOOK", Short: "Send one sample event to a webhook now", Args: cobra.ExactArgs(1),
-		Long: "Sends one sample event to a webhook now, by the same path and under the same rules as real\n" +
-			"ones, and prints the request and the response. Nothing is queued. Without --event it is of a\n" +
-			"type that the webhook takes. One that its events or filter would drop is not sent, and it says\n" +
-			"by what; --all-types sends it anyway, or, without --event, one of each known type.",
+		Long: "Sends one sample event to a webhook now, in the same way and under the same rules as real events,\n" +
+			"and prints the request and the response. Nothing is queued. Without --event it picks a type that\n" +
+			"the webhook wants. A sample that the webhook's events or filter exclude is not sent, and the reason\n" +
+			"is printed; --all-types sends it anyway, or, without --event, one sample of each known type.",
 		Example: "  intellidocs-agent test slack-ai\n  intellidocs-agent test slack-ai --event deletion_request_created",
 		RunE:    func(cmd *cobra.Command, args []string) error { return t.run(cmd.Context(), args[0]) },
 	}
-	cmd.Flags().StringVar(&t.eventType, "event", "", "the event's `TYPE` (default one that the webhook takes)")
-	cmd.Flags().BoolVar(&t.every, "all-types", false, "send types too that its events or filter would drop; without --event each known one")
+	cmd.Flags().StringVar(&t.eventType, "event", "", "the event's `TYPE` (default: one that the webhook wants)")
+	cmd.Flags().BoolVar(&t.every, "all-types", false, "also send types that its events or filter exclude; without --event, one of each known type")
 	cmd.Flags().BoolVar(&t.json, "json", false, "as one JSON object")
 	return cmd
 }
@@ -75,7 +75,7 @@ func (t *testCommand) print(res admin.TestResult) error {
 			took += " from " + res.Remote
 		}
 		if res.Dropped != "" && res.Request != "" {
-			fmt.Fprintf(t.err, "A real %s would not be sent: %s.\n", term.Printable(res.EventType), term.Printable(res.Dropped))
+			fmt.Fprintf(t.err, "A real %s would not be sent to it: %s.\n", term.Printable(res.EventType), term.Printable(res.Dropped))
 		}
 		if res.Delivered {
 			fmt.Fprintf(t.out, "%s in %s\n", term.Paint(colors, term.Good, "delivered"), took)

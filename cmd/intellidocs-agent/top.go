@@ -28,9 +28,9 @@ func newTop(c *cli) *cobra.Command {
 	t := &topCommand{cli: c, every: durationFlag(2 * time.Second)}
 	cmd := &cobra.Command{
 		Use: "top", Short: "Watch webhooks, sources and failures live", Args: cobra.NoArgs,
-		Long: "Shows at a glance, until Ctrl-C, whether anything is wrong, every webhook with its rate and what\n" +
-			"waits for it (the sick ones first), the sources, and the last failures. Only what has changed is\n" +
-			"drawn again. --once prints it and ends, as where the output is no terminal.",
+		Long: "Shows, until Ctrl-C, whether anything is wrong, every webhook with its rate and backlog (failing\n" +
+			"webhooks first), the sources, and the last failures. --once prints this once and ends, which is\n" +
+			"also what happens when the output is not a terminal.",
 		Example: "  intellidocs-agent top\n  intellidocs-agent top --once",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if t.every <= 0 {
@@ -42,7 +42,7 @@ func newTop(c *cli) *cobra.Command {
 			return t.watch(cmd.Context())
 		},
 	}
-	cmd.Flags().Var(&t.every, "every", "how often it looks")
+	cmd.Flags().Var(&t.every, "every", "how often to refresh")
 	cmd.Flags().BoolVar(&t.once, "once", false, "print it once")
 	return cmd
 }
@@ -69,7 +69,7 @@ func (t *topCommand) print(ctx context.Context) error {
 func (t *topCommand) watch(ctx context.Context) error {
 	client, err := t.dial(ctx)
 	if errors.Is(err, admin.ErrNotRunning) {
-		return errors.New("nothing changes while no agent is running; start it with 'intellidocs-agent run', or see what there is with 'top --once'")
+		return errors.New("there is nothing to watch while no agent is running; start it: intellidocs-agent run, or look at the state once: intellidocs-agent top --once")
 	}
 	if err != nil {
 		return err

@@ -19,10 +19,10 @@ func newVerify(c *cli) *cobra.Command {
 	var signature, id, timestamp string
 	var tolerance durationFlag
 	cmd := &cobra.Command{
-		Use: "verify", Short: "Check a signature of a body read from standard input", Args: cobra.NoArgs,
+		Use: "verify", Short: "Check a signature over a body from standard input", Args: cobra.NoArgs,
 		Long: "Checks a signature of the body on standard input: an X-IntelliDocs-Signature (sha256=…), or\n" +
 			"a Standard Webhooks webhook-signature (v1,… or v1a,…) with its --id and --timestamp.\n" +
-			"Exits 0 where it is right and 1 where it is not.",
+			"Exits 0 if it is right and 1 if it is not.",
 		Example: "  intellidocs-agent verify --secret-file secret.txt --signature sha256=5257… < body.json\n" +
 			"  intellidocs-agent verify --secret-file secret.txt --id evt_… --timestamp 1700000000 --signature v1,K5oZ… < body.json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -42,7 +42,7 @@ func newVerify(c *cli) *cobra.Command {
 				return usagef("a Standard Webhooks signature needs --id (webhook-id) and --timestamp (webhook-timestamp) too")
 			}
 			if term.IsTerminal(c.in) {
-				fmt.Fprintln(c.err, "Reading the body from the terminal; end it with Ctrl-D, or give it as '< body.json'.")
+				fmt.Fprintln(c.err, "Reading the body from the terminal; end it with Ctrl-D, or use '< body.json'.")
 			}
 			body, err := term.Interruptible(cmd.Context(), func() ([]byte, error) {
 				return io.ReadAll(io.LimitReader(c.in, receiver.MaxBody))
@@ -60,7 +60,7 @@ func newVerify(c *cli) *cobra.Command {
 				err = receiver.Documented(secrets, body, signature)
 			}
 			if err != nil {
-				return fmt.Errorf("not verified: %w; is it the right secret, and the body byte for byte as it came (no newline added)?", err)
+				return fmt.Errorf("not verified: %w; is it the right secret, and is the body exactly as it came (no newline added)?", err)
 			}
 			fmt.Fprintln(c.out, "verified")
 			return nil

@@ -234,7 +234,7 @@ func (p *Plan) Parked(waiting map[string]int64) []string {
 		switch {
 		case n == 0:
 		case i < 0:
-			out = append(out, fmt.Sprintf("%s for webhook %q, which is not in the configuration; give them to another with 'intellidocs-agent move %s NEW', or drop them with 'intellidocs-agent discard --webhook %s'",
+			out = append(out, fmt.Sprintf("%s for webhook %q, which is not in the configuration; move them to another with 'intellidocs-agent move %s NEW', or drop them with 'intellidocs-agent discard --webhook %s'",
 				term.Count(int(n), "delivery waits", "deliveries wait"), name, name, name))
 		case !p.Config.Webhooks[i].Enabled:
 			out = append(out, fmt.Sprintf("%s for webhook %q, which is disabled", term.Count(int(n), "delivery waits", "deliveries wait"), name))

@@ -53,7 +53,7 @@ tls = { ca_file = "bad.pem", cert_file = "nowhere.pem", key_file = "bad.pem" }
 		`:11: webhook "a".content_type: content_type must be such as`,
 		`:12: webhook "a".tls.ca_file: ` + dir + `/bad.pem has no certificate`,
 		`:12: webhook "a".tls.cert_file: ` + dir + `/bad.pem with the key`,
-		`:16: webhook "b".template: it means something for`,
+		`:16: webhook "b".template: it is only for`,
 		`:17: webhook "b".tls.ca_file: ` + dir + `/bad.pem has no certificate`,
 		`:17: webhook "b".tls.cert_file: open ` + dir + `/nowhere.pem: no such file`,
 	} {
@@ -124,7 +124,7 @@ name = "g"
 	}
 	got := strings.Split(strings.ReplaceAll(err.Error(), dir+"/agent.toml:", ""), "\n")
 	want := []string{
-		`2: webhook[0].name: "a b" is not possible: up to 64 letters, digits, '.', '_' and '-', the first a letter or digit`,
+		`2: webhook[0].name: "a b" cannot be a name: use up to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit`,
 		`3: webhook "a b".url: it must begin with https:// or http://`,
 		`6: webhook "a".url_file: it must begin with https:// or http://`,
 		`7: webhook "a".headers.Good: the value has characters that a header cannot have, such as a line break`,

@@ -52,11 +52,11 @@ func TestLoad_AuthNoneIsForTheLoopbackOnly(t *testing.T) {
 		`auth = "none"`: "",
 		"auth = \"none\"\nlisten = \"[::1]:9723\"":    "",
 		"auth = \"none\"\nlisten = \"\"":              "",
-		"auth = \"none\"\nlisten = \"0.0.0.0:9723\"":  "others than this machine can reach",
-		"auth = \"none\"\nlisten = \":9723\"":         "others than this machine can reach",
-		"auth = \"none\"\nlisten = \"agent:9723\"":    "others than this machine can reach",
+		"auth = \"none\"\nlisten = \"0.0.0.0:9723\"":  "other machines can reach",
+		"auth = \"none\"\nlisten = \":9723\"":         "other machines can reach",
+		"auth = \"none\"\nlisten = \"agent:9723\"":    "other machines can reach",
 		"auth = \"none\"\ntoken_file = \"/dev/null\"": "remove one of them",
-		`auth = "off"`: "it is one of token, none",
+		`auth = "off"`: "use one of token, none",
 	} {
 		c, err := load(t, "[admin]\n"+admin+"\n[[source]]\npath = \"/log\"\n"+hook, nil)
 		switch {
@@ -108,15 +108,15 @@ previous_secrets = [
 		`agent.toml:1: enabled: it must be true or false, not a string`,
 		`agent.toml:3: [state].max_size: it must be a size such as "64MiB"`,
 		`agent.toml:4: [state].retention`,
-		`agent.toml:6: source[0].type: "logg" is not possible; it is one of log, spool; did you mean "log"?`,
+		`agent.toml:6: source[0].type: "logg" is not possible; use one of log, spool; did you mean "log"?`,
 		`agent.toml:5: source[0].path: it must name the file`,
 		`agent.toml:7: source[0].pth: there is no such key; did you mean "path"?`,
 		`agent.toml:9: [security].allowed_ports`,
 		`agent.toml:10: [security].allowed_cidrs: "10.0.0.0/99"`,
 		`agent.toml:11: [security].allowed_schemes: "gopher"`,
-		`agent.toml:13: [admin].listen: others than this machine`,
+		`agent.toml:13: [admin].listen: other machines`,
 		`agent.toml:15: [defaults].timeout`,
-		`agent.toml:17: webhook[0].name: "a b" is not possible`,
+		`agent.toml:17: webhook[0].name: "a b" cannot be a name`,
 		`agent.toml:19: webhook "a b".retry_dely: there is no such key; did you mean "retry_delay"?`,
 		`agent.toml:20: webhook "a b".events: it must be a list of strings`,
 		`agent.toml:21: webhook "x".url: give url, url_file or url_env`,
@@ -249,7 +249,7 @@ secret_file = "./beside"
 		t.Error("the digest does not tell secrets apart")
 	}
 	_, err = load(t, "[[webhook]]\nname = \"a\"\nurl = \"https://example.org/\"\nsecret_file = \"nowhere\"\n", nil)
-	if err == nil || !strings.Contains(err.Error(), "agent.toml:4: webhook \"a\".secret_file: there is no such file: tried /run/secrets/nowhere") {
+	if err == nil || !strings.Contains(err.Error(), "agent.toml:4: webhook \"a\".secret_file: there is no such file; looked for /run/secrets/nowhere") {
 		t.Error(err)
 	}
 }

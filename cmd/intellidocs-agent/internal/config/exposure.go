@@ -20,14 +20,14 @@ type slip struct {
 }
 
 var slips = []slip{
-	{regexp.MustCompile(`^\s|\s$`), "it begins or ends with a blank, which counts as part of the name"},
+	{regexp.MustCompile(`^\s|\s$`), "it begins or ends with a space, which counts as part of the name"},
 	{regexp.MustCompile(`^["']|["']$`), "it has quotes around it that count as part of the name"},
 	{regexp.MustCompile(`^~`), "~ is not replaced by a home directory here: write the whole path"},
 	{regexp.MustCompile(`\$(\{|\(|[A-Za-z_])`), "variables are not replaced here: write the whole path"},
 	{regexp.MustCompile(`%[A-Za-z_]+%|%[YmdHMS]`), "variables and dates are not replaced here: write the whole path"},
 	{regexp.MustCompile(`[*?]|\[[^\]]+\]|\{[^}]*\}`), "patterns are not matched here: name one file or directory, in a [[source]] of its own (a log's rotated files are found by themselves)"},
 	{regexp.MustCompile(`^[a-z]+://`), "a path belongs here, not a URL"},
-	{regexp.MustCompile(`^[A-Za-z]:\\|\\`), `\ does not part directories here: write /`},
+	{regexp.MustCompile(`^[A-Za-z]:\\|\\`), `\ does not separate directories here: write /`},
 	{regexp.MustCompile(`[[:cntrl:]]`), "it has a control character in it"},
 }
 

@@ -14,7 +14,7 @@ func TestSlips_APathThatCanOnlyBeAMistakeIsAnError(t *testing.T) {
 	for path, want := range map[string]string{
 		"/log/*.log": "patterns", "/log/paperless?.log": "patterns", "/log/{a,b}.log": "patterns", "/log/{}": "patterns", "/log/[ab].log": "patterns",
 		"~/log": "home directory", "~paperless/log": "home directory", "$HOME/log": "variables", "/log/${NAME}.log": "variables", "/log/$(date)": "variables",
-		"%HOME%/log": "variables", "/log/paperless-%Y-%m-%d.log": "variables and dates", "/log/paperless.log ": "blank", " /log/paperless.log": "blank", "/log/paperless.log\t": "blank",
+		"%HOME%/log": "variables", "/log/paperless-%Y-%m-%d.log": "variables and dates", "/log/paperless.log ": "space", " /log/paperless.log": "space", "/log/paperless.log\t": "space",
 		"'/log/paperless.log'": "quotes", "\"/log\"": "quotes", "file:///log/paperless.log": "URL", `C:\log\paperless.log`: "directories", "/log/a\x1bb": "control",
 		"/log/paperless.log": "", "/log/Ablage (neu)/paperless-1.log": "", "paperless.log": "", "/log/100%.log": "", "/log/a$.log": "", "/log/a~": "", "/log/ümlaut.log": "",
 	} {

@@ -30,7 +30,7 @@ func TestLoad_MistakesWithSecretsDoNotRepeatThem(t *testing.T) {
 
 func TestLoad_AURLWhereItsFileBelongsIsNotRepeated(t *testing.T) {
 	_, err := load(t, "[[webhook]]\nname = \"a\"\nurl_file = \"https://hooks.example.org/services/hunter\"\n", nil)
-	if err == nil || strings.Contains(err.Error(), "hunter") || !strings.Contains(err.Error(), "url_file: the name of a file belongs here") {
+	if err == nil || strings.Contains(err.Error(), "hunter") || !strings.Contains(err.Error(), "url_file: write the name of a file here") {
 		t.Error(err)
 	}
 }

@@ -193,10 +193,10 @@ func (b *binder) config(t *table) *Config {
 	t.rejectUnknown()
 	if c.Enabled && len(b.errors) == 0 {
 		if len(c.Sources) == 0 {
-			b.warnings = append(b.warnings, Problem{File: b.file, Text: "there is no [[source]]: nothing will be read"})
+			b.warnings = append(b.warnings, Problem{File: b.file, Text: "there is no [[source]], so nothing will be read"})
 		}
 		if !slices.ContainsFunc(c.Webhooks, func(w Webhook) bool { return w.Enabled }) {
-			b.warnings = append(b.warnings, Problem{File: b.file, Text: "there is no enabled [[webhook]]: events will be kept and go nowhere"})
+			b.warnings = append(b.warnings, Problem{File: b.file, Text: "there is no enabled [[webhook]], so events will be kept and sent nowhere"})
 		}
 	}
 	return c
@@ -205,7 +205,7 @@ func (b *binder) config(t *table) *Config {
 func (b *binder) state(t *table, s *State) {
 	s.Path = t.text("path", defaultState)
 	if s.Path == "" {
-		t.errorf("path", "it must name a directory")
+		t.errorf("path", "write the path of a directory")
 	}
 	b.slips(t, "path", s.Path)
 	s.Path = b.abs(s.Path)
@@ -228,7 +228,7 @@ func (b *binder) security(t *table, s *Security) {
 			prefix, err = addr.Prefix(addr.BitLen())
 		}
 		if err != nil {
-			t.errorf("allowed_cidrs", "%q is no network such as 10.0.0.0/8 or fd00::/8", text)
+			t.errorf("allowed_cidrs", "%q is not a network such as 10.0.0.0/8 or fd00::/8", text)
 			continue
 		}
 		if addr := prefix.Addr(); addr.Is4In6() {
@@ -264,12 +264,12 @@ func (b *binder) security(t *table, s *Security) {
 		wrong = func(format string, args ...any) { b.env.wrong("PAPERLESS_WEBHOOKS_ALLOWED_SCHEMES", format, args...) }
 	}
 	if len(s.AllowedSchemes) == 0 {
-		wrong("it must hold http, https or both: with none nothing could be sent")
+		wrong("it must contain http, https or both; otherwise nothing could be sent")
 	}
 	for i, scheme := range s.AllowedSchemes {
 		s.AllowedSchemes[i] = strings.ToLower(scheme)
 		if s.AllowedSchemes[i] != "http" && s.AllowedSchemes[i] != "https" {
-			wrong("%q is not possible; there are http and https", scheme)
+			wrong("%q is not possible; use http or https", scheme)
 		}
 	}
 	t.rejectUnknown()
@@ -308,7 +308,7 @@ func (b *binder) admin(t *table, a *Admin) {
 	a.Open = t.oneOf("auth", "token", "token", "none") == "none"
 	a.TokenFile = t.text("token_file", "")
 	if a.Open && a.TokenFile != "" {
-		t.errorf("auth", "it is \"none\", and there is a token_file that nobody would be asked for: remove one of them")
+		t.errorf("auth", "it is \"none\", so the token in token_file would never be used: remove one of them")
 	}
 	if a.TokenFile != "" {
 		// Found like every secret. Blanks around it are no part of it: a request could not
@@ -328,9 +328,9 @@ func (b *binder) admin(t *table, a *Admin) {
 		} else if ip, ipErr := netip.ParseAddr(host); host != "localhost" && (ipErr != nil || !ip.IsLoopback()) {
 			switch {
 			case a.Open:
-				t.errorf("auth", "others than this machine can reach %s, and \"none\" would let them read and change everything: set token_file instead, or listen on 127.0.0.1", a.Listen)
+				t.errorf("auth", "other machines can reach %s, and \"none\" would let them read and change everything: set token_file instead, or listen on 127.0.0.1", a.Listen)
 			case a.TokenFile == "":
-				t.errorf("listen", "others than this machine can reach %s: set token_file, or listen on 127.0.0.1", a.Listen)
+				t.errorf("listen", "other machines can reach %s: set token_file, or listen on 127.0.0.1", a.Listen)
 			}
 		}
 	}

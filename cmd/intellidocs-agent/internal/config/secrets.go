@@ -20,7 +20,7 @@ const maxFile = 64 << 10
 var envName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]{0,63}$`)
 
 // errPasted says that a secret stands where its file's name belongs, without repeating it.
-var errPasted = errors.New("the name of a file belongs here, and this looks like what is in one")
+var errPasted = errors.New("write the name of a file here; this looks like the contents of one")
 
 // random matches what nobody calls a file.
 var random = regexp.MustCompile(`^[A-Za-z0-9+/=_]*[0-9][A-Za-z0-9+/=_]*$`)
@@ -62,15 +62,15 @@ func (t *table) secret(key string, clean func(string) (string, error)) (Secret, 
 		if !ok || v == "" {
 			// A secret pasted here by mistake must not be printed.
 			if envName.MatchString(env) {
-				t.errorf(key+"_env", "the environment has no %s", env)
+				t.errorf(key+"_env", "there is no environment variable %s", env)
 			} else {
-				t.errorf(key+"_env", "the environment has no such variable; the name of one belongs here, such as WEBHOOK_SECRET")
+				t.errorf(key+"_env", "there is no such environment variable; write the name of one, such as WEBHOOK_SECRET")
 			}
 			return Secret{}, true
 		}
 		text, err := clean(v)
 		if err != nil {
-			t.errorf(key+"_env", "what the environment has in %s: %v", env, err)
+			t.errorf(key+"_env", "the environment variable %s: %v", env, err)
 		}
 		return secret.Of(text), true
 	case inline == "":
@@ -105,7 +105,7 @@ func (b *binder) readSecret(name string, clean func(string) (string, error)) (Se
 		}
 		text, err := clean(string(data))
 		if err != nil {
-			return Secret{}, fmt.Errorf("what is in %s: %w", path, err)
+			return Secret{}, fmt.Errorf("%s: %w", path, err)
 		}
 		b.secretFiles = append(b.secretFiles, path)
 		return secret.Of(text), nil
@@ -113,7 +113,7 @@ func (b *binder) readSecret(name string, clean func(string) (string, error)) (Se
 	if pasted(name) {
 		return Secret{}, errPasted
 	}
-	return Secret{}, fmt.Errorf("there is no such file: tried %s", strings.Join(tried, ", "))
+	return Secret{}, fmt.Errorf("there is no such file; looked for %s", strings.Join(tried, ", "))
 }
 
 func readFile(path string) ([]byte, error) {

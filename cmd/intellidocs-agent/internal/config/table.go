@@ -176,7 +176,7 @@ func (t *table) oneOf(key, def string, allowed ...string) string {
 		if near := nearest.Word(s, allowed); near != "" {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
-		t.errorf(key, "%q is not possible; it is one of %s%s", s, strings.Join(allowed, ", "), hint)
+		t.errorf(key, "%q is not possible; use one of %s%s", s, strings.Join(allowed, ", "), hint)
 		return def
 	}
 	return s

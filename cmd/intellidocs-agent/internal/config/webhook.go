@@ -78,11 +78,11 @@ func (b *binder) webhook(t *table, c *Config, d defaults) {
 	w := Webhook{Name: t.text("name", "")}
 	switch {
 	case w.Name == "":
-		t.missing("name", "every webhook needs a name of its own")
+		t.missing("name", "every webhook needs a name, different from all others")
 	case !nameRE.MatchString(w.Name):
-		t.errorf("name", "%q is not possible: up to 64 letters, digits, '.', '_' and '-', the first a letter or digit", w.Name)
+		t.errorf("name", "%q cannot be a name: use up to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit", w.Name)
 	case slices.ContainsFunc(c.Webhooks, func(o Webhook) bool { return o.Name == w.Name }):
-		t.errorf("name", "%q is another webhook's name already", w.Name)
+		t.errorf("name", "another webhook already has the name %q", w.Name)
 	}
 	if w.Name != "" {
 		t.name = fmt.Sprintf("webhook %q", w.Name)
@@ -92,9 +92,9 @@ func (b *binder) webhook(t *table, c *Config, d defaults) {
 	w.Events = t.texts("events", []string{})
 	for _, pattern := range w.Events {
 		if pattern == "" {
-			t.errorf("events", "an event type cannot be empty; leave the list empty for all")
+			t.errorf("events", "an event type cannot be empty; leave the list empty for all events")
 		} else if near := nearest.Word(pattern, parser.KnownTypes()); near != "" && !slices.Contains(parser.KnownTypes(), pattern) {
-			t.warnf("events", "%q is no event type that IntelliDocs has; did you mean %q?", pattern, near)
+			t.warnf("events", "%q is not an event type of IntelliDocs; did you mean %q?", pattern, near)
 		}
 	}
 	w.Filter = strings.TrimSpace(t.text("filter", ""))
@@ -108,10 +108,10 @@ func (b *binder) webhook(t *table, c *Config, d defaults) {
 	w.MaxRetries, w.RetryDelay, w.RetryMaxDelay, w.RetryJitter = in.maxRetries, in.retryDelay, in.retryMaxDelay, in.retryJitter
 	w.Timeout, w.Concurrency, w.BreakerFailures = in.timeout, in.concurrency, in.breakerFailures
 	if w.RetryMaxDelay > 0 && w.RetryDelay > w.RetryMaxDelay && w.MaxRetries > 0 {
-		t.warnf("retry_delay", "no retry waits longer than retry_max_delay, which is %s", w.RetryMaxDelay)
+		t.warnf("retry_delay", "no retry waits longer than retry_max_delay, which is %s; raise that too", w.RetryMaxDelay)
 	}
 	if w.Ordered && own && w.Concurrency > 1 {
-		t.warnf("concurrency", "an ordered webhook gets one request at a time")
+		t.warnf("concurrency", "an ordered webhook gets one request at a time, whatever concurrency says")
 	}
 	b.tls(t.sub("tls"), &w)
 	plainHTTP(t, &w)
@@ -162,7 +162,7 @@ func (b *binder) secrets(t *table, w *Webhook) {
 				v = time.Now()
 			}
 			if prev.Expires = v; v.Before(time.Now()) {
-				p.warnf("expires", "this secret has expired and signs no more; it can go")
+				p.warnf("expires", "this secret has expired and no longer signs; remove it")
 			}
 		default:
 			if ok {
@@ -173,7 +173,7 @@ func (b *binder) secrets(t *table, w *Webhook) {
 		w.PreviousSecrets = append(w.PreviousSecrets, prev)
 	}
 	if len(w.PreviousSecrets) > 0 && !w.Secret.Set() {
-		t.errorf("previous_secrets", "there is no current secret that they could precede")
+		t.errorf("previous_secrets", "they need a current secret: set secret, secret_file or secret_env")
 	}
 }
 
@@ -183,11 +183,11 @@ func (b *binder) format(t *table, w *Webhook) {
 	w.ContentType = t.text("content_type", "")
 	switch {
 	case w.Format == "template" && w.Template == "":
-		t.errorf("template", "format = \"template\" needs one: inline, or @file")
+		t.errorf("template", "format = \"template\" needs a template: inline, or @file")
 	case w.Format != "template" && w.Template != "":
-		t.errorf("template", "it means something for format = \"template\" only")
+		t.errorf("template", "it is only for format = \"template\"")
 	case w.Format != "template" && w.ContentType != "":
-		t.errorf("content_type", "it means something for format = \"template\" only")
+		t.errorf("content_type", "it is only for format = \"template\"")
 	}
 	if name, ok := strings.CutPrefix(w.Template, "@"); ok {
 		path := b.abs(name)
