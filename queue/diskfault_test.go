@@ -66,10 +66,20 @@ func runWith(t *testing.T, env []string, limit time.Duration, command ...string)
 	e.recorded = map[string]int{}
 	var last atomic.Int64
 	last.Store(time.Now().UnixNano())
+	ended := make(chan struct{})
 	kill := time.AfterFunc(limit, func() {
-		if time.Since(time.Unix(0, last.Load())) > limit/2 {
+		idle := func() bool { return time.Since(time.Unix(0, last.Load())) > limit/2 }
+		for patience := time.After(time.Minute); idle(); { // a busy disk takes its time
+			select {
+			case <-ended:
+				return
+			case <-time.After(10 * time.Millisecond):
+				continue
+			case <-patience:
+			}
 			_ = syscall.Kill(-c.Process.Pid, syscall.SIGQUIT) // to have it say where it stands
 			time.Sleep(time.Second)
+			break
 		}
 		_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
 	})
@@ -88,9 +98,10 @@ func runWith(t *testing.T, env []string, limit time.Duration, command ...string)
 		}
 	}
 	_ = c.Wait()
-	killed := !kill.Stop()
+	close(ended)
+	kill.Stop()
 	e.stderr, e.code = errs.String(), c.ProcessState.ExitCode()
-	if killed {
+	if !c.ProcessState.Exited() || strings.Contains(e.stderr, "SIGQUIT: quit") {
 		e.code, e.idle = -1, strings.Contains(e.stderr, "SIGQUIT: quit")
 	}
 	return e

@@ -43,14 +43,14 @@ func work(dir string) error {
 	ctx := context.Background()
 	o := Options{Dir: dir}
 	if os.Getenv(childSmall) != "" {
-		o.sizes = small
+		o.Sizes = small
 	}
 	q, err := Open(ctx, o)
 	if err != nil {
 		return err
 	}
 	failed := make(chan error, 3)
-	if o.sizes == small {
+	if o.Sizes == small {
 		go func() { failed <- churn(ctx, q) }()
 		go func() { failed <- q.Run(ctx) }()
 	}
@@ -105,7 +105,7 @@ func work(dir string) error {
 }
 
 // small has the database turn to its next files often, so that every kind of step is met.
-var small = sizes{memtable: 512 << 10, valueLog: 1 << 20}
+var small = Sizes{Memtable: 512 << 10, ValueLog: 1 << 20}
 
 // churn has the database flush, compact and collect all the time.
 func churn(ctx context.Context, q *Queue) error {

@@ -61,8 +61,8 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		return nil, err
 	}
 	fail := newFailure(dbDir, o.Logger)
-	if o.sizes == (sizes{}) {
-		o.sizes = usualSizes(o.MaxSize)
+	if o.Sizes == (Sizes{}) {
+		o.Sizes = usualSizes(o.MaxSize)
 	}
 	var q *Queue
 	err = fail.during(func() (err error) {
@@ -82,7 +82,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 // openWith opens the database in a directory that may be opened, and what is kept of it in
 // memory.
 func openWith(o *Options, dbDir string, known *identity, repaired bool, fail *failure) (*Queue, error) {
-	db, err := openDB(dbDir, o.sizes, fail)
+	db, err := openDB(dbDir, o.Sizes, fail)
 	if err != nil {
 		return nil, err
 	}
@@ -192,14 +192,14 @@ func prepare(dir string, log *slog.Logger) error {
 const inline = 256
 
 // dbOptions keep Badger small: its defaults take hundreds of megabytes.
-func dbOptions(dir string, sizes sizes) badger.Options {
+func dbOptions(dir string, sizes Sizes) badger.Options {
 	o := badger.DefaultOptions(dir).
 		WithLogger(nil).
 		WithSyncWrites(true).
-		WithMemTableSize(sizes.memtable).
+		WithMemTableSize(sizes.Memtable).
 		WithNumMemtables(2).
 		WithValueThreshold(inline).
-		WithValueLogFileSize(sizes.valueLog).
+		WithValueLogFileSize(sizes.ValueLog).
 		WithBaseTableSize(512 << 10).
 		WithNumCompactors(2).
 		WithNumLevelZeroTables(4).
@@ -229,7 +229,7 @@ func valueLogSize(maxSize int64) int64 {
 // maxEmptied is how many files there may be that were truncated and are still there.
 const maxEmptied = 32
 
-func openDB(dir string, sizes sizes, fail *failure) (*badger.DB, error) {
+func openDB(dir string, sizes Sizes, fail *failure) (*badger.DB, error) {
 	db, err := tryOpen(dir, sizes, fail)
 	for tries := 0; err != nil && strings.Contains(err.Error(), "Create a new file") && tries < maxEmptied; tries++ {
 		// An earlier process truncated a file and was killed before it unlinked it, or could
@@ -253,7 +253,7 @@ func openDB(dir string, sizes sizes, fail *failure) (*badger.DB, error) {
 }
 
 // tryOpen turns Badger's panics on damaged files into errors.
-func tryOpen(dir string, sizes sizes, fail *failure) (db *badger.DB, err error) {
+func tryOpen(dir string, sizes Sizes, fail *failure) (db *badger.DB, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			db, err = nil, fmt.Errorf("%v", p)

@@ -47,14 +47,15 @@ type Options struct {
 	// Notify is told which webhooks have something due; it must not block.
 	Notify func(webhooks []string)
 
-	sizes sizes // zero: the usual
+	Sizes Sizes // zero: the usual
 }
 
-// sizes are how much of the database's files is written before it turns to the next.
-type sizes struct{ memtable, valueLog int64 }
+// Sizes are how many bytes of the database's files are written before it turns to the next.
+// Tests have small ones, so that every kind of step is met.
+type Sizes struct{ Memtable, ValueLog int64 }
 
-func usualSizes(maxSize int64) sizes {
-	return sizes{memtable: 4 << 20, valueLog: valueLogSize(maxSize)}
+func usualSizes(maxSize int64) Sizes {
+	return Sizes{Memtable: 4 << 20, ValueLog: valueLogSize(maxSize)}
 }
 
 // Queue is safe for concurrent use.

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
+	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 // Exit codes, the same for every command.
@@ -31,22 +32,21 @@ type cli struct {
 	in         io.Reader
 	out, err   io.Writer
 	configFile string
-	started    bool // the arguments were in order and a command began
+	started    bool        // the arguments were in order and a command began
+	sizes      queue.Sizes // of the queue's files; zero: the usual
 }
 
-func main() {
+func main() { os.Exit(execute(queue.Sizes{})) }
+
+func execute(sizes queue.Sizes) int {
 	// net/http's clients print what an endpoint sends unasked, as it is.
 	log.SetOutput(io.Discard)
-	os.Exit(execute())
-}
-
-func execute() int {
 	// The first signal asks for a clean stop; the second one is the operating system's
 	// to answer, at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	defer stop()
-	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, sizes: sizes}
 	return c.execute(ctx, os.Args[1:])
 }
 

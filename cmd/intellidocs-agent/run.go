@@ -32,7 +32,7 @@ func newRun(c *cli) *cobra.Command {
 			plan.Config.Warnings = append(plan.Config.Warnings, rootWarnings(plan.Config)...)
 			limitMemory()
 			a, err := agent.Open(cmd.Context(), plan, agent.Options{
-				Version: buildVersion(), Running: true, Grace: time.Duration(grace), Hangup: hangup,
+				Version: buildVersion(), Running: true, Grace: time.Duration(grace), Hangup: hangup, Sizes: c.sizes,
 			})
 			if err != nil {
 				return err

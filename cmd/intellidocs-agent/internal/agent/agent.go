@@ -57,6 +57,8 @@ type Options struct {
 	Grace time.Duration
 	// Hangup asks for the configuration to be read again; nil: never.
 	Hangup <-chan os.Signal
+	// Sizes of the queue's files; zero: the usual.
+	Sizes queue.Sizes
 }
 
 // Open puts the parts together over the state directory of a configuration.
@@ -78,7 +80,7 @@ func Open(ctx context.Context, p *Plan, o Options) (_ *Agent, err error) {
 	a.queue, err = openQueue(ctx, patience, queue.Options{
 		Dir: cfg.State.Path, MaxSize: cfg.State.MaxSize, Retention: cfg.State.Retention, DedupWindow: cfg.State.DedupWindow,
 		Logger: log, Registerer: a.registry, Notify: func(webhooks []string) { a.dispatcher.Notify(webhooks) },
-		Webhooks: a.config.webhooks,
+		Webhooks: a.config.webhooks, Sizes: o.Sizes,
 	})
 	switch {
 	case errors.Is(err, fs.ErrPermission):
