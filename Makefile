@@ -57,6 +57,10 @@ soak: ## the long tests: kills under each kind of rotation, a large history
 memory: ## the built agent in a memory cgroup of 64 MiB against whoever wants to end it (root)
 	INTELLIDOCS_SOAK=long go test -count=1 -timeout 60m -run '^TestMemory' -v ./cmd/intellidocs-agent
 
+.PHONY: disks
+disks: ## disks that fail, in every way and place: a table of delivered, lost, restarts, recovery
+	@INTELLIDOCS_SOAK=1 INTELLIDOCS_FAULT=$(or $(FAULT),all) go test -count=1 -timeout 90m -run DiskFaults -v ./cmd/intellidocs-agent | grep -vE '^ *(=== |--- PASS|PASS)'
+
 .PHONY: scenarios
 scenarios: ## what becomes of a log in the field: a table of written, delivered, rejected, gaps
 	@go test -count=1 -run '^TestScenarios$$' -v ./cmd/intellidocs-agent | grep -vE '^ *(=== |--- PASS|PASS)'

@@ -3,9 +3,11 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,11 +27,21 @@ type DiskError struct {
 }
 
 func (e *DiskError) Error() string {
-	where := e.Doing
-	if e.File != "" && !strings.Contains(fmt.Sprint(e.Err), e.File) {
+	where, cause := e.Doing, innermost(e.Err)
+	if e.File != "" && !strings.Contains(cause, e.File) {
 		where += " " + e.File
 	}
-	return fmt.Sprintf("%v: %s: %v; nothing that was acknowledged is lost, and the agent continues once it is started again and the disk works", ErrDisk, where, e.Err)
+	return fmt.Sprintf("%v: %s: %s; nothing that was acknowledged is lost, and the agent continues once it is started again and the disk works", ErrDisk, where, cause)
+}
+
+// innermost is the end of an error that Badger has wrapped, as text with line feeds and
+// sometimes all that it was at work on.
+func innermost(err error) string {
+	text := strings.TrimSpace(fmt.Sprint(err))
+	if at := strings.LastIndex(text, " err: "); at >= 0 {
+		text = text[at+len(" err: "):]
+	}
+	return strings.Join(strings.Fields(text), " ")
 }
 
 func (e *DiskError) Unwrap() []error { return []error{ErrDisk, e.Err} }
@@ -95,8 +107,8 @@ func (f *failure) fileOf(err error) string {
 	if errors.As(err, &path) {
 		return path.Path
 	}
-	if name := databaseFile.FindString(err.Error()); name != "" {
-		return f.dir + "/" + name
+	if names := databaseFile.FindAllString(err.Error(), -1); len(names) > 0 {
+		return f.dir + "/" + names[len(names)-1]
 	}
 	return f.dir
 }
@@ -149,6 +161,23 @@ func (f *failure) Warningf(format string, args ...any) { f.report(format, args) 
 func (f *failure) Infof(string, ...any)                {}
 func (f *failure) Debugf(format string, args ...any)   { f.compaction(format, args) }
 
+// fatalLog is given to the standard logger, by which Badger ends the process where it cannot open
+// its discard statistics or list its directory. It has the cause latched instead, and does not
+// return.
+type fatalLog struct {
+	failure *failure
+	to      io.Writer // for all else
+}
+
+func (w *fatalLog) Write(line []byte) (int, error) {
+	err := errors.New(string(line))
+	if strings.Contains(err.Error(), " err: ") && systemText(err) {
+		w.failure.set("open", err)
+		select {}
+	}
+	return w.to.Write(line)
+}
+
 // isSystem reports whether an error comes from a system call, rather than from what was
 // read or asked for.
 func isSystem(err error) bool {
@@ -156,12 +185,17 @@ func isSystem(err error) bool {
 	return errors.As(err, &errno)
 }
 
-// systemText reports whether an error that Badger made a text of was a system call's.
+// diskErrors are what a disk that fails answers, and a process that runs out of what it needs
+// to use one.
+var diskErrors = []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.EROFS, syscall.ESTALE, syscall.ENOMEM}
+
+// failsDisk reports whether an error is one of diskErrors.
+func failsDisk(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && slices.Contains(diskErrors, errno)
+}
+
+// systemText reports whether an error that Badger made a text of is one of diskErrors.
 func systemText(err error) bool {
-	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.EROFS, syscall.ESTALE, syscall.ENOMEM} {
-		if strings.Contains(err.Error(), errno.Error()) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(diskErrors, func(errno syscall.Errno) bool { return strings.Contains(err.Error(), errno.Error()) })
 }

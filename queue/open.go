@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -45,30 +46,13 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	known, err := readIdentity(o.Dir)
-	if err != nil {
-		return nil, err
-	}
-	dbDir := filepath.Join(o.Dir, "queue")
-	if err := roomFor(o.Dir); err != nil {
-		return nil, err
-	}
-	repaired, err := repairDir(&o, dbDir)
-	if err != nil {
-		return nil, err
-	}
-	if err := verifyDir(dbDir, known != nil); err != nil {
-		return nil, err
-	}
-	fail := newFailure(dbDir, o.Logger)
 	if o.Sizes == (Sizes{}) {
 		o.Sizes = usualSizes(o.MaxSize)
 	}
-	var q *Queue
-	err = fail.during(func() (err error) {
-		q, err = openWith(&o, dbDir, known, repaired, fail)
-		return err
-	})
+	q, err := openDir(&o, filepath.Join(o.Dir, "queue"))
+	if err != nil && failsDisk(err) && !errors.Is(err, ErrDisk) {
+		err = newFailure(o.Dir, o.Logger).set("open", err)
+	}
 	if errors.Is(err, ErrDisk) {
 		keepFailure(o.Dir, err, o.Now())
 	}
@@ -76,6 +60,33 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		return nil, err
 	}
 	go q.writer.run()
+	return q, nil
+}
+
+// openDir opens the database in a directory once that is fit to be opened.
+func openDir(o *Options, dbDir string) (q *Queue, err error) {
+	known, err := readIdentity(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := roomFor(o.Dir); err != nil {
+		return nil, err
+	}
+	repaired, err := repairDir(o, dbDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := badgercheck.Check(dbDir, dbOptions(dbDir, o.Sizes), known != nil); err != nil {
+		return nil, unfit(dbDir, err)
+	}
+	fail := newFailure(dbDir, o.Logger)
+	err = fail.during(func() (err error) {
+		q, err = openWith(o, dbDir, known, repaired, fail)
+		return err
+	})
+	if err != nil {
+		return nil, err // q may yet be written: what opens it may be stuck in Badger
+	}
 	return q, nil
 }
 
@@ -126,19 +137,9 @@ func newQueue(o *Options, s *store) *Queue {
 // whether any of it was damage.
 func repairDir(o *Options, dir string) (repaired bool, err error) {
 	// Under the lock: the mark of an agent that runs is no sign of an unclean end.
-	var damage *badgercheck.Damage
 	did, err := badgercheck.Repair(dir, func() (bool, error) { return markOpen(o.Dir) })
-	switch {
-	case errors.Is(err, badgercheck.ErrLocked):
-		return false, fmt.Errorf("%w: %s", ErrLocked, dir)
-	case err != nil && isSystem(err) && !errors.Is(err, fs.ErrPermission):
-		err = newFailure(dir, o.Logger).set("open", err)
-		keepFailure(o.Dir, err, o.Now())
-		return false, err
-	case errors.As(err, &damage):
-		return false, damagedError(err)
-	case err != nil:
-		return false, fmt.Errorf("state directory: %w", err)
+	if err != nil {
+		return false, unfit(dir, err)
 	}
 	for _, what := range did {
 		o.Logger.Warn("the queue was repaired after an unclean end", "what", what)
@@ -146,19 +147,16 @@ func repairDir(o *Options, dir string) (repaired bool, err error) {
 	return len(did) > 0, nil
 }
 
-// verifyDir refuses a directory that Badger would open and empty, or panic over.
-func verifyDir(dir string, known bool) error {
+// unfit says why a directory is not opened.
+func unfit(dir string, err error) error {
 	var damage *badgercheck.Damage
-	switch err := badgercheck.Check(dir, dbOptions(dir, usualSizes(0)), known); {
-	case err == nil:
-		return nil
+	switch {
 	case errors.Is(err, badgercheck.ErrLocked):
 		return fmt.Errorf("%w: %s", ErrLocked, dir)
-	case errors.As(err, &damage):
+	case errors.As(err, &damage) && !failsDisk(err):
 		return damagedError(err)
-	default:
-		return fmt.Errorf("state directory: %w", err)
 	}
+	return fmt.Errorf("state directory: %w", err)
 }
 
 func damagedError(err error) error {
@@ -259,6 +257,9 @@ func tryOpen(dir string, sizes Sizes, fail *failure) (db *badger.DB, err error) 
 			db, err = nil, fmt.Errorf("%v", p)
 		}
 	}()
+	before := log.Writer()
+	log.SetOutput(&fatalLog{fail, before})
+	defer log.SetOutput(before)
 	return badger.Open(dbOptions(dir, sizes).WithLogger(fail))
 }
 

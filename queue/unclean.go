@@ -1,9 +1,9 @@
 package queue
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,10 +24,13 @@ type Failure struct {
 	Cause string    `json:"cause"`
 }
 
+// failureSize is what failureName always takes, so that it can be written when there is no room.
+const failureSize = 4 << 10
+
 // LastFailure returns the failure that an earlier process ended with, until ForgetFailure.
 func (q *Queue) LastFailure() (Failure, bool) {
-	data, err := os.ReadFile(filepath.Join(q.disk.dir, failureName))
-	if err != nil {
+	data := readFailure(q.disk.dir)
+	if len(data) == 0 {
 		return Failure{}, false
 	}
 	var f Failure
@@ -38,30 +41,47 @@ func (q *Queue) LastFailure() (Failure, bool) {
 }
 
 // ForgetFailure is called once people were told of LastFailure.
-func (q *Queue) ForgetFailure() error {
-	err := os.Remove(filepath.Join(q.disk.dir, failureName))
-	if errors.Is(err, fs.ErrNotExist) {
+func (q *Queue) ForgetFailure() error { return writeFailure(q.disk.dir, nil) }
+
+func readFailure(stateDir string) []byte {
+	data, err := os.ReadFile(filepath.Join(stateDir, failureName))
+	if err != nil {
 		return nil
 	}
-	return err
+	return bytes.TrimRight(data, "\x00")
+}
+
+// writeFailure writes in place: there may be no room for another file.
+func writeFailure(stateDir string, data []byte) error {
+	f, err := os.OpenFile(filepath.Join(stateDir, failureName), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(append(data, make([]byte, failureSize-len(data))...), 0)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // keepFailure notes the cause for the next process, as far as the disk lets it: an error
 // here says nothing new.
 func keepFailure(stateDir string, cause error, now time.Time) {
-	data, err := json.Marshal(Failure{At: now, Cause: cause.Error()})
-	if err != nil {
-		return
-	}
-	path := filepath.Join(stateDir, failureName)
-	if _, err := os.Stat(path); err == nil {
+	if len(readFailure(stateDir)) > 0 {
 		return // the first is the cause
 	}
-	_ = writeSynced(path, data)
+	const most = failureSize / 8 // of the cause, of which each byte may be escaped
+	text := cause.Error()
+	data, err := json.Marshal(Failure{At: now, Cause: text[:min(len(text), most)]})
+	if err == nil {
+		_ = writeFailure(stateDir, data)
+	}
 }
 
 // markOpen reports whether the queue was not closed the last time.
 func markOpen(stateDir string) (unclean bool, err error) {
+	if info, err := os.Stat(filepath.Join(stateDir, failureName)); err != nil || info.Size() < failureSize {
+		if err := writeFailure(stateDir, readFailure(stateDir)); err != nil {
+			return false, err
+		}
+	}
 	path := filepath.Join(stateDir, openName)
 	if _, err := os.Stat(path); err == nil {
 		return true, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -37,7 +38,7 @@ type file struct {
 	id   fileID
 	path string
 	// f is open for the live file and for those with something to read.
-	f *os.File
+	f *handle
 	// s is nil until there is something to know the file by.
 	s    *stream
 	size int64
@@ -63,6 +64,25 @@ type file struct {
 	changed time.Time
 	// trouble is why it cannot be read.
 	trouble error
+	// failed is why it could not be opened or read of late; see unreadable. doubt is since
+	// when what it holds could not be told for that.
+	failed error
+	doubt  time.Time
+}
+
+// handle is an open file that remembers that it could not be read. Those who compare contents
+// cannot tell that from another content.
+type handle struct {
+	*os.File
+	failed *error
+}
+
+func (h *handle) ReadAt(p []byte, off int64) (int, error) {
+	n, err := h.File.ReadAt(p, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		*h.failed = err
+	}
+	return n, err
 }
 
 // refresh takes in what stat says.
@@ -105,6 +125,9 @@ func (f *file) open() error {
 	}
 	fd, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
+		if !elsewhere(err) {
+			f.failed = err
+		}
 		return err
 	}
 	info, err := fd.Stat()
@@ -115,7 +138,7 @@ func (f *file) open() error {
 		fd.Close()
 		return err
 	}
-	f.f = fd
+	f.f = &handle{fd, &f.failed}
 	return nil
 }
 

@@ -200,6 +200,16 @@ func (set *fileset) checkAll(ctx context.Context) (moved bool) {
 	return moved
 }
 
+// postpone leaves f for the next scan.
+func (set *fileset) postpone(f *file, err error) (moved bool) {
+	f.stale, f.trouble = true, err
+	set.dir.problem = err.Error()
+	if f.doubt.IsZero() {
+		f.doubt = time.Now()
+	}
+	return false
+}
+
 // check opens f if need be. It stays open if there is something to read.
 func (set *fileset) check(ctx context.Context, f *file) (moved bool) {
 	if f.size == 0 && f.s == nil {
@@ -215,19 +225,28 @@ func (set *fileset) check(ctx context.Context, f *file) (moved bool) {
 		return moved
 	}
 	f.trouble, f.stale = nil, false
-	if f.s != nil && !set.unchanged(ctx, f) {
+	set.forgetFailures()
+	changed := f.s != nil && !set.unchanged(ctx, f)
+	if err := set.undecided(f); err != nil {
+		return set.postpone(f, err)
+	}
+	if changed {
 		if f == set.live && !f.suspect {
 			f.suspect, f.stale = true, true
 			return true // what it was may be in a copy that was made just now
 		}
-		set.changedContent(ctx, f)
+		if err := set.changedContent(ctx, f); err != nil {
+			return set.postpone(f, err)
+		}
 		f.spoiled = f.s == nil && f != set.live
 		moved = true
 	}
-	f.suspect = false
 	if f.s == nil && !f.old {
-		set.match(ctx, f)
+		if err := set.match(ctx, f); err != nil {
+			return set.postpone(f, err)
+		}
 	}
+	f.suspect, f.doubt = false, noTime
 	if f.s != nil && f.s.pos <= f.size {
 		if !f.s.sight(f.f, f.size) {
 			f.stale = true // it has just been cut

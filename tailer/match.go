@@ -3,15 +3,16 @@ package tailer
 import (
 	"context"
 	"io"
+	"time"
 )
 
 // match finds the stream that f holds, or makes one. It leaves f without one while it
-// looks like a copy that is being made.
-func (h *holdings) match(ctx context.Context, f *file) {
+// looks like a copy that is being made, and where it cannot be told now.
+func (h *holdings) match(ctx context.Context, f *file) error {
 	f.copying = false
 	f.restat() // after the live file was looked at: if that was cut, this copy is whole
 	if f.size == 0 {
-		return
+		return nil
 	}
 	var best *stream
 	for _, s := range h.cur.streams {
@@ -19,17 +20,53 @@ func (h *holdings) match(ctx context.Context, f *file) {
 			best = s
 		}
 	}
-	switch {
-	case best != nil:
+	if best != nil && f.failed == nil {
 		f.attach(best)
-	case f == h.live && h.resumes(ctx, f):
-	case f != h.live && h.partOfKnown(f):
+		return nil
+	}
+	if f == h.live && h.resumes(ctx, f) {
+		return nil
+	}
+	part, spoiled := f != h.live && h.partOfKnown(f), f != h.live && f.overwritten()
+	if err := h.undecided(f); err != nil {
+		return err
+	}
+	switch {
+	case part:
 		f.copying = true
-	case f != h.live && (!f.mod.After(h.cur.horizon) || f.overwritten()):
+	case f != h.live && !f.mod.After(h.cur.horizon), spoiled:
 		f.old = true
 	default:
 		f.attach(h.cur.add())
 		h.begin(f)
+	}
+	return nil
+}
+
+// doubtFor is for how long what a file holds may be left open because another, which it must be
+// compared with, cannot be read.
+const doubtFor = time.Minute
+
+// undecided returns why it cannot be told what f holds: it, or a file that it was compared
+// with, could not be opened or read since forgetFailures.
+func (h *holdings) undecided(f *file) error {
+	if f.failed != nil {
+		return f.failed
+	}
+	if !f.doubt.IsZero() && time.Since(f.doubt) > doubtFor {
+		return nil
+	}
+	for _, g := range h.files {
+		if g.failed != nil {
+			return g.failed
+		}
+	}
+	return nil
+}
+
+func (h *holdings) forgetFailures() {
+	for _, f := range h.files {
+		f.failed = nil
 	}
 }
 

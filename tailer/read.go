@@ -62,7 +62,7 @@ func (l *Log) step(ctx context.Context, f *file) (bool, error) {
 	if e.long {
 		err = l.takeLong(f, e.start, e.end, 1)
 	} else {
-		err = readLines(f.f, e, func(line string, off int64) {
+		err = readLines(f.f.File, e, func(line string, off int64) {
 			size := int64(len(line)) + 1
 			l.take(f, trim(l.pack.keepLine(line), off), off, size)
 		})

@@ -73,17 +73,22 @@ func (set *fileset) verified(ctx context.Context, f *file) bool {
 	return err != nil || same == s.known.end()
 }
 
-// changedContent resumes the stream of f where f differs from it, or parts them.
-func (set *fileset) changedContent(ctx context.Context, f *file) {
+// changedContent resumes the stream of f where f differs from it, or parts them. It does
+// neither where that cannot be told now.
+func (set *fileset) changedContent(ctx context.Context, f *file) error {
 	s := f.s
 	if f == set.live && !set.heldElsewhere(s, f) {
 		same, rest, err := s.content().compare(ctx, f.f, f.size, math.MaxInt64)
 		if err == nil && (same > 0 || len(rest.list) > 0) && s.resume(f.f, same, rest) == nil {
 			s.size, set.dirty = f.end(), true
-			return
+			return nil
 		}
 	}
+	if err := set.undecided(f); err != nil {
+		return err
+	}
 	f.detach()
+	return nil
 }
 
 // heldElsewhere reports whether another file than f holds all that was read of s.
@@ -127,6 +132,9 @@ func (h *holdings) resumes(ctx context.Context, f *file) bool {
 		if err == nil && (same > bestSame || best == nil && (same > 0 || len(rest.list) > 0)) {
 			best, bestSame, bestRest = s, same, rest
 		}
+	}
+	if h.undecided(f) != nil {
+		return false // match sees it too
 	}
 	if best != nil {
 		h.fork(best)

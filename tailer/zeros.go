@@ -81,7 +81,7 @@ func (s *stream) rescan() {
 func (sc *scanner) zerosEnd(ctx context.Context, f *file, at int64) (int64, error) {
 	defer sc.borrow()()
 	for at < f.end() {
-		if data := nextData(f.f, at, f.end()); data > at {
+		if data := nextData(f.f.File, at, f.end()); data > at {
 			at = data
 			continue
 		}

@@ -25,8 +25,11 @@ import (
 // TestMain makes the test binary answer as intellidocs-agent, so that tests run the
 // real program in a process of its own, which can be killed.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"intellidocs-agent": main})
+	testscript.Main(m, programs)
 }
+
+// programs are what tests can start.
+var programs = map[string]func(){"intellidocs-agent": main}
 
 // soak reports whether the long versions of tests are wanted.
 func soak() bool { return os.Getenv("INTELLIDOCS_SOAK") != "" }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"os"
 	"path/filepath"
@@ -151,7 +152,7 @@ func withMapped(path string, f func(data []byte) error) error {
 	}
 	data, err := syscall.Mmap(int(file.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
 	if err != nil {
-		return err
+		return fmt.Errorf("map %s: %w", path, err)
 	}
 	return errors.Join(f(data), syscall.Munmap(data))
 }

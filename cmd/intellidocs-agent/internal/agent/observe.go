@@ -68,7 +68,8 @@ func (o *observer) run(ctx context.Context) error {
 // lastFailure tells people what ended the process before this one, where that was the
 // disk. It is forgotten once the event is queued, and told again until then.
 func (o *observer) lastFailure() {
-	f, failed := o.queue.LastFailure()
+	before := formerAgent{o.config.current().State.Path, o.queue, o.log}
+	f, failed := before.failure()
 	if !failed {
 		return
 	}
@@ -78,9 +79,9 @@ func (o *observer) lastFailure() {
 		title:   "The agent was restarted: its disk had failed",
 		message: f.Cause,
 		bad:     true,
-		fields:  map[string]any{"reason": f.Cause, "since": f.At.UTC().Format(time.RFC3339), "directory": o.config.current().State.Path},
+		fields:  map[string]any{"reason": f.Cause, "since": f.At.UTC().Format(time.RFC3339), "directory": before.state},
 		queued: func() {
-			if err := o.queue.ForgetFailure(); err != nil {
+			if err := before.forget(); err != nil {
 				o.log.Warn("people are told again at the next start that the disk had failed", "error", err)
 			}
 		},
