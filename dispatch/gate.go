@@ -123,7 +123,7 @@ func (g *gate) plan(now time.Time, unfinished int, notBefore time.Time) plan {
 		limit, busy = 1, unfinished
 	}
 	free := limit - busy
-	at := latest(notBefore, g.throttle.notBefore())
+	at := latest(notBefore, g.throttle.notBefore(g.stats.inFlight > 0))
 	if p.down {
 		at = latest(at, g.breaker.probeAt)
 		p.probed, p.burned = maps.Clone(g.breaker.probed), g.breaker.burned

@@ -57,7 +57,7 @@ func (g *gate) restore(state []byte, now time.Time) error {
 	if t := s.Throttled; t != nil {
 		g.cfg.Digest = t.Digest
 		// No later than any is: the clock may have been set back since.
-		g.throttle = throttle{since: t.Since, latest: t.Since, until: earliest(t.Until, now.Add(throttleMax)), reason: t.Reason, row: 1, serial: true, stored: true}
+		g.throttle = throttle{since: t.Since, latest: t.Since, until: earliest(t.Until, now.Add(throttleMax)), reason: t.Reason, serial: true, stored: true}
 	}
 	if h := s.Held; h != nil {
 		g.cfg.Digest = h.Digest

@@ -60,7 +60,7 @@ backend ours
 			backend := newReceiver(t, always(204))
 			url := server(t, c.program, c.config, backend.Listener.Addr().String())
 			h := realHook(t, "a", url)
-			h.BreakerFailures, h.MaxRetries, h.RetryDelay = 20, 3, time.Second
+			h.BreakerFailures, h.MaxRetries, h.RetryDelay = 20, 3, 500*time.Millisecond
 			r := runReal(t, t.TempDir(), h)
 			began := time.Now()
 			for range c.events {

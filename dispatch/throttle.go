@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"cmp"
-	"math"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
@@ -14,8 +13,9 @@ const (
 	// quotaMax bounds it where it is told with a success, by a header that some servers
 	// fill with other things.
 	quotaMax = time.Hour
-	// throttleLeast is how long it is put off at least, doubling with each refusal in a
-	// row up to throttleLeastMax: an endpoint that always says "at once" is not hammered.
+	// throttleLeast is how long it is put off at least, and an eighth of the time since it
+	// took something, up to throttleLeastMax: an endpoint that always says "at once" is not
+	// hammered.
 	throttleLeast    = 10 * time.Millisecond
 	throttleLeastMax = time.Minute
 	// throttleStored is from when on it is worth a write, so that a restart does not forget it.
@@ -32,12 +32,11 @@ const (
 //
 // A refusal closes the gate until the moment that was named. Then deliveries go one after
 // another until one that was sent after it succeeds. Where no moment was named, it is
-// retry_delay, and the pace is learnt as well: else each refusal would cost so much.
+// retry_delay. The pace is learnt as well: else each refusal would cost so much.
 type throttle struct {
 	until     time.Time // no attempt before
 	since     time.Time // when the refusals in a row began
 	reason    string
-	row       int       // refusals in a row, those that came together counted once
 	latest    time.Time // when the latest one came
 	mentioned time.Time
 	serial    bool // one attempt at a time, until one succeeds
@@ -64,9 +63,9 @@ func (t *throttle) pass(now time.Time) {
 	}
 }
 
-// notBefore is the earliest time of the next attempt.
-func (t *throttle) notBefore() time.Time {
-	at := latest(t.until, t.pace.next)
+// notBefore is the earliest time of the next attempt, with others under way or not.
+func (t *throttle) notBefore(underWay bool) time.Time {
+	at := latest(t.until, t.pace.notBefore(underWay))
 	if t.left <= 0 {
 		at = latest(at, t.resets)
 	}
@@ -108,16 +107,13 @@ func (t *throttle) refused(now time.Time, r send.Result, retryDelay time.Duratio
 	if t.since.IsZero() {
 		t.since = now
 	}
-	if !t.until.After(now) {
-		t.row++
-	}
 	at := r.RetryAfter
 	if at.IsZero() {
 		at = now.Add(retryDelay)
-		t.pace.refused(r.At, now, retryDelay)
 	}
-	least := min(throttleLeast<<min(t.row-1, 20), throttleLeastMax)
+	least := min(max(throttleLeast, now.Sub(t.since)/8), throttleLeastMax)
 	at = earliest(latest(at, now.Add(least)), now.Add(throttleMax))
+	t.pace.refused(r.At, now, at.Sub(now))
 	t.until, t.latest, t.serial = latest(t.until, at), now, true
 	t.reason, t.stored = cmp.Or(r.Error, "it asked to wait"), t.stored || t.lasts(now)
 	if mention = now.Sub(t.mentioned) >= throttleMention; mention {
@@ -134,86 +130,9 @@ func (t *throttle) succeeded(began, now time.Time) (stored bool) {
 		return false
 	}
 	stored = t.stored
-	t.until, t.since, t.serial, t.row, t.stored = time.Time{}, time.Time{}, false, 0, false
+	t.until, t.since, t.serial, t.stored = time.Time{}, time.Time{}, false, false
 	return stored
 }
 
 // lasts reports whether deliveries wait for so long that a restart must know of it.
 func (t *throttle) lasts(now time.Time) bool { return t.until.Sub(now) >= throttleStored }
-
-// How the pace changes. It begins between what most limits are, rises fast up to what was
-// refused before and hardly beyond, and is given up where it bounds nothing.
-const (
-	paceFirst = 8    // attempts a second after the first refusal
-	paceLeast = 0.05 // and after any number of them
-	paceMost  = 200
-	paceCut   = 0.7
-	paceRise  = 1.25
-	paceBurst = 3 // times a second
-	paceCreep = 1.01
-	paceNear  = 0.97 // of what was taken before one was refused
-	// pacePatience is how long that is kept to, as a multiple of what the refusal cost:
-	// trying for more costs little beside it.
-	pacePatience = 15
-)
-
-// pace is how fast an endpoint was found to take deliveries that does not say so: additive
-// increase and multiplicative decrease. The zero value is no bound.
-type pace struct {
-	rate    float64   // attempts a second; 0: no bound
-	good    float64   // a rate that was taken
-	ceiling float64   // what to stay below, since more was refused; 0: not known
-	cut     time.Time // when the rate was last cut
-	from    float64   // what it was then
-	keep    time.Time // below the ceiling, until then
-	next    time.Time
-}
-
-// refused takes in that an attempt which began at a moment was too much, and what that costs.
-func (p *pace) refused(began, now time.Time, cost time.Duration) {
-	switch {
-	case p.rate == 0:
-		p.rate, p.ceiling = paceFirst, 0
-	case !began.After(p.cut):
-		return // it says nothing about the pace since
-	case p.good == 0:
-		// Not one was taken at this pace: it has not been waited for long enough.
-		p.ceiling, p.rate = 0, max(p.rate*paceCut, paceLeast)
-	default:
-		p.ceiling = paceNear * min(p.good, p.rate)
-		p.good, p.rate = 0, max(p.rate*paceCut, paceLeast)
-	}
-	p.from = p.rate
-	p.cut, p.keep = now, now.Add(pacePatience*max(cost, time.Second))
-}
-
-// succeeded takes in that an attempt which began at a moment was not too much.
-func (p *pace) succeeded(began, now time.Time) {
-	if p.rate == 0 || !began.After(p.cut) {
-		return
-	}
-	p.good = p.rate
-	switch {
-	case p.ceiling == 0:
-		p.rate = max(p.rate, min(p.rate*paceRise, p.atMost(now)))
-	case p.rate < p.ceiling:
-		p.rate = min(p.rate*paceRise, p.ceiling)
-	case now.After(p.keep):
-		p.rate *= paceCreep
-	}
-	if p.rate > paceMost {
-		*p = pace{}
-	}
-}
-
-// atMost bounds how fast the pace rises: what a receiver takes of a burst says little of
-// what it takes in the long run.
-func (p *pace) atMost(now time.Time) float64 {
-	return p.from * math.Pow(paceBurst, now.Sub(p.cut).Seconds())
-}
-
-func (p *pace) began(now time.Time) {
-	if p.rate > 0 {
-		p.next = now.Add(time.Duration(float64(time.Second) / p.rate))
-	}
-}

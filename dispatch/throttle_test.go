@@ -3,10 +3,9 @@ package dispatch
 import (
 	"context"
 	"fmt"
-	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -64,147 +63,8 @@ func TestOutage_RestartKeepsWhatItUsedUp(t *testing.T) {
 	})
 }
 
-// limited is a receiver with limits, each a number of requests in a window that begins with
-// its first request, as most services have them.
-type limited struct {
-	mu      sync.Mutex
-	windows []*window
-	latency time.Duration
-	// refuse answers a request that is too much, with the time until it would not be;
-	// accept one that is not, with what is left.
-	refuse func(wait time.Duration) send.Result
-	accept func(left int, reset time.Duration) send.Result
-	taken  int
-	tried  int
-	last   time.Time
-}
-
-type window struct {
-	most   int
-	length time.Duration
-	began  time.Time
-	taken  int
-}
-
-func (l *limited) Send(ctx context.Context, _ send.Message) send.Result {
-	at := time.Now()
-	sleep(ctx, l.latency)
-	if ctx.Err() != nil {
-		return send.Result{Class: send.Stopped}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.tried++
-	now := time.Now()
-	var wait, reset time.Duration
-	left := math.MaxInt
-	for _, w := range l.windows {
-		if now.Sub(w.began) >= w.length {
-			w.began, w.taken = now, 0
-		}
-		if w.taken >= w.most {
-			wait = max(wait, w.began.Add(w.length).Sub(now))
-		}
-		if n := w.most - w.taken - 1; n < left {
-			left, reset = n, w.began.Add(w.length).Sub(now)
-		}
-	}
-	r := l.refuse(wait)
-	if wait == 0 {
-		for _, w := range l.windows {
-			w.taken++
-		}
-		l.taken++
-		l.last = now
-		r = send.Result{Class: send.Delivered, Status: 200}
-		if l.accept != nil {
-			r = l.accept(left, reset)
-		}
-	}
-	r.At, r.Took = at, time.Since(at)
-	return r
-}
-
 func refusal(status int, after time.Duration) send.Result {
 	return send.Result{Class: send.Throttled, Status: status, Error: fmt.Sprintf("HTTP %d", status), RetryAfter: time.Now().Add(after)}
-}
-
-func wholeSeconds(d time.Duration) time.Duration { return (d + time.Second - 1).Truncate(time.Second) }
-
-// Receivers by their published limits: everything arrives, within 1.3 times of what the
-// limit allows, and nothing is given up.
-func TestThrottle_EverythingArrivesWithinWhatTheLimitAllows(t *testing.T) {
-	for _, c := range []struct {
-		name     string
-		windows  []*window
-		refuse   func(wait time.Duration) send.Result
-		accept   func(left int, reset time.Duration) send.Result
-		events   int
-		allowed  time.Duration // for so many
-		attempts int           // at most
-		set      func(w *Webhook)
-	}{
-		{
-			name: "Slack: one a second, whole seconds", windows: []*window{{most: 1, length: time.Second}},
-			refuse: func(wait time.Duration) send.Result { return refusal(429, wholeSeconds(wait)) },
-			events: 300, allowed: 299 * time.Second, attempts: 1000,
-		},
-		{
-			name: "Slack with its rate", windows: []*window{{most: 1, length: time.Second}},
-			refuse: func(wait time.Duration) send.Result { return refusal(429, wholeSeconds(wait)) },
-			events: 300, allowed: 299 * time.Second, attempts: 310,
-			set: func(w *Webhook) { w.RateLimit = 1 },
-		},
-		{
-			name: "Discord: five in two seconds and thirty a minute", windows: []*window{{most: 5, length: 2 * time.Second}, {most: 30, length: time.Minute}},
-			refuse: func(wait time.Duration) send.Result { return refusal(429, wait) },
-			accept: func(left int, reset time.Duration) send.Result {
-				return send.Result{Class: send.Delivered, Status: 204, Quota: send.Quota{Known: true, Remaining: left, Resets: time.Now().Add(reset)}}
-			},
-			events: 300, allowed: 9 * time.Minute, attempts: 400,
-		},
-		{
-			name: "Discord without its headers", windows: []*window{{most: 5, length: 2 * time.Second}, {most: 30, length: time.Minute}},
-			refuse: func(wait time.Duration) send.Result { return refusal(429, wait) },
-			events: 300, allowed: 9 * time.Minute, attempts: 800,
-		},
-		{
-			name: "503 with Retry-After", windows: []*window{{most: 10, length: time.Minute}},
-			refuse: func(wait time.Duration) send.Result { return refusal(503, wholeSeconds(wait)) },
-			events: 50, allowed: 4 * time.Minute, attempts: 200,
-		},
-		{
-			name: "nginx: ten a second, and no word of when", windows: []*window{{most: 1, length: 100 * time.Millisecond}},
-			refuse: func(time.Duration) send.Result { return tooMany },
-			events: 200, allowed: 21 * time.Second, attempts: 260, // the first refusal costs the retry delay
-			set: func(w *Webhook) { w.RetryDelay = time.Second },
-		},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				l := &limited{windows: c.windows, refuse: c.refuse, accept: c.accept, latency: 5 * time.Millisecond}
-				h := hook("a", l)
-				h.BreakerFailures = 20
-				if c.set != nil {
-					c.set(&h)
-				}
-				b := newBench(t, newModelStore(), h)
-				defer b.end()
-				began := time.Now()
-				b.queue("a", c.events)
-				bound := c.allowed + c.allowed*3/10
-				after(bound)
-				delivered, given := b.store.count(queue.Success), b.store.count(queue.Failed)
-				t.Logf("delivered %d, given up %d, attempts %d, in %s of %s", delivered, given, l.tried, l.last.Sub(began).Round(time.Second), bound)
-				if delivered != c.events || given > 0 || l.tried > c.attempts {
-					t.Errorf("delivered %d of %d and gave up %d in %d attempts (of %d) and %s", delivered, c.events, given, l.tried, c.attempts, bound)
-				}
-				if n := strings.Count(b.log.String(), "takes no more"); n > 2 {
-					t.Errorf("logged %d times", n)
-				}
-			})
-		})
-	}
 }
 
 func TestThrottle_HoldsTheWebhookAndUsesUpNothing(t *testing.T) {
@@ -307,7 +167,7 @@ func TestThrottle_NewConfigurationAndResumeLetGo(t *testing.T) {
 
 func TestThrottle_OrderStays(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		l := &limited{windows: []*window{{most: 3, length: 10 * time.Second}}, refuse: func(wait time.Duration) send.Result { return refusal(429, wait) }}
+		l := &limited{limit: &fixed{most: 3, window: 10 * time.Second}, says: exactly, rand: rand.New(rand.NewPCG(1, 2))}
 		var ids []string
 		h := hook("a", senderFunc(func(ctx context.Context, m send.Message) send.Result {
 			r := l.Send(ctx, m)
