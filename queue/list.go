@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -58,6 +57,7 @@ func (rd *reader) List(ctx context.Context, f Filter) (Page, error) {
 		}
 	}
 	stop := time.Now().Add(searchFor)
+	wanted := newSearch(f.Search)
 	var page Page
 	for {
 		// One more than wanted shows whether there is more.
@@ -70,7 +70,7 @@ func (rd *reader) List(ctx context.Context, f Filter) (Page, error) {
 				page.Next = rd.deliveryID(until)
 				return page, nil
 			}
-			d, ok, err := rd.match(r, &f)
+			d, ok, err := rd.match(r, wanted)
 			if err != nil {
 				return Page{}, err
 			}
@@ -94,7 +94,7 @@ func (rd *reader) List(ctx context.Context, f Filter) (Page, error) {
 func (r ref) less(o ref) bool { return r.seq < o.seq || r.seq == o.seq && r.idx < o.idx }
 
 // match loads a delivery and applies what the index does not know.
-func (rd *reader) match(r ref, f *Filter) (d *Delivery, ok bool, err error) {
+func (rd *reader) match(r ref, wanted *search) (d *Delivery, ok bool, err error) {
 	err = rd.view(func(txn *badger.Txn) error {
 		d, err = rd.load(txn, r)
 		if errors.Is(err, ErrDamaged) {
@@ -102,17 +102,15 @@ func (rd *reader) match(r ref, f *Filter) (d *Delivery, ok bool, err error) {
 				d.Error = "its record is damaged on the disk"
 			}
 		}
-		if err != nil || f.Search == "" {
-			ok = err == nil
+		if err != nil {
 			return err
 		}
-		needle := strings.ToLower(f.Search)
-		if ok = strings.Contains(strings.ToLower(d.ID+" "+d.EventID+" "+d.EventType+" "+d.Error), needle); ok {
+		if ok = wanted.in(d.ID + " " + d.EventID + " " + d.EventType + " " + d.Error); ok {
 			return nil
 		}
 		e, err := loadEvent(txn, r.seq)
 		if err == nil {
-			ok = bytes.Contains(bytes.ToLower(e.Body), []byte(needle))
+			ok = wanted.inPayload(e.Body)
 		}
 		return nil // what cannot be read does not match
 	})
