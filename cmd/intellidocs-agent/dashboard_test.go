@@ -242,6 +242,13 @@ func TestDashboard_EveryControlDoesWhatItSays(t *testing.T) {
 	b.shot("rejected")
 	b.click(`#rejected button[aria-label^=Retry]`)
 	b.until("the retry's word", `document.querySelector('#toast').innerText.includes('still cannot be read')`)
+	b.click(`#rejected button[aria-label^=Delete]`)
+	b.until("the question", `document.querySelector('#confirm').open && document.querySelector('#confirm-text').innerText === 'Delete this record for good?'`)
+	b.click(`#confirm [value=no]`)
+	b.click(`#rejected-discard`)
+	b.until("the question of all", `document.querySelector('#confirm').open && document.querySelector('#confirm-text').innerText === 'Delete this record for good?'`)
+	b.click(`#confirm [value=yes]`)
+	b.until("that they are gone", `document.querySelector('#rejected').innerText === 'None.' && document.querySelector('#rejected-discard').hidden && location.hash === '#/rejected'`)
 
 	// Filters and search.
 	b.view("#/deliveries")

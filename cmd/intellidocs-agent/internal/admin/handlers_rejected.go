@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -125,12 +126,35 @@ func (h *rejectedHandlers) discard(w http.ResponseWriter, r *http.Request) (any,
 		return nil, err
 	}
 	lasting(w)
+	n, err := h.drop(r.Context(), req)
+	if err != nil {
+		return nil, err
+	}
+	if !req.DryRun {
+		h.log.Warn("rejected records discarded", "source", req.Source, "records", n)
+	}
+	return Changed{n}, nil
+}
+
+// drop forgets what a request selects, or only counts it.
+func (h *rejectedHandlers) drop(ctx context.Context, req DiscardRejectedRequest) (int, error) {
+	if len(req.IDs) > 0 {
+		for _, id := range req.IDs {
+			if _, err := h.agent.Queue.RejectedByID(id); err != nil {
+				return 0, fmt.Errorf("discard %s: %w", id, err)
+			}
+		}
+		if req.DryRun {
+			return len(req.IDs), nil
+		}
+		return len(req.IDs), h.agent.Queue.DropRejected(ctx, req.IDs...)
+	}
 	n := 0
 	q := queue.RejectedFilter{Source: req.Source, Since: req.Since, Limit: rejectedChunk}
 	for {
-		records, next, err := h.agent.Queue.Rejected(r.Context(), q)
+		records, next, err := h.agent.Queue.Rejected(ctx, q)
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
 		var ids []string
 		for i := range records {
@@ -139,8 +163,8 @@ func (h *rejectedHandlers) discard(w http.ResponseWriter, r *http.Request) (any,
 			}
 		}
 		if !req.DryRun {
-			if err := h.agent.Queue.DropRejected(r.Context(), ids...); err != nil {
-				return nil, err
+			if err := h.agent.Queue.DropRejected(ctx, ids...); err != nil {
+				return 0, err
 			}
 		}
 		n += len(ids)
@@ -148,8 +172,5 @@ func (h *rejectedHandlers) discard(w http.ResponseWriter, r *http.Request) (any,
 			break
 		}
 	}
-	if !req.DryRun {
-		h.log.Warn("rejected records discarded", "source", req.Source, "records", n)
-	}
-	return Changed{n}, nil
+	return n, nil
 }

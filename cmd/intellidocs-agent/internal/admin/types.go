@@ -250,8 +250,9 @@ type DiscardRequest struct {
 	By     string `json:"by,omitempty"` // cli or dashboard; else api
 }
 
-// DiscardRejectedRequest selects rejected records; empty: all.
+// DiscardRejectedRequest selects rejected records, by their IDs or else by the rest; empty: all.
 type DiscardRejectedRequest struct {
+	IDs    []string  `json:"ids,omitempty"`
 	Source string    `json:"source,omitempty"`
 	Since  time.Time `json:"since,omitzero"`
 	Until  time.Time `json:"until,omitzero"`

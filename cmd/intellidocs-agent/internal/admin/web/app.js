@@ -114,6 +114,7 @@ $('filter').addEventListener('change', filtered);
 $('more').addEventListener('click', () => rows.load(true));
 $('rejected-more').addEventListener('click', () => rejected.load(true));
 $('rejected-retry').addEventListener('click', () => rejected.retry([]));
+$('rejected-discard').addEventListener('click', () => rejected.discard());
 $('replay-all').addEventListener('click', () => attempt(replayAll));
 $('detail').addEventListener('close', leaveDetail);
 

@@ -1,8 +1,8 @@
 // Records that were meant as events and could not be read as one.
-import { $, h, fill, bytes, when } from './dom.js';
+import { $, h, fill, bytes, count, when } from './dom.js';
 import { get, post } from './api.js';
 import { link } from './route.js';
-import { toast, attempt, copyButton } from './dialogs.js';
+import { toast, attempt, confirmed, copyButton } from './dialogs.js';
 
 export const rejected = {
   count: 0,
@@ -23,7 +23,7 @@ export const rejected = {
     fill($('rejected'), this.items.map((r) => r.id), () => (this.items.length ? this.items.map((r) => open.get(r.id) || record(r))
       : [h('p', { class: 'empty' }, 'None.')]));
     $('rejected-more').hidden = !this.next;
-    $('rejected-retry').hidden = this.items.length === 0;
+    for (const id of ['rejected-retry', 'rejected-discard']) $(id).hidden = this.items.length === 0;
   },
   // include brings an old record that the address names into the list, and opens it.
   async include() {
@@ -46,6 +46,16 @@ export const rejected = {
     toast(queued ? `${queued} of ${tried} read as events now.` : `${tried === 1 ? 'It' : 'They'} still cannot be read as an event.`);
     rejected.load();
   }),
+  // discard forgets these, or all.
+  discard: (ids) => attempt(async () => {
+    const which = ids || rejected.count === 1 ? 'this record' : `all ${count(rejected.count)} rejected records`;
+    if (!await confirmed(`Delete ${which} for good?`, 'Delete')) return;
+    const { changed } = await post('rejected/discard', { ids });
+    toast(`${count(changed)} deleted.`);
+    history.replaceState(null, '', link('rejected'));
+    rejected.wanted = '';
+    rejected.load();
+  }),
 };
 
 // The list has the beginning of a record's text; the rest comes when it is opened.
@@ -60,6 +70,6 @@ function record(r) {
   return h('details', { class: 'rejected', 'data-id': r.id, ontoggle: opened },
     h('summary', { 'data-focus': r.id }, when(r.at), ' ', h('strong', {}, r.reason)),
     h('p', { class: 'muted' }, `${r.path}, offset ${r.offset}, ${bytes(r.size)}, ${r.id}`),
-    h('div', { class: 'actions' }, h('button', { type: 'button', class: 'quiet', 'aria-label': `Retry ${r.id}`, onclick: () => rejected.retry([r.id]) }, 'Retry'), copyButton('Copy', () => text.textContent)),
+    h('div', { class: 'actions' }, h('button', { type: 'button', class: 'quiet', 'aria-label': `Retry ${r.id}`, onclick: () => rejected.retry([r.id]) }, 'Retry'), h('button', { type: 'button', class: 'quiet', 'aria-label': `Delete ${r.id}`, onclick: () => rejected.discard([r.id]) }, 'Delete…'), copyButton('Copy', () => text.textContent)),
     text);
 }
