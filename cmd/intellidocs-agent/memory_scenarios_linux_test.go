@@ -241,6 +241,7 @@ func attackAPI(ctx context.Context, t *testing.T, addr string) *sync.WaitGroup {
 			all.Go(func() {
 				for ctx.Err() == nil {
 					one()
+					sleepUntil(ctx, 100*time.Millisecond)
 				}
 			})
 		}
