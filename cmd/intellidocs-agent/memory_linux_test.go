@@ -228,6 +228,7 @@ func (c *confined) supervise() {
 // program itself takes is then the agent's too.
 func uncached(path string) {
 	if f, err := os.Open(path); err == nil {
+		_ = f.Sync() // what is dirty stays
 		_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
 		f.Close()
 	}
