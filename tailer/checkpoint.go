@@ -22,9 +22,11 @@ const (
 // checkpoint is what a log source knows across restarts: the cursor of its batches.
 type checkpoint struct {
 	streams []*stream
-	// horizon: an unknown rotated file not modified after it is one that was read
-	// and then forgotten, because more of them are kept than the checkpoint holds.
-	horizon time.Time
+	// forgotten are the files that were read and that no stream is kept of, because there
+	// are more than the checkpoint holds. Where there are more of those than can be kept,
+	// what was not modified after horizon is one of them too.
+	forgotten forgotten
+	horizon   time.Time
 	// behind: compressed files written to since then may be unread; zero where none is.
 	behind time.Time
 }
@@ -36,13 +38,11 @@ func (c *checkpoint) add() *stream {
 	return s
 }
 
-// drop forgets s. The files that hold it are known to have been read by their age.
+// drop forgets s. The files that hold it are known to have been read by their traces.
 func (c *checkpoint) drop(s *stream) {
 	c.streams = slices.DeleteFunc(c.streams, func(t *stream) bool { return t == s })
 	for _, f := range slices.Clone(s.files) {
-		if f.mod.After(c.horizon) {
-			c.horizon = f.mod
-		}
+		c.forget(f)
 		f.release()
 		f.old = true
 		f.close()
@@ -53,10 +53,11 @@ func (c *checkpoint) drop(s *stream) {
 const cursorVersion = 1
 
 type cursorJSON struct {
-	Version int          `json:"v"`
-	Horizon int64        `json:"horizon,omitempty"`
-	Behind  int64        `json:"behind,omitempty"`
-	Streams []streamJSON `json:"streams"`
+	Version   int          `json:"v"`
+	Horizon   int64        `json:"horizon,omitempty"`
+	Behind    int64        `json:"behind,omitempty"`
+	Forgotten []byte       `json:"forgotten,omitempty"`
+	Streams   []streamJSON `json:"streams"`
 }
 
 type streamJSON struct {
@@ -76,7 +77,7 @@ type streamJSON struct {
 
 // encode writes the cursor. Paths in dir are written without it.
 func (c *checkpoint) encode(dir string) ([]byte, error) {
-	out := cursorJSON{Version: cursorVersion, Streams: []streamJSON{}}
+	out := cursorJSON{Version: cursorVersion, Forgotten: c.forgotten.encode(), Streams: []streamJSON{}}
 	if !c.horizon.IsZero() {
 		out.Horizon = c.horizon.UnixNano()
 	}
@@ -112,8 +113,15 @@ func decodeCheckpoint(b []byte, dir string) (*checkpoint, error) {
 		return nil, fmt.Errorf("cursor has version %d, this program knows %d", in.Version, cursorVersion)
 	}
 	c := &checkpoint{}
+	var err error
+	if c.forgotten, err = decodeForgotten(in.Forgotten); err != nil {
+		return nil, err
+	}
 	if in.Horizon != 0 {
 		c.horizon = time.Unix(0, in.Horizon)
+		if now := time.Now(); c.horizon.After(now) {
+			c.horizon = now // a clock was ahead when it was written
+		}
 	}
 	if in.Behind != 0 {
 		c.behind = time.Unix(0, in.Behind)

@@ -110,7 +110,9 @@ func (set *fileset) discover(now time.Time) {
 			set.forget(f)
 		}
 	}
-	set.complete = complete
+	if set.complete = complete; complete && set.live != nil {
+		set.cur.forgotten.retain(set.files)
+	}
 }
 
 // followHints looks where unfinished streams were last seen: what a symbolic link

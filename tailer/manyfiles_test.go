@@ -58,6 +58,40 @@ func TestRetire_EndsNoFileThatTheCheckpointLetGo(t *testing.T) {
 	s.want(t, want)
 }
 
+// While a clock was ahead more files were rotated than the checkpoint holds. What is rotated
+// once the clock is right again, and while the agent is down, is older than those.
+func TestForget_AClockThatWasAheadHidesNothingAndRepeatsNothing(t *testing.T) {
+	s, path := &store{}, logPath(t)
+	var want []string
+	rotated := func(n int, at time.Time) {
+		want = append(want, fmt.Sprintf("[2026-01-01 00:00:00,000] [INFO] [paperless] rotated %d", n))
+		name := fmt.Sprintf("%s.%d", path, 1000-n)
+		must(t, os.WriteFile(name, []byte(want[n]+"\n"), 0o644))
+		must(t, os.Chtimes(name, at, at))
+	}
+	const ahead = 3 * maxStreams
+	for n := range ahead {
+		rotated(n, time.Now().Add(time.Hour+time.Duration(n)*time.Second))
+	}
+	must(t, os.WriteFile(path, []byte("[2026-01-01 00:00:00,000]"), 0o644))
+	l, pass := byHand(t, s, path)
+	eventually(t, "a checkpoint within its bound", func() bool {
+		l.files.dir.full = noTime
+		pass()
+		for _, f := range l.files.files {
+			f.changed = time.Now().Add(-time.Hour) // all of them are quiet by now
+		}
+		return len(s.got()) == ahead && len(l.files.cur.streams) <= maxStreams
+	})
+	for n := range 10 {
+		rotated(ahead+n, time.Now().Add(time.Duration(n-100)*time.Second))
+	}
+	again := follow(t, s, path)
+	s.wait(t, len(want))
+	again.stop()
+	s.wantSet(t, want)
+}
+
 // Between two looks the log was copied and truncated, written again to the same size, and
 // copied once more, while the truncation is still to come: what it holds and the last copy are one.
 func TestRotation_ACopyOfWhatTheLogBecameIsNoOtherContent(t *testing.T) {

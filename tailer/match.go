@@ -34,7 +34,7 @@ func (h *holdings) match(ctx context.Context, f *file) error {
 	switch {
 	case part:
 		f.copying = true
-	case f != h.live && !f.mod.After(h.cur.horizon), spoiled:
+	case f != h.live && h.cur.forgot(f), spoiled:
 		f.old = true
 	default:
 		f.attach(h.cur.add())
