@@ -110,6 +110,9 @@ func injected() (all []*diskFault) {
 		for _, errno := range errnos {
 			add(unix.ErrnoName(errno), errno, false)
 		}
+		if strings.HasPrefix(p.name, "commit: ") {
+			all = append(all, &diskFault{what: "no answer", place: p.name, lasts: true, rule: &fault.Rule{Calls: calls, Path: regexp.MustCompile(p.path), Hangs: true}})
+		}
 		if slices.Contains(calls, "write") || slices.Contains(calls, "pwrite64") {
 			add("short write", unix.ENOSPC, true)
 		}
@@ -135,7 +138,7 @@ func diskFaults(soak bool, only string) []*diskFault {
 	// Of each place one that lasts and one that does not, each time with another answer.
 	seen := map[string]int{}
 	return slices.DeleteFunc(all, func(d *diskFault) bool {
-		if d.rule == nil {
+		if d.rule == nil || d.rule.Hangs {
 			return false
 		}
 		n := seen[d.place]

@@ -87,6 +87,7 @@ type Rule struct {
 	Path  *regexp.Regexp // of the file; of what is renamed, the old name
 	Errno unix.Errno
 	Short bool // the first one writes half of what it should
+	Hangs bool // in place of failing, it takes as long as the fault lasts
 }
 
 // Injector has calls fail for one process after another.
@@ -217,18 +218,30 @@ func (i *Injector) answer(fd, pid int) {
 			continue
 		}
 		var n notification
-		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&n))); errno != 0 {
+		if ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&n)) != nil {
 			continue // a signal has taken it back; it comes again
 		}
 		r := response{id: n.id, flags: asEver}
 		call := call{&n, pid}
-		if first, fails := i.fails(call.path); fails {
+		first, fails := i.fails(call.path)
+		if fails && i.Hangs {
+			time.AfterFunc(i.last, func() { _ = ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r)) })
+			continue
+		}
+		if fails {
 			r.flags, r.errno = 0, -int32(i.Errno)
 			if first && i.Short {
 				r.val, r.errno = call.half()
 			}
 		}
 		// The call may have been taken back meanwhile.
-		_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r)))
+		_ = ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r))
 	}
+}
+
+func ioctl(fd int, request uint, arg unsafe.Pointer) error {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(arg)); errno != 0 {
+		return errno
+	}
+	return nil
 }
