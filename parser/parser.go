@@ -97,7 +97,7 @@ type Options struct {
 	// without one belongs to the record before it, whose text may be anybody's: a title or a
 	// subject may hold a line feed. It is never an event.
 	Verbose bool
-	// Key, where not empty, is the producer's: only events that bear its MAC are taken.
+	// Key, where not empty, is the producer's: only events that carry its MAC are taken.
 	Key []byte
 	// RecordTime is the record's time where the record itself carries none (a spool file's mtime).
 	RecordTime time.Time

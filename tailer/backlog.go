@@ -12,7 +12,7 @@ import (
 )
 
 // The backlog of a log is what was rotated and compressed before anything of it was read, while
-// the agent was down as a rule. It begins at a time, checkpoint.behind: whatever compressed file
+// the agent was down, usually. It begins at a time, checkpoint.behind: whatever compressed file
 // was written to since then may be unread. It ends once each of them was looked into, and that
 // can only be said of a directory that was read, and whose files were opened, with no name
 // changing meanwhile. Until then what is seen of the backlog is read at each pass, and the
@@ -175,7 +175,7 @@ func (l *Log) lookInto(ctx context.Context, c compressedFile) (looked bool, err 
 	}
 	if failed != nil {
 		g := &Gap{Path: c.path, Reason: "it was rotated and compressed before it was read to its end, and can be ingested by hand (" + failed.Error() + ")"}
-		if err := l.offer(ctx, &Batch{Gap: g}); err != nil {
+		if err := l.reader.offer(ctx, &Batch{Gap: g}); err != nil {
 			return false, err
 		}
 	}
@@ -195,7 +195,7 @@ func (l *Log) readWhole(ctx context.Context, a *archive, path string) error {
 		return err
 	}
 	l.files.cur.streams = append(l.files.cur.streams, s)
-	ok, err := l.readArchive(ctx, s, a, path)
+	ok, err := l.reader.readArchive(ctx, s, a, path)
 	if err == nil && !ok {
 		err = errors.New("it is damaged")
 	}

@@ -55,7 +55,7 @@ func (b *Budget) take(ctx context.Context, n int64, every time.Duration, meanwhi
 	b.grant(in)
 	b.mu.Unlock()
 	select {
-	case <-t.granted: // as a rule at once
+	case <-t.granted: // usually at once
 		return t, nil
 	default:
 	}
@@ -66,7 +66,7 @@ func (b *Budget) take(ctx context.Context, n int64, every time.Duration, meanwhi
 		case <-t.granted:
 			return t, nil
 		case <-ctx.Done():
-			b.give(t)
+			b.release(t)
 			return nil, ctx.Err()
 		case <-tick.C:
 			meanwhile(ctx)
@@ -91,8 +91,8 @@ func (b *Budget) grant(in *lane) {
 // sparePacks is how many are kept for the next turns.
 const sparePacks = 2
 
-// give ends a turn, or leaves the line.
-func (b *Budget) give(t *turn) {
+// release ends a turn, or leaves the line.
+func (b *Budget) release(t *turn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	in := t.lane
@@ -106,4 +106,41 @@ func (b *Budget) give(t *turn) {
 		b.packs = append(b.packs, t.pack)
 	}
 	b.grant(in)
+}
+
+// share is one source's part in a budget: its turn, and the pack it reads into meanwhile.
+type share struct {
+	budget *Budget
+	// every is how often meanwhile runs while a turn is waited for.
+	every     time.Duration
+	meanwhile func(context.Context)
+	turn      *turn
+	pack      *pack // there during a turn
+}
+
+// newShare makes a budget of its own where there is none to share.
+func newShare(b *Budget, every time.Duration, meanwhile func(context.Context)) share {
+	if b == nil {
+		b = NewBudget(DefaultBudget)
+	}
+	return share{budget: b, every: every, meanwhile: meanwhile}
+}
+
+// takeTurn waits until there is room for so many bytes, unless it has a turn.
+func (s *share) takeTurn(ctx context.Context, n int64) (err error) {
+	if s.turn != nil {
+		return nil
+	}
+	if s.turn, err = s.budget.take(ctx, n, s.every, s.meanwhile); err == nil {
+		s.pack = s.turn.pack
+	}
+	return err
+}
+
+// endTurn ends the turn, if there is one.
+func (s *share) endTurn() {
+	if s.turn != nil {
+		s.budget.release(s.turn)
+		s.turn, s.pack = nil, nil
+	}
 }

@@ -39,7 +39,7 @@ func TestBudget_NeverMoreThanThereIsAndNobodyIsPassedOver(t *testing.T) {
 					turn.pack.add(Record{})
 					time.Sleep(time.Duration(rand.IntN(3)) * time.Second)
 					used.Add(-min(n, 100))
-					b.give(turn)
+					b.release(turn)
 				}
 			})
 		}
@@ -58,9 +58,9 @@ func TestBudget_LittleDoesNotWaitForMuch(t *testing.T) {
 	for range 10 {
 		little, err := b.take(t.Context(), 50, time.Hour, func(context.Context) {})
 		must(t, err)
-		b.give(little)
+		b.release(little)
 	}
-	b.give(large)
+	b.release(large)
 }
 
 // TestBudget_ManySourcesWithLargeLinesTakeTurns: what one holds while it is kept, the others

@@ -12,7 +12,7 @@ import (
 
 // fileset is the files of one log and the streams they hold. Three questions follow each
 // other at every scan: which names are there (directory), which inodes stand under them
-// (fileset), and which streams those hold (holdings). retire ends what will not continue.
+// (inodes), and which streams those hold (holdings). retire ends what will not continue.
 type fileset struct {
 	holdings
 	path string
@@ -23,7 +23,7 @@ type fileset struct {
 
 func newFileset(o *LogOptions, cur *checkpoint) *fileset {
 	h := holdings{
-		files: map[fileID]*file{}, cur: cur, dirty: len(o.Cursor) == 0,
+		inodes: inodes{files: map[fileID]*file{}}, cur: cur, dirty: len(o.Cursor) == 0,
 		skipFirst: len(o.Cursor) == 0 && o.Start == FromEnd, maxLine: int64(o.MaxLine),
 	}
 	return &fileset{

@@ -10,82 +10,6 @@ import (
 	"path/filepath"
 )
 
-// readArchived reads the rest of s from a rotated file that was compressed before it was
-// read to its end, and what was rotated after that. ok is false where there is none, or none
-// that is sound.
-func (l *Log) readArchived(ctx context.Context, s *stream) (ok bool, err error) {
-	for _, path := range l.files.dir.gzipped() {
-		if ok, err = l.readRest(ctx, s, path); ok || err != nil {
-			return ok, err
-		}
-	}
-	return false, nil
-}
-
-// readRest reads the rest of s from the file at path, if it is there.
-func (l *Log) readRest(ctx context.Context, s *stream, path string) (ok bool, err error) {
-	a, info, err := openArchive(ctx, path)
-	if err != nil {
-		return false, nil
-	}
-	defer a.Close()
-	if a.seek(s) != nil {
-		return false, ctx.Err() // another's, or damaged; the gap will be reported
-	}
-	cur := l.files.cur
-	behind := cur.behind
-	cur.fallBehind(info.ModTime()) // before the cursor has s as read
-	if ok, err = l.readArchive(ctx, s, a, path); !ok || err != nil {
-		cur.behind = behind
-		return ok, err
-	}
-	l.files.learn(path, info.ModTime())
-	return true, l.catchUp(ctx)
-}
-
-// readArchive hands over what follows the position of s in a, and ends s.
-func (l *Log) readArchive(ctx context.Context, s *stream, a *archive, path string) (ok bool, err error) {
-	l.rewind(s)
-	if err := l.takeTurn(ctx, int64(l.o.BatchBytes)); err != nil {
-		return false, err
-	}
-	defer func() {
-		if l.turn != nil {
-			l.endTurn()
-		}
-	}()
-	lines := newLineReader(a, s.off, l.o.MaxLine)
-	for {
-		f, err := lines.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			l.rewind(s)
-			return false, ctx.Err()
-		}
-		data := l.pack.keep(f.data)
-		if f.tooLong {
-			l.pack.add(Record{Data: data, Path: path, Stream: s.id, Offset: f.off, Size: f.size, TooLong: true})
-		} else if r, whole := l.join.add(data, path, place{s, f.off}, f.size); whole {
-			l.pack.add(r)
-		}
-		if len(l.pack.records) >= l.o.BatchLines || len(l.pack.arena) >= l.o.BatchBytes {
-			if err := l.offer(ctx, &Batch{Records: l.pack.records}); err != nil {
-				return false, err
-			}
-			l.endTurn()
-			if err := l.takeTurn(ctx, int64(l.o.BatchBytes)); err != nil {
-				return false, err
-			}
-		}
-	}
-	l.join.giveUp(s, l.pack.add)
-	s.off, s.tail, s.done = lines.off, fingerprintOf(a.last), true
-	s.advance(s.off)
-	return true, l.offer(ctx, &Batch{Records: l.pack.records})
-}
-
 // archive is a compressed file, of which the last tailLen bytes read are kept.
 type archive struct {
 	f    *os.File
@@ -188,3 +112,42 @@ func (a *archive) Read(p []byte) (int, error) {
 
 // Close closes the file; the reader in it holds nothing.
 func (a *archive) Close() { a.f.Close() }
+
+// readArchive hands over what follows the position of s in a, and ends s.
+func (r *logReader) readArchive(ctx context.Context, s *stream, a *archive, path string) (ok bool, err error) {
+	r.rewind(s)
+	if err := r.takeTurn(ctx, int64(r.o.BatchBytes)); err != nil {
+		return false, err
+	}
+	defer r.endTurn()
+	lines := newLineReader(a, s.off, r.o.MaxLine)
+	for {
+		f, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			r.rewind(s)
+			return false, ctx.Err()
+		}
+		data := r.pack.keep(f.data)
+		if f.tooLong {
+			r.pack.add(Record{Data: data, Path: path, Stream: s.id, Offset: f.off, Size: f.size, TooLong: true})
+		} else if rec, whole := r.join.add(data, path, place{s, f.off}, f.size); whole {
+			r.pack.add(rec)
+		}
+		if len(r.pack.records) >= r.o.BatchLines || len(r.pack.arena) >= r.o.BatchBytes {
+			if err := r.offer(ctx, &Batch{Records: r.pack.records}); err != nil {
+				return false, err
+			}
+			r.endTurn()
+			if err := r.takeTurn(ctx, int64(r.o.BatchBytes)); err != nil {
+				return false, err
+			}
+		}
+	}
+	r.join.giveUp(s, r.pack.add)
+	s.off, s.tail, s.done = lines.off, fingerprintOf(a.last), true
+	s.advance(s.off)
+	return true, r.offer(ctx, &Batch{Records: r.pack.records})
+}

@@ -7,11 +7,17 @@ import (
 	"time"
 )
 
-// holdings is which files there are, and which streams they hold.
-type holdings struct {
+// inodes are the files of a log, whatever they hold.
+type inodes struct {
 	files map[fileID]*file
-	live  *file
-	cur   *checkpoint
+	// live is the one at the log's path; nil where there is none.
+	live *file
+}
+
+// holdings is which streams the files of a log hold.
+type holdings struct {
+	inodes
+	cur *checkpoint
 	// dirty: cur has changed since the handler last kept it.
 	dirty bool
 	// skipFirst: what is found is older than the first run, and not wanted.
@@ -23,24 +29,24 @@ type holdings struct {
 }
 
 // unread lists the files with something to read, in the order to read them.
-func (h *holdings) unread() []*file {
+func (n *inodes) unread() []*file {
 	var list []*file
-	for _, f := range h.files {
+	for _, f := range n.files {
 		if f.unread() {
 			list = append(list, f)
 		}
 	}
-	slices.SortFunc(list, h.byAge)
+	slices.SortFunc(list, n.byAge)
 	return list
 }
 
 // add returns the file of an inode, a new one where it was not known.
-func (h *holdings) add(path string, info os.FileInfo, now time.Time) *file {
+func (n *inodes) add(path string, info os.FileInfo, now time.Time) *file {
 	id := idOf(info)
-	f := h.files[id]
+	f := n.files[id]
 	if f == nil {
 		f = &file{id: id, size: -1}
-		h.files[id] = f
+		n.files[id] = f
 	}
 	f.spoiled = f.spoiled && f.path == path
 	f.path, f.known = path, true
@@ -51,33 +57,33 @@ func (h *holdings) add(path string, info os.FileInfo, now time.Time) *file {
 	return f
 }
 
-func (h *holdings) forget(f *file) {
+func (n *inodes) forget(f *file) {
 	f.close()
 	f.release()
-	delete(h.files, f.id)
+	delete(n.files, f.id)
 }
 
 // restat looks at all open files. The live one comes last: where a copy of it has
 // been found, it must be known as it was when it was copied, or later.
-func (h *holdings) restat() {
-	for _, f := range h.files {
-		if f != h.live && f.f != nil {
+func (n *inodes) restat() {
+	for _, f := range n.files {
+		if f != n.live && f.f != nil {
 			f.restat()
 		}
 	}
-	if h.live != nil && h.live.f != nil {
-		h.live.restat()
+	if n.live != nil && n.live.f != nil {
+		n.live.restat()
 	}
 }
 
 // open counts the open files.
-func (h *holdings) open() (n int) {
-	for _, f := range h.files {
+func (n *inodes) open() (count int) {
+	for _, f := range n.files {
 		if f.f != nil {
-			n++
+			count++
 		}
 	}
-	return n
+	return count
 }
 
 // lag is how many bytes on the disk have not been read.
@@ -97,10 +103,10 @@ func (h *holdings) lag() (n int64) {
 
 // byAge orders files for reading: those begun before the others, then the oldest,
 // and the live one last.
-func (h *holdings) byAge(a, b *file) int {
+func (n *inodes) byAge(a, b *file) int {
 	begun := func(f *file) int {
 		switch {
-		case f == h.live:
+		case f == n.live:
 			return 2
 		case f.s != nil && f.s.off > 0:
 			return 0
@@ -119,8 +125,8 @@ func (h *holdings) byAge(a, b *file) int {
 	return strings.Compare(a.path, b.path)
 }
 
-func (h *holdings) close() {
-	for _, f := range h.files {
+func (n *inodes) close() {
+	for _, f := range n.files {
 		f.close()
 	}
 }

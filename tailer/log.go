@@ -46,16 +46,10 @@ type LogOptions struct {
 // renamed or copied continues where it was. Rotated files that were not finished are
 // read first, oldest first, then the live one.
 type Log struct {
-	o     LogOptions
-	files *fileset
-	feed  feed
-	scan  scanner
-	join  joiner
-	// pack is there during a turn.
-	pack    *pack
-	turn    *turn
+	o       LogOptions
+	files   *fileset
+	reader  logReader
 	backlog backlog
-
 	reporter
 }
 
@@ -74,9 +68,6 @@ func NewLog(o LogOptions) (*Log, error) {
 	o.BatchBytes = orDefault(o.BatchBytes, DefaultBatchBytes)
 	o.Sweep = orDefault(o.Sweep, DefaultSweep)
 	o.Logger = orLogger(o.Logger)
-	if o.Budget == nil {
-		o.Budget = NewBudget(DefaultBudget)
-	}
 	cur := &checkpoint{}
 	if len(o.Cursor) > 0 {
 		if cur, err = decodeCheckpoint(o.Cursor, filepath.Dir(o.Path)); err != nil {
@@ -85,14 +76,19 @@ func NewLog(o LogOptions) (*Log, error) {
 	}
 	l := &Log{
 		o: o, files: newFileset(&o, cur), backlog: newBacklog(cur),
+		reporter: newReporter(o.Logger, o.Source, o.Path, "log cannot be followed", "log is followed again"),
+	}
+	seen := l.files.scan // rotations wait neither for a turn nor for a full disk
+	l.reader = logReader{
+		o: &l.o, files: l.files, kept: l.kept,
 		scan: scanner{
 			maxLine: o.MaxLine, maxLines: o.BatchLines, maxBytes: int64(o.BatchBytes),
 			patience: quietSweeps * o.Sweep,
 		},
-		join:     joiner{partial: o.Partial, maxLine: o.MaxLine},
-		reporter: reporter{log: o.Logger, path: o.Path, status: Status{Source: o.Source, Reason: notStarted}},
+		join:  joiner{partial: o.Partial, maxLine: o.MaxLine},
+		feed:  feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: l.failing, idle: seen},
+		share: newShare(o.Budget, o.Sweep, seen),
 	}
-	l.feed = feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: l.failing, idle: l.files.scan}
 	return l, nil
 }
 
@@ -110,57 +106,20 @@ func orLogger(l *slog.Logger) *slog.Logger {
 	return l
 }
 
-// takeTurn waits until there is room for so many bytes; rotations are seen meanwhile.
-func (l *Log) takeTurn(ctx context.Context, n int64) (err error) {
-	if l.turn, err = l.o.Budget.take(ctx, n, l.o.Sweep, l.files.scan); err == nil {
-		l.pack = l.turn.pack
-	}
-	return err
-}
-
-func (l *Log) endTurn() {
-	l.o.Budget.give(l.turn)
-	l.turn, l.pack = nil, nil
-}
-
 // Run follows the log until ctx ends. It may be called once.
 func (l *Log) Run(ctx context.Context) error {
 	defer l.files.close()
 	watch := newWatcher(l.o.Poll, l.o.Logger.With("source", l.o.Source))
 	defer watch.close()
 	l.files.dir.watch = watch
-	sweep := time.NewTicker(l.o.Sweep)
-	defer sweep.Stop()
-	for ctx.Err() == nil {
-		more, err := l.pass(ctx)
-		if err != nil {
-			return stopped(ctx, err)
-		}
-		if more {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-		case <-sweep.C:
-		case <-watch.hints:
-		}
-	}
-	return nil
-}
-
-// stopped: the end of ctx is how a run ends, not an error.
-func stopped(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
+	return rounds(ctx, l.o.Sweep, watch, l.pass)
 }
 
 // pass reads everything there is, files in order. more: it stopped early so that
 // rotations are seen in time.
 func (l *Log) pass(ctx context.Context) (more bool, err error) {
 	l.files.scan(ctx)
-	l.publish(l.files)
+	l.publish()
 	l.backlog.measure(l.files)
 	if more, err = l.readFiles(ctx); err != nil {
 		return false, err
@@ -168,7 +127,7 @@ func (l *Log) pass(ctx context.Context) (more bool, err error) {
 	if err := l.retire(ctx, more); err != nil {
 		return false, err
 	}
-	l.publish(l.files)
+	l.publish()
 	l.complain(l.files.dir.problem)
 	return more, nil
 }
@@ -181,7 +140,7 @@ func (l *Log) readFiles(ctx context.Context) (more bool, err error) {
 				return false, err
 			}
 		}
-		more, err = l.read(ctx, f)
+		more, err = l.reader.read(ctx, f)
 		if err != nil {
 			return false, err
 		}
@@ -200,7 +159,7 @@ func (l *Log) retire(ctx context.Context, busy bool) error {
 		if f.s == nil {
 			continue // the checkpoint, which is bounded, let it go with the batch before: it was read
 		}
-		if err := l.endStream(ctx, f); err != nil {
+		if err := l.reader.endStream(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -215,34 +174,28 @@ func (l *Log) retire(ctx context.Context, busy bool) error {
 	if !l.files.dirty || !l.files.dir.scanned {
 		return nil
 	}
-	return l.offer(ctx, &Batch{})
+	return l.reader.offer(ctx, &Batch{})
 }
 
-// reportLost reads what is left of s from an archive, or reports the gap.
-func (l *Log) reportLost(ctx context.Context, s *stream) error {
-	names := l.files.dir.names
-	if ok, err := l.readArchived(ctx, s); ok || err != nil {
-		return err
-	}
-	if !l.files.dir.unrenamed(names) {
-		return nil // one that was renamed meanwhile was not looked into
-	}
-	s.done = true
-	return l.offer(ctx, &Batch{Gap: l.files.gap(s)})
+// kept notes a batch that the handler has kept.
+func (l *Log) kept(b *Batch) {
+	l.update(func(st *Status) {
+		if len(b.Records) > 0 {
+			st.LastRecord = time.Now()
+		}
+		if b.Gap != nil {
+			st.Gaps++
+		}
+	})
+	l.publish()
 }
 
-// offer hands over a batch with the cursor behind it.
-func (l *Log) offer(ctx context.Context, b *Batch) error {
-	l.files.prune()
-	var err error
-	if b.Cursor, err = l.files.cur.encode(filepath.Dir(l.o.Path)); err != nil {
-		return err
-	}
-	l.files.dirty = false
-	if _, err := l.feed.offer(ctx, b); err != nil {
-		return err
-	}
-	l.publish(l.files)
-	l.kept(b)
-	return nil
+// publish makes the state of the files visible.
+func (l *Log) publish() {
+	ready, reason := l.files.dir.state()
+	lag, open := l.files.lag(), l.files.open()
+	l.update(func(st *Status) {
+		st.Ready, st.Reason, st.Warning = ready, reason, l.files.dir.warning
+		st.LagBytes, st.Files = lag, open
+	})
 }

@@ -11,8 +11,8 @@ const maxHeld = 16
 // again after a restart.
 const farBehind = 4
 
-// held is a cut line whose end has not been seen.
-type held struct {
+// brokenLine is one whose end has not been seen.
+type brokenLine struct {
 	// record is what will be handed over; its Data is what is kept so far.
 	record Record
 	// length is that of all pieces, kept or not.
@@ -32,7 +32,7 @@ type place struct {
 type joiner struct {
 	partial func(line []byte) (key string, more bool)
 	maxLine int
-	held    map[string]*held
+	held    map[string]*brokenLine
 }
 
 // add takes a line that begins at p and fills size bytes. It returns the record to
@@ -56,9 +56,9 @@ func (j *joiner) add(line []byte, path string, p place, size int64) (Record, boo
 			return r, true
 		}
 		r.Data, r.Size = nil, 0
-		h = &held{record: r}
+		h = &brokenLine{record: r}
 		if j.held == nil {
-			j.held = map[string]*held{}
+			j.held = map[string]*brokenLine{}
 		}
 		j.held[key] = h
 	}
@@ -70,7 +70,7 @@ func (j *joiner) add(line []byte, path string, p place, size int64) (Record, boo
 	return h.record, true
 }
 
-func (h *held) add(line []byte, p place, size int64, maxLine int) {
+func (h *brokenLine) add(line []byte, p place, size int64, maxLine int) {
 	h.last = p
 	known := false
 	for _, q := range h.starts {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"time"
 )
@@ -11,13 +12,31 @@ import (
 // liveBatches is after how many batches of a busy live file the others get their turn.
 const liveBatches = 16
 
+// logReader makes batches of what files hold and hands each over with the cursor behind it.
+//
+// It reads one file at a time, whole lines, as many as a batch takes: scan finds where they
+// end, the pack takes their bytes, join keeps back the pieces of lines that a container runtime
+// cut, and stream.confirm moves the position once the file is known to hold still what was read
+// of it. Until the handler has kept the batch nothing of that is durable, and whatever fails
+// before takes the positions back (rewind).
+type logReader struct {
+	o     *LogOptions
+	files *fileset
+	feed  feed
+	scan  scanner
+	join  joiner
+	share
+	// kept is called for each batch that was.
+	kept func(*Batch)
+}
+
 // read hands over all whole lines of f. more: there may be others.
-func (l *Log) read(ctx context.Context, f *file) (more bool, err error) {
+func (r *logReader) read(ctx context.Context, f *file) (more bool, err error) {
 	for n := 0; ; n++ {
 		if n > 0 {
-			l.files.scan(ctx) // a long read must not let new files slip away
+			r.files.scan(ctx) // a long read must not let new files slip away
 		}
-		if f == l.files.live && n == liveBatches {
+		if f == r.files.live && n == liveBatches {
 			return true, nil
 		}
 		if !f.unread() {
@@ -26,12 +45,12 @@ func (l *Log) read(ctx context.Context, f *file) (more bool, err error) {
 		if err := f.open(); err != nil {
 			f.trouble = err
 			if elsewhere(err) {
-				l.files.dir.full = noTime
+				r.files.dir.full = noTime
 				return true, nil
 			}
 			return false, nil
 		}
-		kept, err := l.step(ctx, f)
+		kept, err := r.step(ctx, f)
 		switch {
 		case errors.Is(err, errChanged):
 			f.stale = true
@@ -40,7 +59,7 @@ func (l *Log) read(ctx context.Context, f *file) (more bool, err error) {
 			return false, err
 		case err != nil:
 			f.trouble = err
-			l.files.dir.problem = err.Error()
+			r.files.dir.problem = err.Error()
 			return false, nil
 		case !kept:
 			return false, nil
@@ -49,75 +68,75 @@ func (l *Log) read(ctx context.Context, f *file) (more bool, err error) {
 }
 
 // step hands over one batch. It is false where there is no whole line.
-func (l *Log) step(ctx context.Context, f *file) (bool, error) {
+func (r *logReader) step(ctx context.Context, f *file) (bool, error) {
 	s := f.s
-	e, err := l.scan.next(ctx, f)
+	e, err := r.scan.next(ctx, f)
 	if err != nil || e.lines == 0 && !e.long {
 		return false, err
 	}
-	if err := l.takeTurn(ctx, e.end-e.start); err != nil {
+	if err := r.takeTurn(ctx, e.end-e.start); err != nil {
 		return false, err
 	}
-	defer l.endTurn()
+	defer r.endTurn()
 	if e.long {
-		err = l.takeLong(f, e.start, e.end, 1)
+		err = r.takeLong(f, e.start, e.end, 1)
 	} else {
 		err = readLines(f.f.File, e, func(line string, off int64) {
 			size := int64(len(line)) + 1
-			l.take(f, trim(l.pack.keepLine(line), off), off, size)
+			r.take(f, trim(r.pack.keepLine(line), off), off, size)
 		})
 	}
 	was := *s
 	if err == nil {
-		err = s.confirm(f.f, l.pack.arena, e.start, e.end)
+		err = s.confirm(f.f, r.pack.arena, e.start, e.end)
 	}
 	if err == nil {
-		l.join.giveUpFarBehind(s, e.end, l.pack.add)
-		err = l.moveOffsets()
+		r.join.giveUpFarBehind(s, e.end, r.pack.add)
+		err = r.moveOffsets()
 	}
 	if err != nil {
 		s.off, s.head, s.tail = was.off, was.head, was.tail
-		l.rewind(s)
+		r.rewind(s)
 		return false, err
 	}
 	if e.start > was.pos && was.pos > 0 {
-		l.o.Logger.Warn("NUL bytes skipped: data that never reached the disk, or a writer that kept its offset over a truncation",
-			"source", l.o.Source, "file", f.path, "offset", was.pos, "bytes", e.start-was.pos)
+		r.o.Logger.Warn("NUL bytes skipped: data that never reached the disk, or a writer that kept its offset over a truncation",
+			"source", r.o.Source, "file", f.path, "offset", was.pos, "bytes", e.start-was.pos)
 	}
-	return true, l.offerRecords(ctx, s)
+	return true, r.offerRecords(ctx, s)
 }
 
 // take adds a line to the batch, or to those whose end is waited for.
-func (l *Log) take(f *file, line []byte, off, size int64) {
-	r, whole := l.join.add(line, f.path, place{f.s, off}, size)
+func (r *logReader) take(f *file, line []byte, off, size int64) {
+	rec, whole := r.join.add(line, f.path, place{f.s, off}, size)
 	if !whole {
 		return
 	}
 	if off < f.s.trusted {
-		r.Damage = damageOf(line)
+		rec.Damage = damageOf(line)
 	}
-	l.pack.add(r)
+	r.pack.add(rec)
 }
 
 // takeLong adds the line [start, end), which is over the limit, by its beginning.
-func (l *Log) takeLong(f *file, start, end, terminator int64) error {
-	buf := l.pack.room(min(HeadBytes, end-start-terminator))
+func (r *logReader) takeLong(f *file, start, end, terminator int64) error {
+	buf := r.pack.room(min(HeadBytes, end-start-terminator))
 	if n, _ := f.f.ReadAt(buf, start); n < len(buf) {
 		return errChanged
 	}
-	l.pack.add(Record{
+	r.pack.add(Record{
 		Data: trim(buf, start), Path: f.path, Stream: f.s.id, Offset: start, Size: end - start, TooLong: true,
 	})
 	return nil
 }
 
 // moveOffsets moves the durable positions to where nothing held back begins.
-func (l *Log) moveOffsets() error {
-	for _, f := range l.files.files {
+func (r *logReader) moveOffsets() error {
+	for _, f := range r.files.files {
 		if f.s == nil {
 			continue
 		}
-		off := l.join.floor(f.s)
+		off := r.join.floor(f.s)
 		if off == f.s.off || f.size < off {
 			continue
 		}
@@ -133,72 +152,87 @@ func (l *Log) moveOffsets() error {
 
 // rewind forgets what was read of s, and of all that is held with it, since the
 // last batch that was kept.
-func (l *Log) rewind(s *stream) {
+func (r *logReader) rewind(s *stream) {
 	s.advance(s.off)
-	for key, h := range l.join.held {
+	for key, h := range r.join.held {
 		if !slices.ContainsFunc(h.starts, func(p place) bool { return p.s == s }) {
 			continue
 		}
-		delete(l.join.held, key)
+		delete(r.join.held, key)
 		for _, p := range h.starts {
 			if p.s != s {
-				l.rewind(p.s)
+				r.rewind(p.s)
 			}
 		}
 	}
 }
 
 // offerRecords offers the collected records of s.
-func (l *Log) offerRecords(ctx context.Context, s *stream) error {
+func (r *logReader) offerRecords(ctx context.Context, s *stream) error {
 	s.read = time.Now()
-	return l.offer(ctx, &Batch{Records: l.pack.records})
+	return r.offer(ctx, &Batch{Records: r.pack.records})
 }
 
 // endStream takes what a writer left without a terminator when it died.
-func (l *Log) endStream(ctx context.Context, f *file) error {
+func (r *logReader) endStream(ctx context.Context, f *file) error {
 	s := f.s
-	if err := l.takeTurn(ctx, f.size-s.pos); err != nil {
+	if err := r.takeTurn(ctx, f.size-s.pos); err != nil {
 		return err
 	}
-	defer l.endTurn()
+	defer r.endTurn()
 	was := *s
 	if start := s.pos; start < f.size {
-		start, err := l.takeRest(ctx, f)
+		start, err := r.takeRest(ctx, f)
 		if err == nil {
-			err = s.confirm(f.f, l.pack.arena, start, f.size)
+			err = s.confirm(f.f, r.pack.arena, start, f.size)
 		}
 		if err != nil {
 			f.stale = true
 			return nil
 		}
 	}
-	l.join.giveUp(s, l.pack.add)
-	if err := l.moveOffsets(); err != nil {
+	r.join.giveUp(s, r.pack.add)
+	if err := r.moveOffsets(); err != nil {
 		f.stale = true
 		s.off, s.head, s.tail = was.off, was.head, was.tail
-		l.rewind(s)
+		r.rewind(s)
 		return nil
 	}
 	s.done = true
-	return l.offerRecords(ctx, s)
+	return r.offerRecords(ctx, s)
 }
 
 // takeRest adds what is left of f, NUL bytes around it taken off, and returns where that
 // begins.
-func (l *Log) takeRest(ctx context.Context, f *file) (start int64, err error) {
+func (r *logReader) takeRest(ctx context.Context, f *file) (start int64, err error) {
 	if err := f.open(); err != nil {
 		return 0, err
 	}
-	if start, err = l.scan.zerosEnd(ctx, f, f.s.pos); err != nil || start == f.size {
+	if start, err = r.scan.zerosEnd(ctx, f, f.s.pos); err != nil || start == f.size {
 		return start, err
 	}
-	if f.size-start > int64(l.o.MaxLine) {
-		return start, l.takeLong(f, start, f.size, 0)
+	if f.size-start > int64(r.o.MaxLine) {
+		return start, r.takeLong(f, start, f.size, 0)
 	}
-	buf := l.pack.room(f.size - start)
+	buf := r.pack.room(f.size - start)
 	if n, _ := f.f.ReadAt(buf, start); n < len(buf) {
 		return start, errChanged
 	}
-	l.take(f, bytes.TrimRight(trim(buf, start), "\x00"), start, f.size-start)
+	r.take(f, bytes.TrimRight(trim(buf, start), "\x00"), start, f.size-start)
 	return start, nil
+}
+
+// offer hands over a batch with the cursor behind it.
+func (r *logReader) offer(ctx context.Context, b *Batch) error {
+	r.files.prune()
+	var err error
+	if b.Cursor, err = r.files.cur.encode(filepath.Dir(r.o.Path)); err != nil {
+		return err
+	}
+	r.files.dirty = false
+	if _, err := r.feed.offer(ctx, b); err != nil {
+		return err
+	}
+	r.kept(b)
+	return nil
 }

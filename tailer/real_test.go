@@ -284,7 +284,7 @@ func TestSpool_WhatCannotBeRemovedIsNotReadTwice(t *testing.T) {
 	t.Cleanup(func() { _ = os.Chmod(dir, 0o700) })
 	r := spool(t, s, dir)
 	s.wait(t, 5)
-	eventually(t, "warned", func() bool { return strings.Count(s.log.String(), "cannot be removed") == 5 })
+	eventually(t, "warned", func() bool { return strings.Count(s.log.String(), "spool file stays") == 5 })
 	r.stop()
 	r = spool(t, s, dir)
 	eventually(t, "looked at", func() bool { return r.spool.Status().Files == 5 && r.spool.Status().LagBytes == 0 })

@@ -24,19 +24,19 @@ const (
 )
 
 // unchanged reports whether f still holds all that was read of its stream.
-func (set *fileset) unchanged(ctx context.Context, f *file) bool {
-	if f.suspect || !set.continues(f) {
+func (h *holdings) unchanged(ctx context.Context, f *file) bool {
+	if f.suspect || !h.continues(f) {
 		return false
 	}
-	if f != set.live || f.s.off == 0 {
+	if f != h.live || f.s.off == 0 {
 		return true
 	}
-	return set.restUnchanged(ctx, f) && set.verified(ctx, f)
+	return h.restUnchanged(ctx, f) && h.verified(ctx, f)
 }
 
 // restUnchanged moves the end of what must be read of an overwritten file to where its
 // writer has come by now. It is false where f can no longer be compared.
-func (set *fileset) restUnchanged(ctx context.Context, f *file) bool {
+func (h *holdings) restUnchanged(ctx context.Context, f *file) bool {
 	s := f.s
 	if len(s.rest.list) == 0 {
 		return true
@@ -47,7 +47,7 @@ func (set *fileset) restUnchanged(ctx context.Context, f *file) bool {
 		return true
 	}
 	if same < s.rest.end() {
-		s.rest, set.dirty = rest, true
+		s.rest, h.dirty = rest, true
 	}
 	if len(s.rest.list) == 0 || f.size == s.rest.end() {
 		return true
@@ -58,7 +58,7 @@ func (set *fileset) restUnchanged(ctx context.Context, f *file) bool {
 
 // verified compares the whole of f with what was read if it changed without growing: its
 // size, beginning and end are no proof that nothing between was overwritten.
-func (set *fileset) verified(ctx context.Context, f *file) bool {
+func (h *holdings) verified(ctx context.Context, f *file) bool {
 	s, now := f.s, time.Now()
 	if !f.touched || s.pos < f.end() || s.off < s.pos {
 		return true
@@ -75,16 +75,16 @@ func (set *fileset) verified(ctx context.Context, f *file) bool {
 
 // changedContent resumes the stream of f where f differs from it, or parts them. It does
 // neither where that cannot be told now.
-func (set *fileset) changedContent(ctx context.Context, f *file) error {
+func (h *holdings) changedContent(ctx context.Context, f *file) error {
 	s := f.s
-	if f == set.live && !set.heldElsewhere(s, f) {
+	if f == h.live && !h.heldElsewhere(s, f) {
 		same, rest, err := s.content().compare(ctx, f.f, f.size, math.MaxInt64)
 		if err == nil && (same > 0 || len(rest.list) > 0) && s.resume(f.f, same, rest) == nil {
-			s.size, set.dirty = f.end(), true
+			s.size, h.dirty = f.end(), true
 			return nil
 		}
 	}
-	if err := set.undecided(f); err != nil {
+	if err := h.undecided(f); err != nil {
 		return err
 	}
 	f.detach()

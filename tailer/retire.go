@@ -1,8 +1,6 @@
 package tailer
 
 import (
-	"fmt"
-	"slices"
 	"time"
 )
 
@@ -83,54 +81,6 @@ func (set *fileset) retireCopy(f *file) {
 	f.copying = false
 	f.attach(set.cur.add())
 	set.skip(f, f.size)
-}
-
-// missing lists the streams that were not read to their end and are nowhere to be found.
-func (set *fileset) missing(now time.Time) (lost []*stream) {
-	for _, s := range slices.Clone(set.cur.streams) {
-		if s.done || s.holder(nil) != nil {
-			continue
-		}
-		switch {
-		case s.size >= 0 && s.size <= s.pos:
-			s.done, set.dirty = true, true
-		case !set.conclusive():
-		case s.missing.IsZero():
-			s.missing = now
-			set.dir.full = noTime // read the directories once more
-		case now.Sub(s.missing) >= set.quiet:
-			lost = append(lost, s)
-		}
-	}
-	return lost
-}
-
-// conclusive reports whether all there is was looked at, so that what was not found is not
-// there. An absent log means nothing: its volume may not be mounted yet.
-func (set *fileset) conclusive() bool {
-	if set.live == nil || set.live.f == nil || !set.dir.scanned || !set.complete || set.dir.problem != "" {
-		return false
-	}
-	for _, f := range set.files {
-		if f.copying || f.trouble != nil {
-			return false
-		}
-	}
-	return true
-}
-
-// gap describes the loss of s.
-func (set *fileset) gap(s *stream) *Gap {
-	g := &Gap{Path: s.path, Stream: s.id, Offset: s.pos, Since: s.read}
-	if s.size > s.pos {
-		g.Reason = fmt.Sprintf("the file was truncated or overwritten with %d bytes unread", s.size-s.pos)
-	} else {
-		g.Reason = "the file is gone, and whether it had been written to since is unknown"
-	}
-	if n := len(set.dir.archives); n > 0 {
-		g.Reason += "; they may be in a compressed file such as " + set.dir.archives[n-1] + ", which can be ingested by hand"
-	}
-	return g
 }
 
 // prune bounds the checkpoint.

@@ -38,7 +38,7 @@ type scanner struct {
 // blocks are lent to whoever scans: many logs stand still at a time.
 var blocks = sync.Pool{New: func() any { return new([blockLen]byte) }}
 
-// borrow takes a block, unless there is one, and returns what gives it back.
+// borrow takes a block, unless there is one, and returns the function that puts it back.
 func (sc *scanner) borrow() (back func()) {
 	if sc.block != nil {
 		return func() {}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 )
 
@@ -33,56 +32,39 @@ type SpoolOptions struct {
 }
 
 const (
-	archiveDir  = "archive"
-	rejectedDir = "rejected"
 	// maxFinished is how many files one batch may finish.
 	maxFinished = 32
 	// maxStuck is how many files that cannot be removed, or are still being written, are
 	// remembered. Past it reading stops, or they would be read again after a restart.
 	maxStuck = 1024
-	// maxListed is how many names are sorted at once.
-	maxListed = 20_000
 )
 
-// Spool empties a directory: files are read in name order and go away once all their
-// records are kept.
+// Spool empties a directory, round by round: it lists the names (listing), reads file after
+// file (spoolFile) into a batch (spoolBatch), and once the handler has kept the batch it lets
+// the files go whose last record was in it. Nothing is let go before, and what was let go
+// stays in the cursor until that is durable: a file that comes back after a crash is known.
 //
-// Everything in the directory may be somebody else's doing, and the agent may be root. So
-// no path is built: what lies in the directory is reached through its open descriptor, a
-// name at a time, and no link is followed.
+// Everything in the directory may be somebody else's doing, and the agent may be root. So no
+// path is built: what lies in the directory is reached through its open descriptor (spoolDir),
+// a name at a time, and no link is followed.
 type Spool struct {
 	o      SpoolOptions
 	settle time.Duration
 	feed   feed
-	// pack is there during a turn.
-	pack  *pack
-	turn  *turn
-	watch *watcher
+	reporter
+	lookout   lookout
+	leftovers leftovers
 
-	// root is the directory during a round, owner whose it is.
+	// root is the directory during a round.
 	root  *spoolDir
 	known checkpoints
-	// part is the file that is being read, finished those read to their end in this batch.
-	part     *spoolFile
-	finished []*spoolFile
-	// late are removed files that somebody may still write to.
-	late []*spoolFile
+	batch spoolBatch
+	late  lateFiles
 	// gone are the removed files that the cursor may forget once the directory is synced.
 	gone []*spoolCheckpoint
 	// handled counts the files that were finished.
 	handled int
-	// relist: there is something to do although no name has changed.
-	relist    bool
-	listed    time.Time
-	stamp     time.Time
-	troubles  map[string]string
-	remaining remaining
-
-	mu      sync.Mutex
-	status  Status
-	stuck   string
 	problem string
-	said    string
 }
 
 // NewSpool checks the options and the cursor. Nothing is opened before Run.
@@ -98,66 +80,52 @@ func NewSpool(o SpoolOptions) (*Spool, error) {
 	o.MaxRecord = orDefault(o.MaxRecord, DefaultMaxLine)
 	o.Sweep = orDefault(o.Sweep, DefaultSweep)
 	o.Logger = orLogger(o.Logger)
-	if o.Budget == nil {
-		o.Budget = NewBudget(DefaultBudget)
-	}
-	s := &Spool{
-		o: o, settle: quietSweeps * o.Sweep, relist: true, troubles: map[string]string{}, known: checkpoints{},
-		status: Status{Source: o.Source, Reason: notStarted},
-	}
-	s.feed = feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: s.failing, idle: func(context.Context) {}}
+	known := checkpoints{}
 	if len(o.Cursor) > 0 {
-		if s.known, err = decodeSpoolCursor(o.Cursor); err != nil {
+		if known, err = decodeSpoolCursor(o.Cursor); err != nil {
 			return nil, fmt.Errorf("spool %s: %w", o.Path, err)
 		}
 	}
+	settle := quietSweeps * o.Sweep
+	s := &Spool{
+		o: o, settle: settle, known: known,
+		reporter:  newReporter(o.Logger, o.Source, o.Path, "spool cannot be read", "spool is read again"),
+		lookout:   lookout{path: o.Path, sweep: o.Sweep, again: true},
+		leftovers: leftovers{log: o.Logger, source: o.Source, path: o.Path, settle: settle, troubles: map[string]string{}},
+		batch:     spoolBatch{share: newShare(o.Budget, o.Sweep, func(context.Context) {})},
+	}
+	s.feed = feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: s.failing, idle: func(context.Context) {}}
 	return s, nil
 }
 
 // Run empties the spool until ctx ends. It may be called once.
 func (s *Spool) Run(ctx context.Context) error {
-	s.watch = newWatcher(s.o.Poll, s.o.Logger.With("source", s.o.Source))
-	defer s.watch.close()
-	defer s.closeFiles()
-	defer s.endTurn()
-	sweep := time.NewTicker(s.o.Sweep)
-	defer sweep.Stop()
-	for ctx.Err() == nil {
-		more, err := s.round(ctx)
-		if err != nil {
-			return stopped(ctx, err)
+	watch := newWatcher(s.o.Poll, s.o.Logger.With("source", s.o.Source))
+	defer watch.close()
+	s.lookout.watch = watch
+	defer s.late.close()
+	defer s.batch.close()
+	return rounds(ctx, s.o.Sweep, watch, func(ctx context.Context) (more bool, err error) {
+		more, err = s.round(ctx)
+		if err == nil {
+			s.report()
 		}
-		s.complain()
-		if more {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-		case <-sweep.C:
-		case <-s.watch.hints:
-		}
-	}
-	return nil
-}
-
-func (s *Spool) closeFiles() {
-	if s.part != nil {
-		s.part.close()
-	}
-	for _, f := range append(s.finished, s.late...) {
-		f.close()
-	}
+		return more, err
+	})
 }
 
 // round reads all files that are listed. more: there are others.
 func (s *Spool) round(ctx context.Context) (more bool, err error) {
-	s.setProblem("")
-	if !s.changed() {
+	due, err := s.lookout.due()
+	if s.problem = ""; err != nil {
+		s.problem = err.Error()
+	}
+	if !due {
 		return false, s.readLate(ctx)
 	}
 	root, err := openSpoolDir(s.o.Path)
 	if err != nil {
-		s.setProblem(err.Error())
+		s.problem = err.Error()
 		return false, nil
 	}
 	s.root = root
@@ -169,16 +137,16 @@ func (s *Spool) round(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	handled := s.handled
-	names, more, err := s.list(ctx)
+	l, err := list(ctx, root, s.known)
 	if err != nil {
 		if ctx.Err() != nil {
 			return false, err
 		}
-		s.setProblem(err.Error())
+		s.problem = fmt.Sprintf("reading directory %s: %v", s.o.Path, err)
 		return false, nil
 	}
-	s.begun()
-	if err := s.readAll(ctx, names); err != nil {
+	s.listed(l)
+	if err := s.readAll(ctx, l.names); err != nil {
 		return false, err
 	}
 	if err := s.flush(ctx); err != nil {
@@ -186,21 +154,26 @@ func (s *Spool) round(ctx context.Context) (more bool, err error) {
 	}
 	s.sync()
 	// What cannot be opened must not be tried again and again.
-	return more && s.handled > handled, nil
+	return l.more && s.handled > handled, nil
 }
 
-func (s *Spool) begun() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.status.Reason == notStarted {
-		s.status.Ready, s.status.Reason = true, ""
-	}
+// listed takes in what the directory holds.
+func (s *Spool) listed(l *listing) {
+	s.known.only(l.seen)
+	s.leftovers.see(s.root, l.other)
+	s.lookout.again = s.lookout.again || l.more || l.again
+	s.update(func(st *Status) {
+		st.LagBytes, st.Files = l.lag, l.files
+		if st.Reason == notStarted {
+			st.Ready, st.Reason = true, ""
+		}
+	})
 }
 
 func (s *Spool) readAll(ctx context.Context, names []string) error {
 	for _, name := range names {
 		if len(s.known) >= maxStuck {
-			s.setProblem(fmt.Sprintf("%d files of %s are read but cannot be removed, or are still being written; reading waits until they can", len(s.known), s.o.Path))
+			s.problem = fmt.Sprintf("%d files of %s are read but cannot be removed, or are still being written; reading waits until they can", len(s.known), s.o.Path)
 			return nil
 		}
 		if err := s.read(ctx, name); err != nil {
@@ -210,82 +183,48 @@ func (s *Spool) readAll(ctx context.Context, names []string) error {
 	return nil
 }
 
-// changed reports whether the directory must be read again.
-func (s *Spool) changed() bool {
-	hint := s.watch.changed()
-	info, err := os.Stat(s.o.Path)
+// report makes visible, and logs, what is wrong and what stays in the directory.
+func (s *Spool) report() {
+	n, why := s.leftovers.report(time.Now())
+	s.update(func(st *Status) {
+		st.Ready, st.Reason = s.problem == "", s.problem
+		st.Remaining, st.RemainingWhy = n, why
+	})
+	s.complain(s.problem)
+}
+
+// lookout knows when the directory must be read again.
+type lookout struct {
+	path  string
+	sweep time.Duration
+	watch *watcher
+	// again: there is something to do although no name has changed.
+	again bool
+	// listed is when the directory was read last, and stamp its modification time then.
+	listed, stamp time.Time
+}
+
+// due reports whether the directory must be read now.
+func (l *lookout) due() (bool, error) {
+	hint := l.watch.changed()
+	info, err := os.Stat(l.path)
 	if err != nil {
-		s.watch.lost(s.o.Path)
-		s.stamp = time.Time{}
+		l.watch.lost(l.path)
+		l.stamp = time.Time{}
 		if errors.Is(err, os.ErrNotExist) {
-			err = fmt.Errorf("directory %s does not exist", s.o.Path)
+			err = fmt.Errorf("directory %s does not exist", l.path)
 		}
-		s.setProblem(err.Error())
-		return false
+		return false, err
 	}
 	if !info.IsDir() {
-		s.setProblem(s.o.Path + " is not a directory")
-		return false
+		return false, fmt.Errorf("%s is not a directory", l.path)
 	}
-	s.watch.dir(s.o.Path, info)
+	l.watch.dir(l.path, info)
 	now := time.Now()
-	due := hint || s.relist || !s.stamp.Equal(info.ModTime()) || now.Sub(info.ModTime()) < recent ||
-		now.Sub(s.listed) > fullSweeps*s.o.Sweep
+	due := hint || l.again || !l.stamp.Equal(info.ModTime()) || now.Sub(info.ModTime()) < recent ||
+		now.Sub(l.listed) > fullSweeps*l.sweep
 	if due {
-		s.listed, s.stamp, s.relist = now, info.ModTime(), false
+		l.listed, l.stamp, l.again = now, info.ModTime(), false
 	}
-	return due
-}
-
-func (s *Spool) setProblem(p string) { s.problem = p }
-
-// complain makes the problem visible, and logs it once until it changes.
-func (s *Spool) complain() {
-	s.complainRemaining()
-	s.mu.Lock()
-	s.status.Ready, s.status.Reason = s.problem == "", s.problem
-	s.mu.Unlock()
-	if s.problem == s.said {
-		return
-	}
-	if s.said = s.problem; s.said != "" {
-		s.o.Logger.Warn("spool cannot be read", "source", s.o.Source, "path", s.o.Path, "reason", s.said)
-		return
-	}
-	s.o.Logger.Info("spool is read again", "source", s.o.Source, "path", s.o.Path)
-}
-
-// trouble logs what is wrong with one file, once until it changes.
-func (s *Spool) trouble(name string, err error) {
-	if err == nil {
-		delete(s.troubles, name)
-		return
-	}
-	if s.troubles[name] == err.Error() {
-		return
-	}
-	if len(s.troubles) < maxStuck {
-		s.troubles[name] = err.Error()
-	}
-	s.o.Logger.Warn("spool file stays where it is", "source", s.o.Source, "file", name, "error", err)
-}
-
-// Status may be called at any time.
-func (s *Spool) Status() Status {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.status
-	if s.stuck != "" {
-		st.Ready, st.Reason = false, s.stuck
-	}
-	return st
-}
-
-func (s *Spool) failing(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stuck = ""
-	if err != nil {
-		s.stuck = "batch cannot be kept: " + err.Error()
-	}
+	return due, nil
 }

@@ -138,6 +138,33 @@ func (k checkpoints) find(name string, info os.FileInfo, r io.ReaderAt) *spoolCh
 	return nil
 }
 
+// only forgets the files that are not among those seen.
+func (k checkpoints) only(seen map[fileID]bool) {
+	maps.DeleteFunc(k, func(id fileID, _ *spoolCheckpoint) bool { return !seen[id] })
+}
+
+// begunFirst puts the files first that were read in part before a restart.
+func (k checkpoints) begunFirst(names []string) {
+	begun := map[string]bool{}
+	for _, c := range k {
+		if !c.Done {
+			begun[string(c.Name)] = true
+		}
+	}
+	if len(begun) == 0 {
+		return
+	}
+	slices.SortStableFunc(names, func(a, b string) int {
+		switch {
+		case begun[a] == begun[b]:
+			return 0
+		case begun[a]:
+			return -1
+		}
+		return 1
+	})
+}
+
 // encode returns the cursor once the rejected records, by stream, are part of it.
 func (k checkpoints) encode(rejected map[string][]reason) []byte {
 	cur := spoolCursor{Version: spoolVersion}

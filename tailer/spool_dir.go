@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 )
 
@@ -138,53 +137,6 @@ func (d *spoolDir) vouchesFor(info os.FileInfo) error {
 		return nil
 	}
 	return fmt.Errorf("user %d, whose directory it is in, could not read it: chown or chmod the file", owner)
-}
-
-// place moves a file from d to another directory under a name that is free there, and
-// returns that name. What is moved must still be the file that info is of; anything else
-// that has taken its name meanwhile goes back.
-func (d *spoolDir) place(name string, info os.FileInfo, to *spoolDir) (string, error) {
-	for n := 0; ; n++ {
-		target := numbered(name, n)
-		err := renameNew(d.fd, name, to.fd, target)
-		if errors.Is(err, fs.ErrExist) && n < 1_000_000 {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		return target, d.verify(name, info, to, target)
-	}
-}
-
-// verify reports whether the file that was just moved is the one that info is of.
-func (d *spoolDir) verify(name string, info os.FileInfo, to *spoolDir, target string) error {
-	now, err := to.root.Lstat(target)
-	if err == nil && os.SameFile(now, info) {
-		return nil
-	}
-	for n := 0; err == nil; n++ {
-		err = renameNew(to.fd, target, d.fd, numbered(name, n))
-		if errors.Is(err, fs.ErrExist) {
-			err = nil
-			continue
-		}
-		break
-	}
-	return errors.Join(errChanged, err)
-}
-
-// numbered puts n before the extension of a name, and keeps it short enough for a file system.
-func numbered(name string, n int) string {
-	ext := filepath.Ext(name)
-	base := strings.TrimSuffix(name, ext)
-	if len(ext) > 16 {
-		base, ext = name, ""
-	}
-	if n > 0 {
-		ext = fmt.Sprintf(".%d%s", n, ext)
-	}
-	return base[:min(len(base), 220)] + ext
 }
 
 func kindOf(m fs.FileMode) string {

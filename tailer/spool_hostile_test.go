@@ -212,21 +212,21 @@ func TestSpool_WhatIsWrittenAfterTheRemovalIsReadToo(t *testing.T) {
 	t.Cleanup(func() { must(t, root.close()) })
 	ctx := t.Context()
 	must(t, sp.read(ctx, "a.ndjson"))
-	f := sp.finished[0]
+	f := sp.batch.finished[0]
 	info, err := f.f.Stat()
 	must(t, err)
-	_, err = sp.feed.offer(ctx, &Batch{Records: sp.pack.records})
+	_, err = sp.feed.offer(ctx, &Batch{Records: sp.batch.pack.records})
 	must(t, err)
-	sp.finished = nil
-	sp.endTurn()
-	must(t, sp.delete(f, info)) // nobody had it open to write
+	sp.batch.finished = nil
+	sp.batch.endTurn()
+	must(t, root.delete(f.name, info)) // nobody had it open to write
 	w, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.f.Fd()), os.O_WRONLY|os.O_APPEND, 0)
 	must(t, err)
 	f.late = true
-	if !sp.lateWriter(f) {
+	if !f.mayBeWrittenTo() {
 		t.Fatal("the writer is not seen")
 	}
-	sp.keepLate(f)
+	sp.late.add(f)
 	for _, text := range []string{"{\"n\":2}\n{\"n\"", ":3}\n{\"n\":4"} {
 		_, err := w.WriteString(text)
 		must(t, err)
@@ -312,7 +312,7 @@ func TestSpool_AFileThatTookTheNameOfOneThatWasReadIsNotRemoved(t *testing.T) {
 		must(t, err)
 		sp.root = root
 		must(t, sp.read(t.Context(), "a.json"))
-		f := sp.finished[0]
+		f := sp.batch.finished[0]
 		drop(t, dir, "a.json", `{"n":2}`)
 		done, err := sp.tryRemove(f)
 		if done || err != nil {
@@ -412,7 +412,7 @@ func TestSpool_StoppingDoesNotWaitForAHugeValue(t *testing.T) {
 	if err := sp.read(ctx, "a.ndjson"); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
-	sp.closeFiles()
+	sp.batch.close()
 }
 
 func TestSpool_ADirectoryThatCannotBeListedIsSaidToBeSo(t *testing.T) {

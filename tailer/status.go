@@ -3,20 +3,25 @@ package tailer
 import (
 	"log/slog"
 	"sync"
-	"time"
 )
 
 const notStarted = "not started"
 
-// reporter keeps a log's status and logs each problem once until it changes.
+// reporter keeps a source's status and logs each problem once until it changes.
 type reporter struct {
 	log  *slog.Logger
 	path string
-	said string // the last problem logged
+	// fault and again are what is logged of a problem and of its end.
+	fault, again string
+	said         string // the last problem logged
 
 	mu     sync.Mutex
 	status Status
 	stuck  string // the handler's problem
+}
+
+func newReporter(log *slog.Logger, source, path, fault, again string) reporter {
+	return reporter{log: log, path: path, fault: fault, again: again, status: Status{Source: source, Reason: notStarted}}
 }
 
 // Status may be called at any time.
@@ -40,26 +45,11 @@ func (r *reporter) failing(err error) {
 	}
 }
 
-// kept notes a batch that the handler has kept.
-func (r *reporter) kept(b *Batch) {
+// update changes the status.
+func (r *reporter) update(change func(*Status)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(b.Records) > 0 {
-		r.status.LastRecord = time.Now()
-	}
-	if b.Gap != nil {
-		r.status.Gaps++
-	}
-}
-
-// publish makes the state of the files visible.
-func (r *reporter) publish(set *fileset) {
-	ready, reason := set.dir.state()
-	lag, open := set.lag(), set.open()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.status.Ready, r.status.Reason, r.status.Warning = ready, reason, set.dir.warning
-	r.status.LagBytes, r.status.Files = lag, open
+	change(&r.status)
 }
 
 // complain logs what is wrong, once until it changes.
@@ -69,9 +59,9 @@ func (r *reporter) complain(problem string) {
 	}
 	source := r.status.Source
 	if problem != "" {
-		r.log.Warn("log cannot be followed", "source", source, "path", r.path, "reason", problem)
+		r.log.Warn(r.fault, "source", source, "path", r.path, "reason", problem)
 	} else {
-		r.log.Info("log is followed again", "source", source, "path", r.path)
+		r.log.Info(r.again, "source", source, "path", r.path)
 	}
 	r.said = problem
 }

@@ -1,10 +1,12 @@
 package tailer
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -128,4 +130,26 @@ func (w *watcher) close() {
 		w.log.Debug("closing inotify", "error", err)
 	}
 	w.done.Wait()
+}
+
+// rounds calls round until ctx ends, which is no error: at once while there is more, otherwise
+// at every hint and after every sweep.
+func rounds(ctx context.Context, sweep time.Duration, w *watcher, round func(context.Context) (more bool, err error)) error {
+	tick := time.NewTicker(sweep)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		more, err := round(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			return err
+		case more || err != nil:
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		case <-w.hints:
+		}
+	}
+	return nil
 }
