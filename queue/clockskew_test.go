@@ -82,7 +82,7 @@ func TestUpkeep_WhatIsReplayedWhileItExpiresExpiresLater(t *testing.T) {
 	}()
 	<-begun
 	go func() { _, err := q.Replay(t.Context(), "cli", []string{id}); ended <- err }()
-	eventually(t, "no replay", within("(*Queue).replay"))
+	eventually(t, "no replay", within("(*changes).replay"))
 	go func() { ended <- q.Upkeep(t.Context()) }()
 	eventually(t, "no upkeep", within("(*maintenance).forgetAll"))
 	close(hold)

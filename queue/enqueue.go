@@ -9,6 +9,14 @@ import (
 	"time"
 )
 
+// intake makes batches durable, each with the position behind it: in one transaction, or in as
+// many as it takes, the position with the last. Before each it waits until there is room.
+type intake struct {
+	writer *writer
+	disk   *disk
+	limits *limits
+}
+
 // Commit makes a batch durable: its events with a delivery for each webhook that wants
 // them, its rejected records, and the cursor of its source. While the queue is full it
 // waits for room, which stops the reading. An error means that the cursor has not moved;
@@ -17,19 +25,19 @@ import (
 // It is one transaction as long as one holds it: about 2,500 deliveries, so 512 events
 // for 4 webhooks with names of common length. A larger one is written in several, the
 // cursor with the last; see partialBatch.
-func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
+func (in *intake) Commit(ctx context.Context, b Batch) (Committed, error) {
 	var total Committed
 	refused := false // even the cursor, which else needs no room to speak of
 	for {
 		if refused || len(b.Events)+len(b.Rejected) > 0 {
-			if err := q.disk.wait(ctx, q.writer.quit); err != nil {
+			if err := in.disk.wait(ctx, in.writer.quit); err != nil {
 				return Committed{}, err
 			}
 		}
-		part, c, last := q.part(b)
-		done, err := q.commitPart(ctx, part, c, total.again)
+		part, c, last := in.part(b)
+		done, err := in.commitPart(ctx, part, c, total.again)
 		if refused = errors.Is(err, ErrFull); refused && ctx.Err() == nil {
-			q.disk.measure() // others have filled the disk since it was looked at
+			in.disk.measure() // others have filled the disk since it was looked at
 			continue
 		}
 		if err != nil {
@@ -49,13 +57,13 @@ func (q *Queue) Commit(ctx context.Context, b Batch) (Committed, error) {
 
 // part is as much of a batch as one transaction holds, what it costs, and whether that
 // is all of it.
-func (q *Queue) part(b Batch) (part Batch, c cost, last bool) {
+func (in *intake) part(b Batch) (part Batch, c cost, last bool) {
 	c = cost{3, int64(2*len(b.Source)+len(b.Cursor)) + 200}
 	counted := map[indexKey]bool{}
 	n := 0
 	for ; n < len(b.Events); n++ {
 		next := c.plus(eventCost(&b.Events[n], counted))
-		if n > 0 && !next.fits(q.writer.room) {
+		if n > 0 && !next.fits(in.writer.room) {
 			break
 		}
 		c = next
@@ -65,7 +73,7 @@ func (q *Queue) part(b Batch) (part Batch, c cost, last bool) {
 	m := 0
 	for ; n == len(b.Events) && m < len(b.Rejected); m++ {
 		next := c.plus(cost{2, 512})
-		if n+m > 0 && !next.fits(q.writer.room) {
+		if n+m > 0 && !next.fits(in.writer.room) {
 			break
 		}
 		c = next
@@ -95,10 +103,10 @@ func eventCost(e *NewEvent, counted map[indexKey]bool) cost {
 	return c
 }
 
-func (q *Queue) commitPart(ctx context.Context, b Batch, c cost, again bool) (Committed, error) {
+func (in *intake) commitPart(ctx context.Context, b Batch, c cost, again bool) (Committed, error) {
 	var done Committed
-	_, _, window := q.limits.get()
-	err := q.writer.submit(ctx, c, func(w *writeTxn) error {
+	_, _, window := in.limits.get()
+	err := in.writer.submit(ctx, c, func(w *writeTxn) error {
 		done = Committed{again: again} // a transaction that failed is applied again
 		left, err := w.readPartial(&b)
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// ErrDisk: a write or a sync failed, for errors.Is. Nothing that was written since the last
+// ErrDisk says, for errors.Is, that a write or a sync failed. Nothing that was written since the last
 // good sync is known to be on the disk, so the queue writes nothing more: every call that
 // would gets this error, Run returns it, and the process must end. Opened again, the queue
 // is what was acknowledged, and reading continues from the last durable cursor.

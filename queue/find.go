@@ -32,11 +32,11 @@ func ShortID(id string) string {
 // Find returns the IDs of events, deliveries or rejected records that begin with what
 // somebody typed (evt_…, dlv_…, rej_…), or the deliveries of a short ID; at most most of them,
 // the newest first but for events. It reads keys only, of a short ID all of the events'.
-func (q *Queue) Find(ctx context.Context, typed string, most int) ([]string, error) {
+func (rd *reader) Find(ctx context.Context, typed string, most int) ([]string, error) {
 	kind, _, _ := strings.Cut(typed, "_")
 	low, idx, short := strings.Cut(typed, ".")
 	var ids []string
-	err := q.view(func(txn *badger.Txn) (err error) {
+	err := rd.view(func(txn *badger.Txn) (err error) {
 		switch {
 		case kind == "evt":
 			ids, err = findEvents(ctx, txn, typed, most)
@@ -50,10 +50,10 @@ func (q *Queue) Find(ctx context.Context, typed string, most int) ([]string, err
 					if fmt.Sprintf("%0*x", shortDigits, seq&(1<<(4*shortDigits)-1)) != low {
 						return nil, nil
 					}
-				} else if matching(typed[:min(len(typed), 4+8+16)], q.deliveryID(ref{seq: seq})) == nil {
+				} else if matching(typed[:min(len(typed), 4+8+16)], rd.deliveryID(ref{seq: seq})) == nil {
 					return nil, nil
 				}
-				return q.deliveriesLike(txn, seq, typed, idx, short)
+				return rd.deliveriesLike(txn, seq, typed, idx, short)
 			}, most)
 		}
 		return err
@@ -63,7 +63,7 @@ func (q *Queue) Find(ctx context.Context, typed string, most int) ([]string, err
 
 // deliveriesLike are the deliveries of an event whose ID begins as it was typed or, where a
 // short ID was, whose place is idx.
-func (q *Queue) deliveriesLike(txn *badger.Txn, seq uint64, typed, idx string, short bool) ([]string, error) {
+func (s *store) deliveriesLike(txn *badger.Txn, seq uint64, typed, idx string, short bool) ([]string, error) {
 	e, err := loadMeta(txn, seq)
 	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotFound) {
 		return nil, nil // it can be looked up by its whole ID
@@ -73,7 +73,7 @@ func (q *Queue) deliveriesLike(txn *badger.Txn, seq uint64, typed, idx string, s
 	}
 	var ids []string
 	for i := range e.Webhooks {
-		id := q.deliveryID(ref{seq, uint16(i)})
+		id := s.deliveryID(ref{seq, uint16(i)})
 		if short && strconv.Itoa(i) == idx || !short && strings.HasPrefix(id, typed) {
 			ids = append(ids, id)
 		}

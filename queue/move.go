@@ -10,30 +10,30 @@ import (
 
 // Move gives the unfinished deliveries of one webhook to another, in parts: an error leaves
 // those before it moved. Nobody may be sending the one webhook's meanwhile.
-func (q *Queue) Move(ctx context.Context, from, to string) (int, error) {
-	defer q.replaying.begin(map[string]bool{to: true})()
-	return q.changeWaiting(ctx, Filter{Webhook: from}, func(d *Delivery, now time.Time) {
+func (c *changes) Move(ctx context.Context, from, to string) (int, error) {
+	defer c.reader.replaying.begin(map[string]bool{to: true})()
+	return c.changeWaiting(ctx, Filter{Webhook: from}, func(d *Delivery, now time.Time) {
 		d.Webhook, d.NextAttemptAt = bounded(to), now
 	})
 }
 
 // Discard gives up the unfinished deliveries that a filter selects. They stay as failed ones,
 // whose error says whose wish it was, until they expire, and can be replayed.
-func (q *Queue) Discard(ctx context.Context, by string, f Filter) (int, error) {
-	return q.changeWaiting(ctx, f, func(d *Delivery, now time.Time) {
+func (c *changes) Discard(ctx context.Context, by string, f Filter) (int, error) {
+	return c.changeWaiting(ctx, f, func(d *Delivery, now time.Time) {
 		d.Status, d.NextAttemptAt, d.CompletedAt = Failed, time.Time{}, now
 		d.Error = "discarded by " + by
 	})
 }
 
 // changeWaiting changes the unfinished deliveries that a filter selects.
-func (q *Queue) changeWaiting(ctx context.Context, f Filter, change func(d *Delivery, now time.Time)) (int, error) {
+func (c *changes) changeWaiting(ctx context.Context, f Filter, change func(d *Delivery, now time.Time)) (int, error) {
 	f.Status = []Status{Pending, Retrying}
 	n := 0
-	err := q.each(ctx, f, func(ids []string) error {
+	err := c.reader.each(ctx, f, func(ids []string) error {
 		for part := range slices.Chunk(ids, maxChanges) {
 			done := 0
-			err := q.writer.submit(ctx, changeCost(len(part)), func(w *writeTxn) error {
+			err := c.writer.submit(ctx, changeCost(len(part)), func(w *writeTxn) error {
 				done = 0
 				now := w.wr.now()
 				for _, id := range part {

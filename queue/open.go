@@ -23,18 +23,7 @@ import (
 // directory is kept at 0700. What cannot be opened is left as it is, with an error that
 // says what to do.
 func Open(ctx context.Context, o Options) (*Queue, error) {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Webhooks == nil {
-		o.Webhooks = func() []string { return nil }
-	}
-	if o.Notify == nil {
-		o.Notify = func([]string) {}
-	}
+	o.withDefaults()
 	if err := prepare(o.Dir, o.Logger); err != nil {
 		return nil, err
 	}
@@ -45,9 +34,6 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
-	}
-	if o.Sizes == (Sizes{}) {
-		o.Sizes = usualSizes(o.MaxSize)
 	}
 	q, err := openDir(&o, filepath.Join(o.Dir, "queue"))
 	if err != nil && failsDisk(err) && !errors.Is(err, ErrDisk) {
@@ -127,9 +113,31 @@ func newQueue(o *Options, s *store) *Queue {
 		requests: make(chan *request), quit: make(chan struct{}), done: make(chan struct{}),
 		room: cost{int(s.db.MaxBatchCount()) * 9 / 10, s.db.MaxBatchSize() * 9 / 10},
 	}
-	return &Queue{
+	q := &Queue{
 		reader: reader{store: s}, writer: wr, disk: disk, limits: limits, unregister: func() {},
+		intake:      intake{writer: wr, disk: disk, limits: limits},
 		maintenance: &maintenance{store: s, writer: wr, disk: disk, limits: limits, log: o.Logger},
+	}
+	q.changes = changes{reader: &q.reader, writer: wr}
+	return q
+}
+
+// withDefaults fills in what may be left out.
+func (o *Options) withDefaults() {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Webhooks == nil {
+		o.Webhooks = func() []string { return nil }
+	}
+	if o.Notify == nil {
+		o.Notify = func([]string) {}
+	}
+	if o.Sizes == (Sizes{}) {
+		o.Sizes = usualSizes(o.MaxSize)
 	}
 }
 

@@ -58,9 +58,13 @@ func usualSizes(maxSize int64) Sizes {
 	return Sizes{Memtable: 4 << 20, ValueLog: valueLogSize(maxSize)}
 }
 
-// Queue is safe for concurrent use.
+// Queue is safe for concurrent use. It is joined of parts that share the open database (store)
+// and the one goroutine that changes it (writer): reader looks, intake takes in, changes are
+// what people ask for, maintenance keeps it small.
 type Queue struct {
 	reader
+	intake
+	changes
 	writer      *writer
 	maintenance *maintenance
 	disk        *disk

@@ -42,37 +42,46 @@ func (r *replaying) of(webhook string) bool {
 	return r.by[webhook] > 0 || r.by[""] > 0
 }
 
+// changes are those that people make to deliveries which are there: replays, moves, discards.
+// Each goes in parts of a transaction each, so that it may be of any size and holds up nobody:
+// an error leaves what came before it done. Each delivery is read again within its
+// transaction, since it may have been sent or deleted after it was selected.
+type changes struct {
+	reader *reader
+	writer *writer
+}
+
 // Replay queues deliveries again, due at once, the oldest first, under the same event id;
 // by says whose wish it was. One that is not finished is only made due. An unknown id is an
 // error, and then nothing is replayed.
-func (q *Queue) Replay(ctx context.Context, by string, ids []string) (int, error) {
+func (c *changes) Replay(ctx context.Context, by string, ids []string) (int, error) {
 	webhooks := map[string]bool{}
 	for _, id := range ids {
-		d, err := q.Get(id)
+		d, err := c.reader.Get(id)
 		if err != nil && !errors.Is(err, ErrDamaged) {
 			return 0, err
 		}
 		webhooks[d.Webhook] = true
 	}
-	defer q.notifyAll(webhooks)
-	defer q.replaying.begin(webhooks)()
-	return q.replay(ctx, by, slices.Sorted(slices.Values(ids))) // an id begins with its place
+	defer c.notifyAll(webhooks)
+	defer c.reader.replaying.begin(webhooks)()
+	return c.replay(ctx, by, slices.Sorted(slices.Values(ids))) // an id begins with its place
 }
 
-func (q *Queue) notifyAll(webhooks map[string]bool) {
+func (c *changes) notifyAll(webhooks map[string]bool) {
 	names := slices.Sorted(maps.Keys(webhooks))
 	if webhooks[""] {
-		names = q.counts.webhooks()
+		names = c.reader.counts.webhooks()
 	}
-	q.writer.notify(names)
+	c.writer.notify(names)
 }
 
 // replay leaves out what is no longer there.
-func (q *Queue) replay(ctx context.Context, by string, ids []string) (int, error) {
+func (c *changes) replay(ctx context.Context, by string, ids []string) (int, error) {
 	total := 0
 	for part := range slices.Chunk(ids, maxChanges) {
 		n := 0
-		err := q.writer.submit(ctx, changeCost(len(part)), func(w *writeTxn) (err error) { n, err = w.replay(by, part); return err })
+		err := c.writer.submit(ctx, changeCost(len(part)), func(w *writeTxn) (err error) { n, err = w.replay(by, part); return err })
 		if err != nil {
 			return total, fmt.Errorf("after %d deliveries: %w", total, err)
 		}
@@ -112,13 +121,13 @@ func (w *writeTxn) replay(by string, ids []string) (n int, err error) {
 // ReplayMatching replays what a filter selects, the oldest first, and reports how far it
 // is. What was created before the call is replayed, in parts: an error leaves those before
 // it replayed.
-func (q *Queue) ReplayMatching(ctx context.Context, by string, f Filter, progress func(done, total int)) (int, error) {
+func (c *changes) ReplayMatching(ctx context.Context, by string, f Filter, progress func(done, total int)) (int, error) {
 	webhooks := map[string]bool{f.Webhook: true}
-	defer q.notifyAll(webhooks)
-	defer q.replaying.begin(webhooks)()
+	defer c.notifyAll(webhooks)
+	defer c.reader.replaying.begin(webhooks)()
 	// A list begins with the newest. Where its parts begin is all that is kept of it.
 	begins, total := []string{f.Before}, 0
-	err := q.each(ctx, f, func(ids []string) error {
+	err := c.reader.each(ctx, f, func(ids []string) error {
 		begins = append(begins, ids[len(ids)-1])
 		total += len(ids)
 		return nil
@@ -130,7 +139,7 @@ func (q *Queue) ReplayMatching(ctx context.Context, by string, f Filter, progres
 	for i := len(begins) - 2; i >= 0; i-- {
 		f.Before = begins[i]
 		var part []string
-		err := q.each(ctx, f, func(ids []string) error {
+		err := c.reader.each(ctx, f, func(ids []string) error {
 			for _, id := range ids {
 				if id < begins[i+1] {
 					return errEnough
@@ -146,7 +155,7 @@ func (q *Queue) ReplayMatching(ctx context.Context, by string, f Filter, progres
 			return n, err
 		}
 		slices.Reverse(part)
-		done, err := q.replay(ctx, by, part)
+		done, err := c.replay(ctx, by, part)
 		n += done
 		progress(n, max(n, total))
 		if err != nil {

@@ -48,9 +48,9 @@ type damagedEvent struct {
 }
 
 // unreadable reads all events and returns those that it cannot, in the order they were queued.
-func (q *Queue) unreadable() (lost []damagedEvent, err error) {
+func (s *store) unreadable() (lost []damagedEvent, err error) {
 	bad := map[uint64]string{}
-	err = q.view(func(txn *badger.Txn) error {
+	err = s.view(func(txn *badger.Txn) error {
 		for key := range keysOf(txn, kindEvent) {
 			if _, err := loadMeta(txn, seqOf(key[1:])); errors.Is(err, ErrDamaged) {
 				bad[seqOf(key[1:])] = ""

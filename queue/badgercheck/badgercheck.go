@@ -20,7 +20,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// ErrLocked: another process has the database open.
+// ErrLocked says that another process has the database open.
 var ErrLocked = errors.New("the database is in use by another process")
 
 // Damage is what makes a directory unfit to be opened.
