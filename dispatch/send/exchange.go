@@ -89,7 +89,7 @@ func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (
 	}
 	t.now().copy(&r)
 	judge(&r, resp.Header)
-	if r.Status == http.StatusProxyAuthRequired && e.client.proxy != nil && e.url.Scheme == "http" {
+	if e.byProxy(r.Status, resp.Header) {
 		r.Error = e.refusedByProxy(r.Status)
 	}
 	return r

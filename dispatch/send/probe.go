@@ -76,7 +76,7 @@ func (e *Endpoint) probeProxy(ctx context.Context, t *http.Transport, proxy *url
 	}
 	var refused *proxyRefusal
 	switch {
-	case errors.As(err, &refused) && refused.status != http.StatusProxyAuthRequired && e.url.Scheme == "http":
+	case errors.As(err, &refused) && !unauthorised(refused.status) && e.url.Scheme == "http":
 		// Plain HTTP needs no tunnel, and many proxies make none to its port.
 		return "the proxy " + reached, nil
 	case err != nil:

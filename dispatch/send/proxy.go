@@ -3,8 +3,10 @@ package send
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 )
 
@@ -40,10 +42,7 @@ func (e *Endpoint) explainProxy(err error, ph phases) string {
 	case errors.As(err, &refusal):
 		return e.refusedByProxy(refusal.status)
 	case !errors.As(err, &op) || op.Op != proxyConnect:
-		if ph.remote == "" && timedOut(err) {
-			return fmt.Sprintf("timed out after %s while connecting to the proxy %s; %s", e.cfg.Timeout, proxy, proxyHint)
-		}
-		return ""
+		return e.explainThrough(proxy, err, ph)
 	case timedOut(op.Err):
 		return fmt.Sprintf("the proxy %s timed out; %s", proxy, proxyHint)
 	case errors.As(op.Err, &dns):
@@ -54,15 +53,44 @@ func (e *Endpoint) explainProxy(err error, ph phases) string {
 	return fmt.Sprintf("the proxy %s cannot be reached: %s; %s", proxy, clip(innermost(op.Err), 300), proxyHint)
 }
 
+// explainThrough says what went wrong on a way that the proxy is a part of, "" where it can
+// only have been the endpoint.
+func (e *Endpoint) explainThrough(proxy string, err error, ph phases) string {
+	switch {
+	case timedOut(err) && ph.remote == "":
+		return fmt.Sprintf("timed out after %s while connecting to the proxy %s; %s", e.cfg.Timeout, proxy, proxyHint)
+	case timedOut(err) && ph.tls == 0 && !ph.wrote:
+		return fmt.Sprintf("timed out after %s while connecting to %s through the proxy %s, which accepted the connection; %s", e.cfg.Timeout, e.url.Host, proxy, proxyHint)
+	case e.url.Scheme == "http" && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)):
+		// What is requested in the clear has no connection but the one to the proxy.
+		return fmt.Sprintf("the proxy %s closed the connection %s; does it accept the user and password? %s", proxy, ph.waiting(proxy), proxyHint)
+	}
+	return ""
+}
+
 const proxyHint = "HTTP_PROXY or HTTPS_PROXY of the agent's environment names it"
 
 // refusedByProxy says what a proxy's status means.
 func (e *Endpoint) refusedByProxy(status int) string {
 	proxy := e.client.proxy.Host
-	if status == http.StatusProxyAuthRequired {
-		return fmt.Sprintf("the proxy %s does not accept the user and password (HTTP 407); %s", proxy, proxyHint)
+	if unauthorised(status) {
+		return fmt.Sprintf("the proxy %s does not accept the user and password (HTTP %d); %s", proxy, status, proxyHint)
 	}
 	return fmt.Sprintf("the proxy %s does not connect to %s: HTTP %d %s", proxy, e.url.Host, status, http.StatusText(status))
+}
+
+// unauthorised reports whether a proxy does not take the password: Tinyproxy says so by a 401.
+func unauthorised(status int) bool {
+	return status == http.StatusProxyAuthRequired || status == http.StatusUnauthorized
+}
+
+// byProxy reports whether an answer to a request in the clear is the proxy's own refusal of
+// the password, and not the endpoint's.
+func (e *Endpoint) byProxy(status int, header http.Header) bool {
+	if e.client.proxy == nil || e.url.Scheme != "http" {
+		return false
+	}
+	return status == http.StatusProxyAuthRequired || status == http.StatusUnauthorized && strings.HasPrefix(header.Get("Server"), "tinyproxy")
 }
 
 func innermost(err error) string {

@@ -10,8 +10,9 @@ import (
 
 // encodeURL percent-encodes what a URL may not hold (RFC 3986, 2: blanks and what is not
 // ASCII) and changes nothing else. A control character can only be a slip, and stays for the
-// parser to refuse. A host's name is not percent-encoded: it
-// becomes ASCII when it is resolved.
+// parser to refuse. A host's name becomes ASCII by IDNA instead: net/http's two protocols
+// each do so by rules of their own, and wait for each other for ever where capitals are
+// among the letters.
 func encodeURL(text string) string {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok {
@@ -26,7 +27,7 @@ func encodeURL(text string) string {
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
 		user, host = authority[:i+1], authority[i+1:]
 	}
-	return scheme + "://" + percent(user) + host + percent(path)
+	return scheme + "://" + percent(user) + asciiAuthority(host) + percent(path)
 }
 
 func percent(s string) string {
@@ -55,6 +56,18 @@ func asWritten(u *url.URL, proxied bool) *url.URL {
 		out.Opaque = "//" + u.Host + path
 	}
 	return &out
+}
+
+// asciiAuthority is a host, with a port or without one, whose name is ASCII.
+func asciiAuthority(host string) string {
+	if !strings.ContainsFunc(host, func(r rune) bool { return r >= 0x80 }) {
+		return host
+	}
+	name, port := host, ""
+	if i := strings.LastIndexByte(host, ':'); i >= 0 {
+		name, port = host[:i], host[i:]
+	}
+	return asciiHost(name) + port
 }
 
 // asciiHost is the name of a host as it is resolved and as a certificate has it (IDNA).

@@ -38,7 +38,7 @@ func TestURL_IsRequestedAsItWasWritten(t *testing.T) {
 
 func TestURL_OnlyWhatItMayNotHoldIsEncoded(t *testing.T) {
 	for text, want := range map[string]string{
-		"https://us er:pä@münchen.example/ä": "https://us%20er:p%C3%A4@münchen.example/%C3%A4",
+		"https://us er:pä@münchen.example/ä": "https://us%20er:p%C3%A4@xn--mnchen-3ya.example/%C3%A4",
 		"https://example.org":                "https://example.org",
 		"https://example.org/a\x7f?b c":      "https://example.org/a\x7f?b%20c",
 		"nonsense ü":                         "nonsense ü",
