@@ -136,7 +136,7 @@ func (d *Dispatcher) Apply(webhooks []Webhook) error {
 			errs = append(errs, fmt.Errorf("webhook %q: %w", w.Name, err))
 		}
 		if seen[w.Name] {
-			errs = append(errs, fmt.Errorf("webhook %q: the name is used twice; give each its own", w.Name))
+			errs = append(errs, fmt.Errorf("webhook %q: the name is used twice; give each webhook its own", w.Name))
 		}
 		seen[w.Name] = true
 	}

@@ -38,11 +38,11 @@ func (f *Filter) Doubt(samples []map[string]any) string {
 	missing := w.missing(samples)
 	switch {
 	case failed == len(samples):
-		return fmt.Sprintf("it fails on every sample event, and what it fails on is delivered: %s", firstLine(failure.Error()))
+		return fmt.Sprintf("it fails on every sample event, and events that it fails on are delivered: %s", firstLine(failure.Error()))
 	case !matched && len(missing) > 0:
 		return fmt.Sprintf("it matches no sample event: none has %s (a filter's fields begin at the event itself, such as document.id)", strings.Join(missing, " or "))
 	case !matched && !w.opaque:
-		return "it matches no sample event, whatever is in the fields that it compares; is a number in quotes, or a text without?"
+		return "it matches no sample event, whatever values the fields have that it compares; is a number in quotes, or a text without them?"
 	}
 	return ""
 }

@@ -18,7 +18,7 @@ import (
 //	pause     somebody's wish, or a 410: until resumed
 //	offline   this machine has no network: one attempt now and then, to see
 //	breaker   the endpoint is down: one probe at a time, ever more seldom
-//	throttle  the endpoint takes no more for now: until the moment that it named
+//	throttle  the endpoint accepts no more for now: until the moment that it named
 //
 // None of the three last uses up an attempt. After the two last it opens little by little:
 // one at a time until one succeeds, then one more for each success. The zero value with a
@@ -281,7 +281,7 @@ func (g *gate) describe(s *State, now time.Time) {
 		}
 	case g.throttle.until.After(now):
 		s.State, s.Since, s.NextProbe = Held, g.throttle.since, g.throttle.until
-		s.Reason = "the endpoint takes no more for now: " + g.throttle.reason
+		s.Reason = "the endpoint accepts no more for now: " + g.throttle.reason
 	case g.stats.failures > 0:
 		s.State, s.Reason, s.Since = Retrying, g.stats.lastError, g.stats.failingFrom
 	default:

@@ -285,7 +285,7 @@ func TestLimits_EverythingArrivesWithinWhatTheyAllow(t *testing.T) {
 						t.Fatalf("an attempt was used up: %+v", o)
 					}
 				}
-				if log := b.log.String(); strings.Contains(log, "its endpoint is down") || strings.Count(log, "takes no more") > 2 {
+				if log := b.log.String(); strings.Contains(log, "its endpoint is down") || strings.Count(log, "accepts no more") > 2 {
 					t.Errorf("logged: %s", log)
 				}
 			})

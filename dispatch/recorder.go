@@ -128,7 +128,7 @@ func (r *recorder) again(ctx context.Context) {
 
 func (r *recorder) giveUp() {
 	for _, s := range r.failed {
-		r.d.log.Error("outcome not recorded; the delivery will be sent again after the start",
+		r.d.log.Error("outcome not recorded; the delivery will be sent again after a restart",
 			"webhook", s.w.name, "delivery_id", s.d.ID, "outcome", s.v.Attempt.Outcome, "error", s.err)
 		s.w.complete(s.d.ID)
 	}

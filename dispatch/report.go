@@ -54,7 +54,7 @@ func (r *reporter) attempt(d queue.Delivery, v outcome) {
 	}
 	r.log.Log(context.Background(), level, message, attrs...)
 	if v.unreported > 0 {
-		r.log.Warn("more failures, each in debug level", "webhook", r.webhook,
+		r.log.Warn("more failures, each logged at level debug", "webhook", r.webhook,
 			"failures", v.unreported, "error", v.Attempt.Error)
 	}
 	r.change(v)
@@ -66,17 +66,17 @@ func (r *reporter) change(v outcome) {
 	log := r.log.With("webhook", r.webhook)
 	now := time.Now()
 	if v.offline {
-		log.Warn("this machine has no network; deliveries wait and use up no attempts", "error", v.Attempt.Error)
+		log.Warn("this machine has no network; deliveries wait without using up attempts", "error", v.Attempt.Error)
 	}
 	if v.online {
 		log.Info("this machine has a network again", "after", now.Sub(v.since).Round(time.Second))
 	}
 	if v.opened {
-		log.Warn("webhook held: its endpoint is down; deliveries wait and use up no attempts, one probe at a time goes out",
+		log.Warn("webhook held: its endpoint is down; deliveries wait without using up attempts, and one probe at a time is sent",
 			"first_probe_in", probeFirst, "error", v.Attempt.Error)
 	}
 	if v.throttled {
-		log.Warn("webhook held: its endpoint takes no more for now; deliveries wait and use up no attempts",
+		log.Warn("webhook held: its endpoint accepts no more for now; deliveries wait without using up attempts",
 			"until", v.until.UTC().Format(time.RFC3339), "error", v.Attempt.Error)
 	}
 	if v.paused {

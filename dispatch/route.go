@@ -83,7 +83,7 @@ func (d *Dispatcher) unanswered(r route, eventType string, err error) {
 	if !r.filter.warned.Swap(true) { // once; the metric counts
 		level = slog.LevelWarn
 	}
-	d.log.Log(context.Background(), level, "filter has no answer; the event is delivered", "webhook", r.webhook, "event_type", eventType, "error", err)
+	d.log.Log(context.Background(), level, "the filter fails on an event, which is therefore delivered", "webhook", r.webhook, "event_type", eventType, "error", err)
 }
 
 // Wants reports whether one of the patterns matches an event type; no patterns match all.

@@ -77,7 +77,7 @@ func (s *sender) unreadable(err error) {
 		wait := w.stats.unread.delay
 		w.mu.Unlock()
 		if first {
-			w.d.log.Error("cannot read an event that is due; trying again", append(attrs(d), "error", err)...)
+			w.d.log.Error("cannot read the event of a due delivery; trying again", append(attrs(d), "error", err)...)
 		}
 		// Kept claimed meanwhile, so that it is not tried in a loop.
 		sleep(s.claim, wait)

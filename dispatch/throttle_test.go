@@ -78,7 +78,7 @@ func TestThrottle_HoldsTheWebhookAndUsesUpNothing(t *testing.T) {
 		b.queue("a", 20)
 		after(time.Minute)
 		n := len(e.all())
-		if s := b.stateOf(t, "a"); s.State != Held || n > 8 || !strings.Contains(s.Reason, "takes no more") || time.Until(s.NextProbe) < 50*time.Minute {
+		if s := b.stateOf(t, "a"); s.State != Held || n > 8 || !strings.Contains(s.Reason, "accepts no more") || time.Until(s.NextProbe) < 50*time.Minute {
 			t.Fatalf("%d attempts, %+v", n, s)
 		}
 		b.end()

@@ -161,7 +161,7 @@ func (w *worker) claim(c contexts) time.Time {
 		deliveries, next, err := w.due(p, want, now)
 		if err != nil {
 			if w.reading.failed(now) {
-				w.d.log.Error("cannot read what is due; trying again", "webhook", w.name, "error", err)
+				w.d.log.Error("cannot read the due deliveries; trying again", "webhook", w.name, "error", err)
 			}
 			return w.reading.until
 		}

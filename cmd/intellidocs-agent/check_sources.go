@@ -123,9 +123,9 @@ func find(path string) (info os.FileInfo, text string) {
 		}
 	}
 	if !isDir(filepath.Dir(path)) {
-		return nil, "neither it nor its directory is there yet; is it mounted?"
+		return nil, "neither it nor its directory exists yet; is it mounted?"
 	}
-	return nil, "it is not there yet; the agent waits for it"
+	return nil, "it does not exist yet; the agent waits for it"
 }
 
 func isDir(path string) bool {

@@ -81,7 +81,7 @@ func (in *ingestCommand) file(ctx context.Context, conn *connection, path string
 		return t, err
 	}
 	if !info.Mode().IsRegular() {
-		return t, errors.New("not a regular file")
+		return t, errors.New("it is not a regular file")
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -104,10 +104,10 @@ func (in *ingestCommand) file(ctx context.Context, conn *connection, path string
 	}
 	in.print(path, t)
 	if intact.err != nil {
-		return t, fmt.Errorf("read up to where it is damaged or cut off: %w", intact.err)
+		return t, fmt.Errorf("it is damaged or cut off; everything before that was read: %w", intact.err)
 	}
 	if len(t.Events) == 0 && t.Rejected == 0 && info.Size() > 0 {
-		return t, errors.New("no event in it: is it the log that IntelliDocs writes its AI events to (ai_webhooks.log)?")
+		return t, errors.New("there is no event in it: is it the log that IntelliDocs writes its AI events to (ai_webhooks.log)?")
 	}
 	return t, nil
 }

@@ -142,7 +142,7 @@ func TestReload_WebhooksAndSourcesComeAndGoWhileRunning(t *testing.T) {
 	if err := os.WriteFile(r.toml, append(good, "\nnonsense = 1\n"...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.until("the error in the log", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "changes nothing") })
+	r.until("the error in the log", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "has errors and is ignored") })
 	r.append(eventLine(3))
 	r.until("an event under the configuration in force", 30*time.Second, func() bool { return r.recv.distinct() == 3 && second.distinct() == 2 })
 

@@ -91,7 +91,7 @@ func TestReload_ASlipInTheFileHidesTheRunningAgentFromNobody(t *testing.T) {
 	if err := os.WriteFile(r.toml, append(whole, "[[webhook]\nname = \"half\n"...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.until("the error in the log", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "changes nothing") })
+	r.until("the error in the log", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "has errors and is ignored") })
 	for _, command := range []string{"healthcheck", "deliveries"} {
 		if out, err := r.run(command); err != nil {
 			t.Errorf("%s: %v\n%s", command, err, out)

@@ -111,7 +111,7 @@ func TestSecrets_AreInNoOutput(t *testing.T) {
 	// A broken file is told of without what is secret in it.
 	write("agent.toml", text+"\nsecret = \""+planted+"\"\n[[webhook]]\nname = \"x\"\nurl = \"gopher://"+planted+"\"\nsecret = "+planted+"\n")
 	_ = r.cmd.Process.Signal(syscall.SIGHUP)
-	r.until("the broken file in the log", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "changes nothing") })
+	r.until("the broken file in the log", 30*time.Second, func() bool { return strings.Contains(r.agentLog(), "has errors and is ignored") })
 	outputs["check of a broken file"], _ = r.run("check")
 	r.kill(syscall.SIGTERM)
 	// Once more, logging as text.

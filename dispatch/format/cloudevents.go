@@ -35,11 +35,11 @@ func cloudevent(in Input) ([]byte, string, error) {
 	e.SetDataContentType(jsonType)
 	e.DataEncoded = in.Body // SetData would write it again, or in base64
 	if err := e.Validate(); err != nil {
-		return nil, "", fmt.Errorf("the event makes no valid CloudEvent: %w", err)
+		return nil, "", fmt.Errorf("the event cannot be a valid CloudEvent: %w", err)
 	}
 	var b bytes.Buffer
 	if err := cloudevents.WriteJson(&e, &b); err != nil {
-		return nil, "", fmt.Errorf("the event makes no valid CloudEvent: %w", err)
+		return nil, "", fmt.Errorf("the event cannot be a valid CloudEvent: %w", err)
 	}
 	return b.Bytes(), cloudevents.ApplicationCloudEventsJSON, nil
 }

@@ -50,7 +50,7 @@ type Renderer struct {
 // New makes a renderer. An error says what is wrong with the format or the template.
 func New(s Spec) (*Renderer, error) {
 	if s.Format != "template" && (s.Template != "" || s.ContentType != "") {
-		return nil, fmt.Errorf("template and content_type mean something for format = %q only", "template")
+		return nil, fmt.Errorf("template and content_type are only for format = %q", "template")
 	}
 	switch s.Format {
 	case "", "json":

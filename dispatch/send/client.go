@@ -97,7 +97,7 @@ func (c *client) current() *http.Transport {
 	t, err := c.build()
 	if err != nil {
 		if c.complaint != err.Error() {
-			c.log.Error("the changed certificate files cannot be used; the ones from before stay in force", "error", err)
+			c.log.Error("the changed certificate files cannot be used; the previous ones stay in force", "error", err)
 		}
 		c.complaint = err.Error()
 		return c.transport

@@ -106,7 +106,7 @@ func Verify(c Check) error {
 		return fmt.Errorf("the %s header is not a number of seconds", HeaderTimestamp)
 	}
 	if age := c.Now.Sub(time.Unix(seconds, 0)); c.Tolerance > 0 && age.Abs() > c.Tolerance {
-		return fmt.Errorf("the %s header is %s off, more than %s: is it a replay, or a clock wrong?", HeaderTimestamp, age.Abs().Round(time.Second), c.Tolerance)
+		return fmt.Errorf("the %s header is %s off, more than %s: is it a replay, or is a clock wrong?", HeaderTimestamp, age.Abs().Round(time.Second), c.Tolerance)
 	}
 	signed := content(id, stamp, c.Body)
 	for entry := range strings.FieldsSeq(header) {

@@ -31,8 +31,8 @@ const (
 )
 
 var (
-	errTooLong = fmt.Errorf("it writes more than %d KiB", maxRender>>10)
-	errLoops   = fmt.Errorf("its ranges take more than %d turns", maxLoops)
+	errTooLong = fmt.Errorf("its output is larger than %d KiB", maxRender>>10)
+	errLoops   = fmt.Errorf("its ranges loop more than %d times", maxLoops)
 	errCalls   = fmt.Errorf("it uses {{template}} more than %d times; does one use itself?", maxCalls)
 )
 

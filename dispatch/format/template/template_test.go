@@ -104,7 +104,7 @@ func TestTemplate_WhatIsNotValidFailsWithReasonAndLine(t *testing.T) {
 		{"text/xml", "", "empty"},
 		{"application/xml", "{{if .n}}{{end}}", "not well-formed XML"},
 		{"application/x-www-form-urlencoded", "a=%zz", "no valid form"},
-		{"", "{{range 1000}}{{range 1000}}{{end}}{{end}}", "100000 turns"},
+		{"", "{{range 1000}}{{range 1000}}{{end}}{{end}}", "100000 times"},
 		{"", `{{define "a"}}{{template "a"}}{{end}}{{template "a"}}`, "2000 times"},
 		{"text/plain", "{{range 90000}}0123456789{{end}}", "256 KiB"},
 		{"text/plain", `{{$x := "ab"}}{{range 64}}{{$x = print $x $x}}{{end}}`, "256 KiB"},

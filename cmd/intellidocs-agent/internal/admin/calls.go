@@ -144,9 +144,9 @@ func (c *Client) Replay(ctx context.Context, req ReplayRequest, progress func(Pr
 		err := lines.Decode(&p)
 		switch {
 		case ctx.Err() != nil:
-			return last.Done, fmt.Errorf("interrupted; at least %d of %d deliveries were queued again and stay so", last.Done, last.Total)
+			return last.Done, fmt.Errorf("interrupted; at least %d of %d deliveries were queued again and stay queued", last.Done, last.Total)
 		case err != nil:
-			return last.Done, fmt.Errorf("the agent went away during the replay; run it again, what was replayed stays: %w", err)
+			return last.Done, fmt.Errorf("the agent went away during the replay; run it again (what was queued again stays queued): %w", err)
 		}
 		last = p
 		progress(p)

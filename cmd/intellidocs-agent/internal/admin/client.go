@@ -22,7 +22,7 @@ type Client struct {
 
 var (
 	// ErrNotRunning: no agent answers on the state directory's socket.
-	ErrNotRunning = errors.New("no agent is running on this state directory; start it with 'intellidocs-agent run'")
+	ErrNotRunning = errors.New("no agent is running on this state directory; start it: intellidocs-agent run")
 	// ErrNotYours: the state directory is another user's.
 	ErrNotYours = errors.New("the state directory is another user's: run this as the agent's user or as root")
 	// ErrNotFound: the agent knows nothing of that name.

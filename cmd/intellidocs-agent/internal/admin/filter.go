@@ -78,7 +78,7 @@ func (f *Filter) check() error {
 		switch queue.Status(s) {
 		case queue.Pending, queue.Retrying, queue.Success, queue.Failed:
 		default:
-			return badRequest{fmt.Errorf("%q is no status; there are pending, retrying, success, failed", s)}
+			return badRequest{fmt.Errorf("%q is not a status; use pending, retrying, success or failed", s)}
 		}
 	}
 	return nil

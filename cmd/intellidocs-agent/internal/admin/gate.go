@@ -41,7 +41,7 @@ func newGate() *gate {
 	return &gate{places(atOnce), places(whole), places(atOnce), places(bodies), places(backfills), places(scrapes), places(maxStreams), places(maxWaiting)}
 }
 
-var errBusy = errors.New("the agent is busy with other calls of its API; try again")
+var errBusy = errors.New("the agent is busy with other API calls; try again")
 
 // take waits for a place and returns how to give it back.
 func (g *gate) take(ctx context.Context, places chan struct{}) (release func(), err error) {
@@ -136,7 +136,7 @@ func (g *gate) readBody(w http.ResponseWriter, r *http.Request) error {
 		if errors.As(err, &large) {
 			return err
 		}
-		return badRequest{errors.New("the request's body did not arrive whole within 5 s")}
+		return badRequest{errors.New("the request's body did not arrive completely within 5 s")}
 	}
 	_ = deadline.SetReadDeadline(time.Now().Add(patience))
 	r.Body = io.NopCloser(bytes.NewReader(data))

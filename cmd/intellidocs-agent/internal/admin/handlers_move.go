@@ -22,7 +22,7 @@ func (h *changeHandlers) move(w http.ResponseWriter, r *http.Request) (any, erro
 	for _, s := range h.agent.Dispatcher.States() {
 		known = known || s.Webhook == req.To
 		if s.Webhook == req.From && (s.State != dispatch.Paused && s.State != dispatch.Disabled || s.InFlight > 0) {
-			return nil, badRequest{fmt.Errorf("webhook %q is in use: pause it first, and let what is on its way end", req.From)}
+			return nil, badRequest{fmt.Errorf("webhook %q is in use: pause it first, and wait until it has no requests under way", req.From)}
 		}
 	}
 	if !known {

@@ -28,7 +28,7 @@ func (h *changeHandlers) replay(w http.ResponseWriter, r *http.Request) (any, er
 		return nil, err
 	}
 	if (len(req.IDs) == 0) == (req.Filter == nil) {
-		return nil, badRequest{errors.New("name either ids or a filter of deliveries to replay")}
+		return nil, badRequest{errors.New("name the deliveries to replay, either by ids or by a filter")}
 	}
 	by := whose(req.By)
 	if req.Filter == nil {
@@ -46,7 +46,7 @@ func (h *changeHandlers) replay(w http.ResponseWriter, r *http.Request) (any, er
 		return nil, err
 	}
 	if req.Filter.Limit != 0 {
-		return nil, badRequest{errors.New("a replay takes all that its filter selects; leave limit out")}
+		return nil, badRequest{errors.New("a replay takes everything that its filter selects; leave limit out")}
 	}
 	lasting(w)
 	w.Header().Set("Content-Type", "application/x-ndjson")
@@ -105,7 +105,7 @@ func (h *changeHandlers) replayMatching(w http.ResponseWriter, r *http.Request, 
 			err = errors.New("its caller left")
 		}
 		last.Error = fmt.Sprintf("the replay ended after %d of %d deliveries; those stay queued again: %v", n, last.Total, err)
-		h.log.Warn("a replay ended before all was done; what was queued again stays", "by", by, "done", n, "total", last.Total, "error", err)
+		h.log.Warn("a replay ended early; what was queued again stays queued", "by", by, "done", n, "total", last.Total, "error", err)
 	}
 	send(last)
 }

@@ -51,10 +51,10 @@ func assess(s *Status) Health {
 		h.add(LevelBad, "queue", "", "Reading has stopped: "+s.Queue.Reason+".", "Make room on the disk or raise [state] max_size; reading resumes by itself.")
 	}
 	if s.Enabled && len(s.Sources) == 0 {
-		h.add(LevelWarn, "agent", "", "No source is configured, so no event can arrive.", "Add a [[source]] to agent.toml; the file is read again when it changes.")
+		h.add(LevelWarn, "agent", "", "No source is configured, so no event can arrive.", "Add a [[source]] to agent.toml; the agent reads the file when it changes.")
 	}
 	if s.Enabled && len(s.Webhooks) == 0 {
-		h.add(LevelWarn, "agent", "", "No webhook is configured, so no event is sent anywhere.", "Add a [[webhook]] to agent.toml; the file is read again when it changes.")
+		h.add(LevelWarn, "agent", "", "No webhook is configured, so no event is sent anywhere.", "Add a [[webhook]] to agent.toml; the agent reads the file when it changes.")
 	}
 	for i := range s.Sources {
 		switch src := &s.Sources[i]; {

@@ -79,7 +79,7 @@ func newAnnouncer(q announcements, route func(string, []byte, string) []string, 
 		err = json.Unmarshal(state, &last)
 	}
 	if err != nil {
-		log.Warn("cannot read what was announced before; some of it may be announced again", "error", err)
+		log.Warn("cannot read what was announced before; it may be announced again", "error", err)
 	}
 	for key, at := range last {
 		a.topics[key] = &topic{last: at}
@@ -244,7 +244,7 @@ func (a *announcer) store(ctx context.Context) {
 		err = a.queue.SetState(ctx, announceState, state)
 	}
 	if err != nil && ctx.Err() == nil {
-		a.log.Warn("cannot store what was announced; after a restart some of it may be announced again", "error", err)
+		a.log.Warn("cannot store what was announced; after a restart it may be announced again", "error", err)
 	}
 }
 

@@ -86,7 +86,7 @@ func networkWarnings(cfg *config.Config, policy target.Policy) []config.Problem 
 		return nil
 	}
 	return []config.Problem{{File: cfg.Path, Key: "[security].allowed_cidrs", Text: fmt.Sprintf(
-		"it opens %s, where clouds hand out the machine's credentials to whoever asks; name a network without it unless that is what you want", open[0])}}
+		"it opens %s, where clouds give the machine's credentials to anybody who asks; allow a network without it unless you want that", open[0])}}
 }
 
 // builder builds one webhook, reporting each key that is wrong.

@@ -60,9 +60,9 @@ func (b formerAgent) crash() (f queue.Failure, crashed bool) {
 	}
 	if !bytes.Contains(text, []byte("SIGBUS")) {
 		first, _, _ := bytes.Cut(text, []byte("\n"))
-		b.log.Error("the agent before this one crashed; nothing that was acknowledged is lost. Please report this, with the file", "said", string(first), "file", path+".last")
+		b.log.Error("the previous agent crashed; nothing that was acknowledged is lost. Please report this, with the file", "said", string(first), "file", path+".last")
 		if err := os.Rename(path, path+".last"); err != nil {
-			b.log.Warn("what the agent before this one said cannot be kept", "error", err)
+			b.log.Warn("cannot keep what the previous agent wrote when it crashed", "error", err)
 		}
 		return f, false
 	}
@@ -84,6 +84,6 @@ func (b formerAgent) awaitCrash() {
 		}
 	}
 	if err != nil {
-		b.log.Warn("should the agent crash, the next one will not know", "error", err)
+		b.log.Warn("cannot keep a record of crashes; if the agent crashes, the next one cannot report it", "error", err)
 	}
 }

@@ -19,10 +19,10 @@ func (a *announcer) noticed(n dispatch.Notice) {
 	switch n.Kind {
 	case dispatch.NoticeHeld:
 		about.title = fmt.Sprintf("Webhook %s is held", n.Webhook)
-		about.message = "Its endpoint is down or takes no more for now. Its deliveries wait, use up no attempts, and go out once it answers again."
+		about.message = "Its endpoint is down or accepts no more for now. Its deliveries wait without using up attempts, and are sent once it answers again."
 	case dispatch.NoticeRecovered:
 		about.title, about.bad = fmt.Sprintf("Webhook %s has recovered", n.Webhook), false
-		about.message = "Its endpoint answers again; the deliveries that waited are on their way."
+		about.message = "Its endpoint answers again; the waiting deliveries are being sent."
 	case dispatch.NoticePaused:
 		about.title = fmt.Sprintf("Webhook %s is paused", n.Webhook)
 		about.message = fmt.Sprintf("Its endpoint answered 410 Gone. Its deliveries wait until its configuration changes or somebody runs: intellidocs-agent resume %s", n.Webhook)
@@ -39,7 +39,7 @@ func (a *announcer) rejected(source, path string, offset int64, reason string) {
 	a.Announce(announcement{
 		kind: "record_rejected", about: source, bad: true,
 		title:   "Records of " + source + " could not be read as events",
-		message: "They were meant as events and are kept. See: intellidocs-agent rejected",
+		message: "They look like events and are kept. See: intellidocs-agent rejected",
 		fields:  map[string]any{"input": source, "file": path, "offset": offset, "reason": reason},
 	})
 }
@@ -49,7 +49,7 @@ func (a *announcer) missed(source, path, reason string) {
 	a.Announce(announcement{
 		kind: "gap", about: source, bad: true,
 		title:   "Records of " + source + " may have been missed",
-		message: "Content that was not read to its end is gone. If a copy exists: intellidocs-agent ingest FILE",
+		message: "A file disappeared before it was read to its end. If a copy exists: intellidocs-agent ingest FILE",
 		fields:  map[string]any{"input": source, "file": path, "reason": reason},
 	})
 }

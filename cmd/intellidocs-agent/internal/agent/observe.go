@@ -73,7 +73,7 @@ func (o *observer) lastFailure() {
 	if !failed {
 		return
 	}
-	o.log.Warn("the agent had ended because the disk failed; it works again, and nothing that was acknowledged is lost", "at", f.At, "cause", f.Cause)
+	o.log.Warn("the previous agent ended because the disk failed; the disk works again, and nothing that was acknowledged is lost", "at", f.At, "cause", f.Cause)
 	o.announcer.Announce(announcement{
 		kind:    "disk_failed",
 		title:   "The agent was restarted: its disk had failed",
@@ -82,7 +82,7 @@ func (o *observer) lastFailure() {
 		fields:  map[string]any{"reason": f.Cause, "since": f.At.UTC().Format(time.RFC3339), "directory": before.state},
 		queued: func() {
 			if err := before.forget(); err != nil {
-				o.log.Warn("people are told again at the next start that the disk had failed", "error", err)
+				o.log.Warn("cannot forget the disk's failure; it will be announced again at the next start", "error", err)
 			}
 		},
 	})
@@ -108,7 +108,7 @@ func (o *observer) checkSources(now time.Time) {
 		o.announcer.Announce(announcement{
 			kind: "source_failed", about: s.Name, bad: true,
 			title:   "Source " + s.Name + " cannot be read",
-			message: "Nothing is read there until that is fixed; reading then resumes by itself, where it stopped.",
+			message: "Nothing is read from it until that is fixed; reading then resumes by itself where it stopped.",
 			fields:  map[string]any{"input": s.Name, "reason": s.Reason},
 		})
 	}
@@ -135,7 +135,7 @@ func (o *observer) checkDisk() {
 	o.announcer.Announce(announcement{
 		kind: "disk_low", bad: true,
 		title:   "The agent is running out of room",
-		message: "When it has none, reading stops; nothing is lost. Make room on the disk, or raise [state] max_size.",
+		message: "When there is none, reading stops; nothing is lost. Make room on the disk, or raise [state] max_size.",
 		fields:  map[string]any{"queue_bytes": s.Bytes, "queue_max_bytes": most, "disk_free_bytes": s.DiskFree, "reason": s.Reason},
 	})
 }

@@ -67,7 +67,7 @@ const most = 20
 func (a *Agent) introduce() {
 	cfg := a.config.current()
 	if !cfg.Enabled {
-		a.log.Info("switched off by enabled = false: nothing is read or sent")
+		a.log.Info("switched off (enabled = false): nothing is read or sent")
 		return
 	}
 	for _, s := range cfg.Sources[:min(len(cfg.Sources), most)] {
@@ -123,7 +123,7 @@ func (a *Agent) listen() (*admin.Server, error) {
 	server := a.server()
 	server.Serve(socket, admin.Access{Socket: true})
 	server.Serve(tcp, admin.Access{Loopback: admin.IsLoopback(listen), Host: listen, Token: a.adminToken})
-	a.log.Info("dashboard ('intellidocs-agent dashboard' prints this address with the token it asks for)", "url", a.dashboard)
+	a.log.Info("dashboard ('intellidocs-agent dashboard' prints this address with its token)", "url", a.dashboard)
 	return server, nil
 }
 

@@ -102,7 +102,7 @@ func (a *Agent) reload(why string) {
 		l.reloads.WithLabelValues("failure").Inc()
 		// An editor that saves twice, or a person who sends SIGHUP again, need not be told twice.
 		if l.err != err.Error() {
-			a.log.Error("the new configuration has errors and changes nothing; the one in force stays", "why", why, "config", l.path, "error", err)
+			a.log.Error("the new configuration has errors and is ignored; the previous one stays in force", "why", why, "config", l.path, "error", err)
 		}
 		l.err, l.wanted = err.Error(), config.Dependencies(l.path, config.Environment())
 		return

@@ -178,7 +178,7 @@ func (s *sources) flush(ctx context.Context) {
 	defer s.mu.Unlock()
 	for _, src := range s.reading {
 		if err := src.ingest.Flush(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("a source's position could not be kept; what it skipped may be read again after a restart", "error", err)
+			s.log.Warn("cannot store a source's position; the records it skipped may be read again after a restart", "error", err)
 		}
 	}
 }

@@ -20,7 +20,7 @@ type notifier struct {
 
 func (n *notifier) tell(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		n.log.Warn("systemd cannot be told of the service's state", "error", err)
+		n.log.Warn("cannot tell systemd the service's state", "error", err)
 	}
 }
 

@@ -66,7 +66,7 @@ func ReadToken(dir string) (string, error) {
 	}
 	path := filepath.Join(dir, admin.TokenName)
 	if !before.Mode().IsRegular() || linked(before) {
-		return "", fmt.Errorf("admin token: %s is a link or no regular file; remove it, and the next start makes another", path)
+		return "", fmt.Errorf("admin token: %s is a link or not a regular file; remove it, and the agent makes another when it next starts", path)
 	}
 	f, err := root.OpenFile(admin.TokenName, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -86,7 +86,7 @@ func ReadToken(dir string) (string, error) {
 	}
 	token := strings.TrimSpace(string(data))
 	if len(token) < minToken {
-		return "", fmt.Errorf("admin token: %s holds fewer than %d characters; remove it, and the next start makes another", path, minToken)
+		return "", fmt.Errorf("admin token: %s has fewer than %d characters; remove it, and the agent makes another when it next starts", path, minToken)
 	}
 	return token, nil
 }

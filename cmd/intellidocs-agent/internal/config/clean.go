@@ -16,16 +16,16 @@ func Clean(text string) (string, error) {
 		return "", errors.New("it is UTF-16; save it as UTF-8")
 	}
 	if !utf8.ValidString(text) {
-		return "", errors.New("it is not text in UTF-8; of random bytes make text first, such as with 'openssl rand -hex 32'")
+		return "", errors.New("it is not UTF-8 text; encode random bytes first, for example with 'openssl rand -hex 32'")
 	}
 	text = strings.Trim(strings.TrimPrefix(text, "\ufeff"), "\r\n")
 	switch first, last := around(text); {
 	case text == "":
 		return "", errors.New("it is empty")
 	case unicode.IsSpace(first), unicode.IsSpace(last), invisible(first), invisible(last):
-		return "", errors.New("a blank stands before or behind it, which would be part of it; take it off")
+		return "", errors.New("it begins or ends with a space, which would count as part of it; remove the space")
 	case strings.ContainsRune("\"'`", first) && first == last, first == '“' && last == '”', first == '‘' && last == '’':
-		return "", errors.New("it stands in quotes, which would be part of it; take them off")
+		return "", errors.New("it is in quotes, which would count as part of it; remove them")
 	case strings.ContainsFunc(text, unicode.IsControl):
 		return "", errors.New("it has more than one line, or control characters")
 	}
@@ -36,7 +36,7 @@ func Clean(text string) (string, error) {
 func CleanSecret(text string) (string, error) {
 	text, err := Clean(text)
 	if err == nil && (strings.LastIndex(text, "whsec_") > 0 || strings.LastIndex(text, "whsk_") > 0) {
-		return "", errors.New("whsec_ or whsk_ stands within it and belongs at its beginning; take off what stands before, such as \"v1,\"")
+		return "", errors.New("whsec_ or whsk_ must be at its beginning; remove what is before it, such as \"v1,\"")
 	}
 	return text, err
 }

@@ -77,7 +77,7 @@ func (b *binder) exposure() {
 		return
 	}
 	if info.Mode().Perm()&0o004 != 0 && len(b.inline) > 0 {
-		warn(b.file, "every user of this machine may read it, and there are secrets in it (%s): chmod 640 it, or put them into files of their own (secret_file, url_file)", strings.Join(b.inline, ", "))
+		warn(b.file, "every user of this machine may read it, and there are secrets in it (%s): chmod 640 it, or put them into separate files (secret_file, url_file)", strings.Join(b.inline, ", "))
 	}
 	files := append([]string{b.file}, b.secretFiles...)
 	slices.Sort(files)
@@ -87,7 +87,7 @@ func (b *binder) exposure() {
 		}
 		dir := filepath.Dir(path)
 		if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
-			warn(path, "every user of this machine may put another in its place: chmod o-w %s", dir)
+			warn(path, "every user of this machine may replace it: chmod o-w %s", dir)
 		}
 	}
 }
@@ -131,7 +131,7 @@ func plainHTTP(t *table, w *Webhook) {
 		}
 	}
 	if what != "" {
-		t.warnf(t.written("url"), "it sends %s unencrypted to a public host, for everybody on the way to read: use https", what)
+		t.warnf(t.written("url"), "it sends %s unencrypted to a public host, where anybody on the way can read it: use https", what)
 	}
 }
 

@@ -167,7 +167,7 @@ func TestExposure_FilesThatOthersReadOrChangeAreWarnedOf(t *testing.T) {
 				}
 				return n
 			}
-			if count("may read it") != c.readable || count("may change it") != c.writable || count("in its place") != c.put {
+			if count("may read it") != c.readable || count("may change it") != c.writable || count("may replace it") != c.put {
 				t.Errorf("%v", cfg.Warnings)
 			}
 		})
@@ -202,7 +202,7 @@ func TestExposure_WhatAProxyTakesOutOfTheRulesHandsIsSaid(t *testing.T) {
 		}
 		warned := false
 		for _, w := range cfg.Warnings {
-			warned = warned || strings.Contains(w.String(), "resolved by the proxy")
+			warned = warned || strings.Contains(w.String(), "the proxy resolves")
 		}
 		if warned != c.warned {
 			t.Errorf("%q with %q: %v", c.security, c.proxy, cfg.Warnings)

@@ -255,8 +255,8 @@ func (b *binder) security(t *table, s *Security) {
 		s.AllowInternalRequests = b.env.truth("PAPERLESS_WEBHOOKS_ALLOW_INTERNAL_REQUESTS", v)
 	}
 	if s.Proxy == "environment" && b.env.proxied() && !(s.AllowInternalRequests && len(s.AllowedCIDRs) == 0) {
-		t.warnf("proxy", "through a proxy the names of webhooks are resolved by the proxy: allow_internal_requests and allowed_cidrs "+
-			"judge only addresses written in a url and what NO_PROXY exempts; have the proxy itself refuse the rest")
+		t.warnf("proxy", "the proxy resolves the webhooks' host names: allow_internal_requests and allowed_cidrs "+
+			"apply only to addresses written in a url and to hosts that NO_PROXY exempts; have the proxy itself refuse the rest")
 	}
 	wrong := func(format string, args ...any) { t.errorf("allowed_schemes", format, args...) }
 	if v, ok := b.env.look("PAPERLESS_WEBHOOKS_ALLOWED_SCHEMES"); ok && v != "" {

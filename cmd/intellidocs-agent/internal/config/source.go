@@ -52,10 +52,10 @@ func (b *binder) source(t *table, c *Config) {
 	s.Poll = t.flag("poll", false)
 	s.MaxLineBytes = t.size("max_line_bytes", 1<<20, 1<<10, 64<<20)
 	if _, given := t.m["after"]; given && s.Type != "spool" {
-		t.warnf("after", "it means something for type = \"spool\" only")
+		t.warnf("after", "it is only for type = \"spool\" only")
 	}
 	if _, given := t.m["start"]; given && s.Type == "spool" {
-		t.warnf("start", "it means something for type = \"log\" only")
+		t.warnf("start", "it is only for type = \"log\" only")
 	}
 	s.Start = t.oneOf("start", "beginning", "beginning", "end")
 	s.After = t.oneOf("after", "delete", "delete", "archive")
@@ -64,10 +64,10 @@ func (b *binder) source(t *table, c *Config) {
 		strength(t, "key", key)
 	}
 	if s.Type == "log" && filepath.Base(s.Path) == sharedLog && !s.Key.Set() {
-		t.warnf("path", "all of IntelliDocs writes to %s, titles and subjects from mails too, so that others can write lines into it that look like events: have IntelliDocs write them to ai_webhooks.log (PAPERLESS_AI_EVENTS_TO=file), or give both sides a key_file", sharedLog)
+		t.warnf("path", "all of IntelliDocs writes to %s, including titles and mail subjects, so others can write lines into it that look like events: have IntelliDocs write its events to ai_webhooks.log (PAPERLESS_AI_EVENTS_TO=file), or give both sides a key_file", sharedLog)
 	}
 	if slices.ContainsFunc(c.Sources, func(o Source) bool { return o.Path == s.Path }) {
-		t.errorf("path", "%s is a source already", s.Path)
+		t.errorf("path", "there is already a source %s", s.Path)
 	}
 	t.rejectUnknown()
 	c.Sources = append(c.Sources, s)

@@ -48,7 +48,7 @@ func (b *binder) defaults(t *table) defaults {
 		}
 		n, err := strconv.Atoi(strings.TrimSpace(v))
 		if err != nil || n < least || n > 100_000_000 {
-			b.env.wrong(name, "it must be a whole number from %d on, not %q", least, v)
+			b.env.wrong(name, "it must be a whole number of at least %d, not %q", least, v)
 			return
 		}
 		set(n)

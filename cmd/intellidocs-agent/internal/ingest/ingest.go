@@ -233,7 +233,7 @@ func (s *Source) take(r *tailer.Record, res *parser.Result, now time.Time, qb *q
 	if rejected != "" {
 		qb.Rejected = append(qb.Rejected, s.reject(r, rejected, now))
 		seen.rejected++
-		s.in.opts.Logger.Warn("record rejected: it was meant as an event and cannot be read as one; see 'intellidocs-agent rejected'",
+		s.in.opts.Logger.Warn("record rejected: it looks like an event and cannot be read as one; see: intellidocs-agent rejected",
 			"source", s.name, "file", r.Path, "offset", r.Offset, "reason", rejected)
 		s.in.opts.Rejected(s.name, r.Path, r.Offset, rejected)
 	}

@@ -59,7 +59,7 @@ func FromDump(r io.Reader) (webhooks []Webhook, dropped []string, err error) {
 		webhooks = append(webhooks, w)
 	}
 	if len(webhooks) == 0 {
-		return nil, nil, fmt.Errorf("it has no %s in it (and %s of other models): run 'manage.py dumpdata documents.AIWebhookConfig'", model, term.Count(others, "object", "objects"))
+		return nil, nil, fmt.Errorf("it contains no %s (but %s of other models): run 'manage.py dumpdata documents.AIWebhookConfig'", model, term.Count(others, "object", "objects"))
 	}
 	if others > 0 {
 		dropped = append(dropped, term.Count(others, "object", "objects")+" of other models")

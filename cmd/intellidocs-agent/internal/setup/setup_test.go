@@ -71,8 +71,8 @@ func TestFromDump_TakesWhatDjangoWritesAndSaysWhatItIsNot(t *testing.T) {
 		left string
 		want func(w Webhook) bool
 	}{
-		"empty":                  {"", "has no documents.aiwebhookconfig", "", nil},
-		"an empty list":          {"[]", "has no documents.aiwebhookconfig", "", nil},
+		"empty":                  {"", "contains no documents.aiwebhookconfig", "", nil},
+		"an empty list":          {"[]", "contains no documents.aiwebhookconfig", "", nil},
 		"no JSON":                {"CommandError: x", "no JSON at byte", "", nil},
 		"cut off":                {with(`"enabled": true`)[:60], "cut off", "", nil},
 		"numbers":                {"[1, 2]", "where Django writes", "", nil},

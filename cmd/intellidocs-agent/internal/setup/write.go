@@ -10,7 +10,7 @@ import (
 )
 
 // ErrExists says that something stands where a file would be written.
-var ErrExists = errors.New("it is there already")
+var ErrExists = errors.New("it already exists")
 
 // Write writes the files; target is agent.toml's path, the others go beside it. They are
 // 0600, in a directory of 0700. Where a directory belongs to another group than root's, as

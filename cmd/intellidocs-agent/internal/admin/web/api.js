@@ -58,7 +58,7 @@ async function read(response) {
 let asking = null;
 function askToken(wrong) {
   asking ??= new Promise((resolve, reject) => {
-    $('token-wrong').textContent = wrong ? 'That was not it.' : '';
+    $('token-wrong').textContent = wrong ? 'This is not the token.' : '';
     const answered = new AbortController();
     $('token-form').addEventListener('submit', (e) => {
       e.preventDefault();

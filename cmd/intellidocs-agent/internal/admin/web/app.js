@@ -16,7 +16,7 @@ let view = { view: '', id: '' };
 const actions = {
   webhooks: () => rows.webhooks,
   pause: (name) => attempt(async () => {
-    if (!await confirmed(`Hold the deliveries of ${name} until it is resumed?`, 'Pause')) return;
+    if (!await confirmed(`Hold the deliveries of ${name} until you resume it?`, 'Pause')) return;
     await post(`webhooks/${encodeURIComponent(name)}/pause`, { reason: 'paused on the dashboard' });
     toast(`${name} is paused.`);
   }),
@@ -34,9 +34,9 @@ const actions = {
     await post('replay', { ids: [d.id], by: 'dashboard' });
     const w = rows.webhooks.get(d.webhook);
     if (w && (w.state === 'paused' || w.state === 'held')) {
-      toast(`Queued again, but nothing is sent now: ${d.webhook} is ${w.state}. `, h('button', { type: 'button', onclick: () => actions.resume(d.webhook) }, 'Resume it'));
+      toast(`Queued again, but nothing is sent to ${d.webhook} now: it is ${w.state}. `, h('button', { type: 'button', onclick: () => actions.resume(d.webhook) }, 'Resume it'));
     } else if (!w || w.removed || w.state === 'disabled') {
-      toast(`Queued again, but nothing is sent now: ${d.webhook} is not in the configuration or is disabled.`);
+      toast(`Queued again, but nothing is sent to ${d.webhook} now: it is disabled or not in the configuration.`);
     } else {
       toast('Queued again.');
     }
@@ -47,7 +47,7 @@ const actions = {
 function showWebhooks() {
   const list = sickFirst(status.webhooks);
   if (list.length === 0) {
-    fill($('webhooks'), 'none', () => [h('p', { class: 'empty' }, 'No webhook is configured. Add a [[webhook]] to agent.toml; it is read again when it changes.')]);
+    fill($('webhooks'), 'none', () => [h('p', { class: 'empty' }, 'No webhook is configured. Add a [[webhook]] to agent.toml; the agent reads the file when it changes.')]);
   } else {
     fill($('webhooks'), list.map((w) => [w, ago(w.next_probe), ago(w.oldest_due), ago(w.last_failure)]), () => list.map((w) => card(w, actions)));
   }
@@ -123,7 +123,7 @@ rejected.load();
 showEvents();
 live(onStatus, (why) => {
   document.body.dataset.live = 'false';
-  const text = why ? `Nothing is shown: ${why}.` : 'The agent does not answer. What is shown below is from before; it comes back by itself.';
+  const text = why ? `Nothing is shown: ${why}.` : 'The agent does not answer. What you see below is from before; the page reconnects by itself.';
   showGone(text, why);
   fill($('banners'), text, () => [h('p', { class: 'banner' }, text)]);
 });

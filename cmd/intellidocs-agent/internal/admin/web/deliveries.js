@@ -101,7 +101,7 @@ const deliveries = (n) => `${count(n)} ${n === 1 ? 'delivery' : 'deliveries'}`;
 
 export async function replayAll() {
   const q = rows.query();
-  if ([...q].length === 0) { toast('Set a filter first: replaying everything is rarely meant.'); return; }
+  if ([...q].length === 0) { toast('Set a filter first: replaying everything is rarely what you want.'); return; }
   const { count: n } = await get(`count?${q}`);
   if (n === 0) { toast('No delivery matches.'); return; }
   const stopped = stoppedWebhooks(q.get('webhook'));

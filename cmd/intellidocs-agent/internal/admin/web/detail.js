@@ -17,7 +17,7 @@ const facts = (pairs) => h('dl', { class: 'facts' }, ...pairs.filter(([, v]) => 
 // about are the facts of an event; its source is worth a line only where it is not its file.
 const about = (event, linked) => [['About', event.subject], ['Event', h('span', {}, linked ? h('a', { href: link('events', event.id) }, h('code', {}, event.id)) : h('code', {}, event.id), ` ${event.event_type}`)],
   ['Read', h('span', {}, when(event.read_at), ` from ${event.path}, offset ${event.offset}`)], ['Source', event.source !== event.path && event.source],
-  ['Trace', h('code', {}, event.trace_id)], ['Note', event.incomplete && 'The main object of its type is missing; it is delivered as it is.']];
+  ['Trace', h('code', {}, event.trace_id)], ['Note', event.incomplete && 'The main object of this type is missing; the event is delivered as it is.']];
 
 function payload(exact) {
   const text = JSON.stringify(exact.event.payload, null, 2);
@@ -84,7 +84,7 @@ function request(d, n) {
   const buttons = h('div', { class: 'actions' });
   return h('details', { class: 'request', ontoggle: (e) => { if (e.target.open && !text.textContent) load(); } },
     h('summary', {}, `Request of attempt ${n}`),
-    h('p', { class: 'hint' }, 'As the present configuration sends it; secrets are masked.'), buttons, text);
+    h('p', { class: 'hint' }, 'As the current configuration sends it, with secrets masked.'), buttons, text);
 }
 
 // curl turns a request's text into a command. What was masked stays masked.

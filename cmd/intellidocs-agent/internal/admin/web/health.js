@@ -22,7 +22,7 @@ export function showHealth(s, actions) {
   fill($('attention'), attention, () => attention.map((a) => item(a, actions)));
   const q = s.queue;
   fill($('disk'), [bytes(q.bytes), bytes(q.max_size), bytes(q.disk_free)], () => [
-    `The queue takes ${bytes(q.bytes)} of at most ${bytes(q.max_size)}; the disk has ${bytes(q.disk_free)} free.`]);
+    `The queue uses ${bytes(q.bytes)} of at most ${bytes(q.max_size)}; ${bytes(q.disk_free)} are free on the disk.`]);
 }
 
 export function showGone(text, why) {

@@ -23,5 +23,5 @@ export async function showEvents() {
   if (!events) return;
   fill($('events'), events.map((e) => e.id + e.read_at), () => (events.length ? events.map((e) => h('li', {},
     when(e.read_at), h('a', { href: link('events', e.id), 'data-focus': e.id, title: e.event_type }, word(e.event_type)), h('span', {}, e.subject), h('span', { class: 'muted' }, e.source)))
-    : [h('li', { class: 'empty' }, 'No event has come in yet. IntelliDocs writes one when its AI has done something.')]));
+    : [h('li', { class: 'empty' }, 'No event yet. IntelliDocs writes one when its AI has done something.')]));
 }

@@ -18,7 +18,7 @@ export function card(w, actions, alone) {
     h('h3', {}, alone ? h('span', {}, w.name) : h('a', { href: link('webhooks', w.name), 'data-focus': `open ${w.name}` }, w.name), never(w) ? pill('idle', 'no deliveries yet') : pill(w.state)),
     w.url && h('p', { class: 'url' }, w.url, w.events.length ? ` · ${w.events.join(', ')}` : '', w.format && w.format !== 'json' ? ` · ${w.format}` : ''),
     w.reason && h('p', { class: 'why' }, w.reason, w.next_probe ? `, next try ${ago(w.next_probe)}` : ''),
-    never(w) && h('p', { class: 'why' }, 'It is waiting for its first event. "Test" sends a sample now.'),
+    never(w) && h('p', { class: 'why' }, 'It waits for its first event. "Test" sends a sample now.'),
     chart(w, alone),
     h('dl', {}, fact('a minute', (w.per_minute || 0).toFixed(w.per_minute < 10 ? 1 : 0)), fact('p50', span(w.p50)), fact('p99', span(w.p99)), fact('in flight', count(w.in_flight)),
       fact('waiting', count(waiting)), fact('oldest due', w.oldest_due ? ago(w.oldest_due) : '–'), fact('failed', count(w.counts.failed)), fact('delivered', count(w.counts.success))),
