@@ -381,7 +381,7 @@ func TestEvent_KnownTypesWithoutTheirObjectAreIncomplete(t *testing.T) {
 }
 
 // Docker writes no newline after the last words of a container that ended without one, and
-// the next one goes on in the same file.
+// the next one continues in the same file.
 func TestLine_WhatAContainerEndedWithHidesNothing(t *testing.T) {
 	docker := func(s string) string {
 		return `{"log":` + quote(s) + `,"stream":"stderr","time":"2025-11-14T15:00:00Z"}`

@@ -62,7 +62,7 @@ func BenchmarkCommit(b *testing.B) {
 }
 
 // BenchmarkDrain fills a queue and has four webhooks with 16 workers each take and finish
-// everything; it gives deliveries a second over the first and the last tenth.
+// everything; it reports deliveries a second over the first and the last tenth.
 func BenchmarkDrain(b *testing.B) {
 	for _, total := range []int{40_000, 400_000} {
 		b.Run(fmt.Sprint(total), func(b *testing.B) {

@@ -254,7 +254,7 @@ func TestDiskFull_ReadingStopsAndDeliveringGoesOn(t *testing.T) {
 	if err := os.Remove(hog); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-committed; err != nil { // it goes on by itself
+	if err := <-committed; err != nil { // it continues by itself
 		t.Fatal(err)
 	}
 	if n := q.Counts()["a"]; n[Success] != 2 || n[Pending] != 1 {

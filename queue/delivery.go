@@ -105,9 +105,8 @@ func (q *Queue) Record(ctx context.Context, outcomes ...Outcome) error {
 	return nil
 }
 
-// changeCost is, with names of common length, what rewriting deliveries takes: each its
-// record, its due time before and
-// after, and the same of its place in the index and of the counts.
+// changeCost is what rewriting deliveries takes, with names of common length: of each its
+// record, and its due time, place in the index and count before and after.
 func changeCost(n int) cost { return cost{7 * n, 1000 * int64(n)} }
 
 func (w *writeTxn) record(o *Outcome) error {
@@ -134,7 +133,7 @@ func (w *writeTxn) record(o *Outcome) error {
 	if !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	// What is left of it would be due for ever.
+	// What is left of it would be due forever.
 	if key := dueKeyOf(w.txn, []byte{kindDue}, at); key != nil {
 		return w.delete(key)
 	}
@@ -240,7 +239,7 @@ func (rd *reader) Due(webhook string, now time.Time, limit int, skip func(id str
 }
 
 // claimable loads a delivery for sending. One that is damaged or half gone must be
-// claimed to be given up, or it would be in the way for ever; EventOf says what is wrong
+// claimed to be given up, or it would be in the way forever; EventOf says what is wrong
 // with it.
 func (s *store) claimable(txn *badger.Txn, r ref, webhook string) (*Delivery, error) {
 	d, err := s.load(txn, r)

@@ -50,7 +50,7 @@ func (e *DiskError) Unwrap() []error { return []error{ErrDisk, e.Err} }
 //
 // It is the logger that Badger is given, since the log is the only place where Badger
 // mentions some failures: a value log's failed sync, after which it would write the commit
-// that refers to it; a flush, which it retries for ever while the table that the MANIFEST
+// that refers to it; a flush, which it retries forever while the table that the MANIFEST
 // already names is gone; a compaction. A goroutine of Badger's that reports one of those
 // never returns from here: whatever it would do next rests on what is not on the disk.
 type failure struct {

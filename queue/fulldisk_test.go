@@ -76,7 +76,7 @@ func TestFullDisk_IntakeStopsOutcomesGoOnAndItResumesByItself(t *testing.T) {
 	// With what others write on top even outcomes are refused: the system would end the process.
 	free, _ = diskFree(root)
 	fillTo(t, filepath.Join(root, "more"), free-4<<20)
-	eventually(t, "writing goes on with a full disk", func() bool {
+	eventually(t, "writing continues with a full disk", func() bool {
 		return errors.Is(q.SetState(t.Context(), "a", []byte("x")), ErrFull)
 	})
 	before := committed.Load()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Move gives the unfinished deliveries of one webhook to another, in parts: an error leaves
+// Move moves the unfinished deliveries of one webhook to another, in parts: an error leaves
 // those before it moved. Nobody may be sending the one webhook's meanwhile.
 func (c *changes) Move(ctx context.Context, from, to string) (int, error) {
 	defer c.reader.replaying.begin(map[string]bool{to: true})()

@@ -36,7 +36,7 @@ const format = 1
 type Options struct {
 	Dir         string
 	MaxSize     int64         // bytes on the disk past which Commit waits; 0: no bound
-	Retention   time.Duration // of finished deliveries and rejected records; 0: for ever
+	Retention   time.Duration // of finished deliveries and rejected records; 0: forever
 	DedupWindow time.Duration // how long an event's id is remembered; 0: as long as the event is kept
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // nil: none

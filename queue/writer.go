@@ -23,6 +23,13 @@ func (c cost) fits(room cost) bool { return c.keys <= room.keys && c.bytes <= ro
 // writer is the one goroutine that writes. Whoever wants a change submits it; the writer
 // puts what waits into one transaction, since a sync costs the same for one change as for
 // hundreds, and answers each once it is durable.
+//
+// A transaction is durable whole or not at all, so each change leaves the database consistent
+// by itself: a delivery with its due time, its place in the index and its count. What is kept
+// in memory of the database (seq, counts, seek hints) follows only after the sync, and
+// webhooks are notified after that. A change that cannot be applied fails alone: the others
+// are committed without it. A commit that fails fails everything from then on, since nobody
+// knows what of it is on the disk (failure).
 type writer struct {
 	*store
 	disk   *disk

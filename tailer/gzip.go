@@ -18,8 +18,8 @@ type archive struct {
 	last []byte
 }
 
-// cancellable fails once ctx has ended. A little file may decompress to very much, or go on
-// and on without decompressing to anything.
+// cancellable fails once ctx has ended. A little file may decompress to very much, or to
+// nothing however long it is.
 type cancellable struct {
 	ctx context.Context
 	io.Reader

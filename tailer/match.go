@@ -6,6 +6,22 @@ import (
 	"time"
 )
 
+// Which stream a file holds is asked of its content, since neither name nor inode says so: a
+// rename keeps the inode, a copy and some network file systems do not, and a truncation keeps
+// both. A file is one of these, asked in this order:
+//
+//	a holder     it begins as the stream does, and has the same before its position
+//	resumed      the live file, a part of which was read, and which nothing else holds whole
+//	copying      all of it is part of a stream: a copy that is being made
+//	old          it was read and then forgotten, or shredded after it was read
+//	new          nothing of it is known
+//
+// Two files may begin alike, as the same banner written after each rotation does. So what
+// counts as a holder must also agree with the file that holds the stream now, as far as both
+// reach; and the live file is no copy of one that is still there. "New" is believed last of
+// all: it reads everything again, as a wrong "old" or "copying" loses it. Where a file cannot
+// be read, none of them is believed (undecided).
+
 // match finds the stream that f holds, or makes one. It leaves f without one while it
 // looks like a copy that is being made, and where it cannot be told now.
 func (h *holdings) match(ctx context.Context, f *file) error {

@@ -253,7 +253,7 @@ func TestSpool_WhatCannotBeMovedIsToldOnce(t *testing.T) {
 	wantNames(t, filepath.Join(dir, archiveDir), "0.json", "1.json", "2.json", "3.json", "4.json", "5.json")
 }
 
-// Files that come before it in name order do not make it begin anew.
+// Files that come before it in name order do not make it begin again.
 func TestSpool_ABigFileGoesOnBeforeOthers(t *testing.T) {
 	s, dir := &store{}, t.TempDir()
 	var want []string

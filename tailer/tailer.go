@@ -24,7 +24,7 @@ type Record struct {
 	// Path is the file the record was read from, under the name it had then.
 	Path string
 	// Stream names the content the record was read from. It is stable over renames,
-	// copies and restarts; Stream and Offset together name a record for ever.
+	// copies and restarts; Stream and Offset together name a record forever.
 	Stream string
 	// Offset is where the record begins in its stream.
 	Offset int64
