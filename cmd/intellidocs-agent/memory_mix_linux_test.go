@@ -68,7 +68,7 @@ func TestMemory_AHealthyWebhookBesideEverythingAtOnce(t *testing.T) {
 }
 
 // starved is how long a small event must not take on any machine.
-const starved = 5 * time.Second
+const starved = 10 * time.Second
 
 // hostileWebhooks answer in every way but the right one.
 func hostileWebhooks(t *testing.T) string {
