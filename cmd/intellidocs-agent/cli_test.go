@@ -91,7 +91,7 @@ func TestCommands_WaitForNoPipe(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	r.configure(fmt.Sprintf("tls = { ca_file = %q }", pipe))
-	if out, err := r.run("check"); err == nil || !strings.Contains(out, "tls.ca_file: "+pipe+" is it is not a regular file") {
+	if out, err := r.run("check"); err == nil || !strings.Contains(out, "tls.ca_file: "+pipe+" is not a regular file") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if err := os.WriteFile(r.toml, []byte(strings.Replace(string(data), r.log, pipe, 1)), 0o600); err != nil {

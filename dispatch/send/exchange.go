@@ -89,8 +89,8 @@ func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (
 	}
 	t.now().copy(&r)
 	judge(&r, resp.Header)
-	if e.byProxy(r.Status, resp.Header) {
-		r.Error = e.refusedByProxy(r.Status)
+	if via := e.viaProxy(); via.answered(r.Status, resp.Header) {
+		r.Error = via.refused(r.Status)
 	}
 	return r
 }

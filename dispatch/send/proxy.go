@@ -6,8 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // proxyConnect is the Op of a net.OpError by which net/http says that the way to the proxy
@@ -28,21 +30,36 @@ func refusedBy(resp *http.Response) error {
 	return &proxyRefusal{resp.StatusCode}
 }
 
-// explainProxy says what is wrong with the proxy, "" where the error is not its. It never
-// holds the proxy's credentials.
-func (e *Endpoint) explainProxy(err error, ph phases) string {
+// viaProxy is the way to an endpoint that leads through a proxy, and says what went wrong on
+// it. It never holds the proxy's credentials.
+type viaProxy struct {
+	proxy   string // host and port
+	to      *url.URL
+	timeout time.Duration
+}
+
+// viaProxy returns nil where no proxy is used.
+func (e *Endpoint) viaProxy() *viaProxy {
 	if e.client == nil || e.client.proxy == nil {
+		return nil
+	}
+	return &viaProxy{e.client.proxy.Host, e.url, e.cfg.Timeout}
+}
+
+// explain says what is wrong with the proxy, "" where the error is not its.
+func (v *viaProxy) explain(err error, ph phases) string {
+	if v == nil {
 		return ""
 	}
-	proxy := e.client.proxy.Host
+	proxy := v.proxy
 	var refusal *proxyRefusal
 	var op *net.OpError
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &refusal):
-		return e.refusedByProxy(refusal.status)
+		return v.refused(refusal.status)
 	case !errors.As(err, &op) || op.Op != proxyConnect:
-		return e.explainThrough(proxy, err, ph)
+		return v.explainThrough(err, ph)
 	case timedOut(op.Err):
 		return fmt.Sprintf("the proxy %s timed out; %s", proxy, proxyHint)
 	case errors.As(op.Err, &dns):
@@ -55,13 +72,14 @@ func (e *Endpoint) explainProxy(err error, ph phases) string {
 
 // explainThrough says what went wrong on a way that the proxy is a part of, "" where it can
 // only have been the endpoint.
-func (e *Endpoint) explainThrough(proxy string, err error, ph phases) string {
+func (v *viaProxy) explainThrough(err error, ph phases) string {
+	proxy := v.proxy
 	switch {
 	case timedOut(err) && ph.remote == "":
-		return fmt.Sprintf("timed out after %s while connecting to the proxy %s; %s", e.cfg.Timeout, proxy, proxyHint)
+		return fmt.Sprintf("timed out after %s while connecting to the proxy %s; %s", v.timeout, proxy, proxyHint)
 	case timedOut(err) && ph.tls == 0 && !ph.wrote:
-		return fmt.Sprintf("timed out after %s while connecting to %s through the proxy %s, which accepted the connection; %s", e.cfg.Timeout, e.url.Host, proxy, proxyHint)
-	case e.url.Scheme == "http" && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)):
+		return fmt.Sprintf("timed out after %s while connecting to %s through the proxy %s, which accepted the connection; %s", v.timeout, v.to.Host, proxy, proxyHint)
+	case v.to.Scheme == "http" && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)):
 		// What is requested in the clear has no connection but the one to the proxy.
 		return fmt.Sprintf("the proxy %s closed the connection %s; does it accept the user and password? %s", proxy, ph.waiting(proxy), proxyHint)
 	}
@@ -70,13 +88,13 @@ func (e *Endpoint) explainThrough(proxy string, err error, ph phases) string {
 
 const proxyHint = "HTTP_PROXY or HTTPS_PROXY of the agent's environment names it"
 
-// refusedByProxy says what a proxy's status means.
-func (e *Endpoint) refusedByProxy(status int) string {
-	proxy := e.client.proxy.Host
+// refused says what a proxy's status means.
+func (v *viaProxy) refused(status int) string {
+	proxy := v.proxy
 	if unauthorised(status) {
 		return fmt.Sprintf("the proxy %s does not accept the user and password (HTTP %d); %s", proxy, status, proxyHint)
 	}
-	return fmt.Sprintf("the proxy %s does not connect to %s: HTTP %d %s", proxy, e.url.Host, status, http.StatusText(status))
+	return fmt.Sprintf("the proxy %s does not connect to %s: HTTP %d %s", proxy, v.to.Host, status, http.StatusText(status))
 }
 
 // unauthorised reports whether a proxy does not take the password: Tinyproxy says so by a 401.
@@ -84,10 +102,10 @@ func unauthorised(status int) bool {
 	return status == http.StatusProxyAuthRequired || status == http.StatusUnauthorized
 }
 
-// byProxy reports whether an answer to a request in the clear is the proxy's own refusal of
+// answered reports whether an answer to a request in the clear is the proxy's own refusal of
 // the password, and not the endpoint's.
-func (e *Endpoint) byProxy(status int, header http.Header) bool {
-	if e.client.proxy == nil || e.url.Scheme != "http" {
+func (v *viaProxy) answered(status int, header http.Header) bool {
+	if v == nil || v.to.Scheme != "http" {
 		return false
 	}
 	return status == http.StatusProxyAuthRequired || status == http.StatusUnauthorized && strings.HasPrefix(header.Get("Server"), "tinyproxy")
