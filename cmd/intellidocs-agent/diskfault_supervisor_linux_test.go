@@ -95,9 +95,3 @@ func (f *faulty) halt() {
 		<-f.done
 	}
 }
-
-func (f *faulty) restarts() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.ends)
-}
