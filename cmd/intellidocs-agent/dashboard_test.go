@@ -434,7 +434,7 @@ func TestDashboard_AsksForTheTokenUnlessTheAddressHasIt(t *testing.T) {
 	b.until("the question again", `document.querySelector('#token').open`)
 	b.do(chromedp.SendKeys(chromedp.CSS("#token-value"), "another one"))
 	b.click("#token-form button")
-	b.until("the refusal", `document.querySelector('#token').open && document.querySelector('#token-wrong').innerText.includes('not it')`)
+	b.until("the refusal", `document.querySelector('#token').open && document.querySelector('#token-wrong').innerText.includes('not the token')`)
 	b.do(chromedp.SendKeys(chromedp.CSS("#token-value"), token))
 	b.click("#token-form button")
 	b.until("the page to be live", `document.body.dataset.live === 'true'`)

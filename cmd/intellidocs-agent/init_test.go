@@ -80,7 +80,7 @@ func TestInit_SaysWhatIsMissingAndOverwritesNothing(t *testing.T) {
 		"a secret on the line":  {[]string{"--data", "data", "--url", "https://example.org", "--secret", "hunter2hunter2"}, exitUsage, "--secret-file"},
 		"both":                  {[]string{"--from", "x", "--url", "https://example.org"}, exitUsage, "either --from or --url"},
 		"no dump":               {[]string{"--from", "missing.json", "--data", "data"}, exitFailure, "no such file"},
-		"none can be taken":     {[]string{"--from", "-", "--data", "data"}, exitFailure, "has no documents.aiwebhookconfig"},
+		"none can be taken":     {[]string{"--from", "-", "--data", "data"}, exitFailure, "contains no documents.aiwebhookconfig"},
 		"a place that is no ok": {[]string{"-c", "/proc/none/agent.toml", "--data", "data", "--url", "https://example.org"}, exitFailure, "-c"},
 	} {
 		dir, out, err := initIn(t, "[]", tt.args...)
