@@ -317,7 +317,7 @@ func TestDashboard_EveryControlDoesWhatItSays(t *testing.T) {
 	b.click("#rows tbody tr[data-id] td.event a")
 	b.until("the warning", `document.querySelector('#detail').open && document.querySelector('#detail-body .banner').innerText.includes('Nothing is sent to main now')`)
 	b.click("#replay")
-	b.until("the replay's word", `document.querySelector('#toast').innerText.includes('nothing is sent now: main is paused')`)
+	b.until("the replay's word", `document.querySelector('#toast').innerText.includes('nothing is sent to main now: it is paused')`)
 	b.until("what it waits for", `document.querySelector('#rows').innerText.includes('webhook is paused')`)
 	b.view("#/")
 	b.click(`#webhooks button[aria-label="Resume main"]`)
