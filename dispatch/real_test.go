@@ -162,7 +162,7 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !condition(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 30s: %s", what)
+			t.Fatalf("not within two minutes: %s", what)
 		}
 		sleep(t.Context(), 2*time.Millisecond)
 	}

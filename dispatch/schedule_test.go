@@ -310,7 +310,7 @@ func TestDue_FailingStoreIsAskedAgainWithoutSpinning(t *testing.T) {
 		defer b.end()
 		b.queue("a", 1)
 		after(time.Hour)
-		if n := strings.Count(b.log.String(), "cannot read what is due"); n != 1 {
+		if n := strings.Count(b.log.String(), "cannot read the due deliveries"); n != 1 {
 			t.Errorf("logged %d times, want once", n)
 		}
 		store.set(func() { store.failRead = nil })

@@ -55,7 +55,7 @@ func TestNetworks_WhatOpensCloudMetadataIsWarnedOf(t *testing.T) {
 		}
 		found := false
 		for _, w := range plan.Config.Warnings {
-			found = found || strings.Contains(w.String(), "hand out the machine's credentials")
+			found = found || strings.Contains(w.String(), "clouds give the machine's credentials")
 		}
 		if found != warned {
 			t.Errorf("%s: %v", cidr, plan.Config.Warnings)
