@@ -249,7 +249,7 @@ func TestMetrics_TellStatesAndForgetRemovedWebhooks(t *testing.T) {
 		if err := d.Pause(t.Context(), "b", ""); err != nil {
 			t.Fatal(err)
 		}
-		w, _ := d.worker("a")
+		w, _ := d.workerOf("a")
 		v := w.decide(probe{}, queue.Delivery{}, delivered)
 		d.metrics.observe(w.name, time.Now(), v)
 		if err := testutil.GatherAndCompare(reg, strings.NewReader(`

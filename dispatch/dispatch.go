@@ -288,7 +288,7 @@ func (d *Dispatcher) Notify(webhooks []string) {
 // Pause holds back the webhook's deliveries until Resume, also across restarts. Attempts
 // under way finish. An error means that nothing has changed.
 func (d *Dispatcher) Pause(ctx context.Context, name, reason string) error {
-	w, err := d.worker(name)
+	w, err := d.workerOf(name)
 	if err != nil {
 		return err
 	}
@@ -298,17 +298,17 @@ func (d *Dispatcher) Pause(ctx context.Context, name, reason string) error {
 // Resume lets the webhook's deliveries go: it ends a pause, whatever caused it, and
 // closes the breaker. An error means that nothing has changed.
 func (d *Dispatcher) Resume(ctx context.Context, name string) error {
-	w, err := d.worker(name)
+	w, err := d.workerOf(name)
 	if err != nil {
 		return err
 	}
 	return w.setPause(ctx, nil)
 }
 
-// ErrUnknownWebhook is what Pause and Resume give for a name that is not configured.
+// ErrUnknownWebhook is what Pause and Resume return for a name that is not configured.
 var ErrUnknownWebhook = errors.New("no such webhook")
 
-func (d *Dispatcher) worker(name string) (*worker, error) {
+func (d *Dispatcher) workerOf(name string) (*worker, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if slices.Contains(d.order, name) {

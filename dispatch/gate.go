@@ -106,9 +106,9 @@ func (g *gate) unhindered() bool {
 		!g.throttle.is() && len(g.hurried) == 0 && !g.cfg.Ordered && g.limiter.Limit() == rate.Inf
 }
 
-// plan says what may be attempted, with unfinished deliveries claimed of which not all are
+// planned says what may be attempted, with unfinished deliveries claimed of which not all are
 // under way any more, and not before a moment.
-func (g *gate) plan(now time.Time, unfinished int, notBefore time.Time) plan {
+func (g *gate) planned(now time.Time, unfinished int, notBefore time.Time) plan {
 	if !g.active || g.paused != nil {
 		return plan{}
 	}

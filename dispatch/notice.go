@@ -37,7 +37,7 @@ const Digest = OwnPrefix + "digest"
 // in Events ("agent.*" does, "*" and an empty list do not, and the daily digest must be
 // written out), and never the webhook that it is about.
 func (d *Dispatcher) RouteOwn(eventType string, body []byte, about string) []string {
-	return d.route(eventType, body, func(r route) bool {
+	return d.wanting(eventType, body, func(r route) bool {
 		return r.webhook != about && namesOwn(r.events, eventType)
 	})
 }
@@ -74,7 +74,7 @@ func (d *Dispatcher) Refusal(webhook, eventType string, body []byte) string {
 		case !own && !Wants(r.events, eventType):
 			return fmt.Sprintf("its events are %s", strings.Join(r.events, ", "))
 		}
-		for _, name := range d.route(eventType, body, func(o route) bool { return o.webhook == webhook }) {
+		for _, name := range d.wanting(eventType, body, func(o route) bool { return o.webhook == webhook }) {
 			if name == webhook {
 				return ""
 			}

@@ -140,7 +140,7 @@ func (r *recorder) recorded(batch []unrecorded) {
 	for i := range batch {
 		s := &batch[i]
 		r.d.metrics.observe(s.w.name, s.readAt, s.v)
-		s.w.report.attempt(s.d, s.v)
+		s.w.report.attempted(s.d, s.v)
 		s.w.complete(s.d.ID)
 	}
 }

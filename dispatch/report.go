@@ -28,8 +28,8 @@ func attrs(d queue.Delivery) []any {
 	}
 }
 
-// attempt reports one at the level its outcome deserves, and what it changed.
-func (r *reporter) attempt(d queue.Delivery, v outcome) {
+// attempted reports one at the level its outcome deserves, and what it changed.
+func (r *reporter) attempted(d queue.Delivery, v outcome) {
 	attrs := attrs(d)
 	if v.Attempt.Status != 0 {
 		attrs = append(attrs, "status", v.Attempt.Status)

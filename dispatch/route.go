@@ -32,11 +32,11 @@ func newRoutes(webhooks []Webhook, failed *prometheus.CounterVec) []route {
 // Route names the enabled webhooks that want an event, in configuration order. A filter
 // that has no answer for the payload wants it: an alert too many beats one too few.
 func (d *Dispatcher) Route(eventType string, body []byte) []string {
-	return d.route(eventType, body, func(r route) bool { return Wants(r.events, eventType) })
+	return d.wanting(eventType, body, func(r route) bool { return Wants(r.events, eventType) })
 }
 
-// route names those of the webhooks that ask says yes to whose filter does not say no.
-func (d *Dispatcher) route(eventType string, body []byte, ask func(route) bool) []string {
+// wanting names those of the webhooks that ask says yes to whose filter does not say no.
+func (d *Dispatcher) wanting(eventType string, body []byte, ask func(route) bool) []string {
 	var names []string
 	var filtered map[string]route // of the names, those whose filter has to be asked
 	for _, r := range *d.routes.Load() {

@@ -60,7 +60,7 @@ func (s *sender) deliver() {
 	}
 	v := w.decide(s.probe, d, r)
 	if v.silent {
-		w.report.attempt(d, v)
+		w.report.attempted(d, v)
 		w.complete(d.ID)
 		return
 	}

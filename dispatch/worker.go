@@ -123,10 +123,10 @@ func (w *worker) gone() bool {
 	return w.removed && !w.dirty
 }
 
-func (w *worker) plan(now time.Time) plan {
+func (w *worker) planned(now time.Time) plan {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.gate.plan(now, w.claims.unfinished(), w.reading.until)
+	return w.gate.planned(now, w.claims.unfinished(), w.reading.until)
 }
 
 // claim starts attempts for what is due, as far as may be, and says when to look again
@@ -134,7 +134,7 @@ func (w *worker) plan(now time.Time) plan {
 func (w *worker) claim(c contexts) time.Time {
 	for c.claim.Err() == nil {
 		now := time.Now()
-		p := w.plan(now)
+		p := w.planned(now)
 		if !p.ahead {
 			if w.claims.putBack() {
 				w.poke() // they may have been all that kept a removed webhook's worker

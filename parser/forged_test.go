@@ -36,7 +36,7 @@ func TestForged_NoTextOfOthersBecomesAnEvent(t *testing.T) {
 			for _, verbose := range []bool{false, true} {
 				for _, body := range accepted(Line([]byte(line), Options{Verbose: verbose})) {
 					if !strings.Contains(body, `"event_type": "genuine"`) {
-						t.Fatalf("verbose %v: %q gives %s", verbose, line, body)
+						t.Fatalf("verbose %v: %q is read as %s", verbose, line, body)
 					}
 				}
 			}

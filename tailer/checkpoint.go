@@ -127,7 +127,7 @@ func decodeCheckpoint(b []byte, dir string) (*checkpoint, error) {
 		c.behind = time.Unix(0, in.Behind)
 	}
 	for _, j := range in.Streams {
-		s, err := j.stream(dir)
+		s, err := j.decode(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -136,7 +136,7 @@ func decodeCheckpoint(b []byte, dir string) (*checkpoint, error) {
 	return c, nil
 }
 
-func (j *streamJSON) stream(dir string) (*stream, error) {
+func (j *streamJSON) decode(dir string) (*stream, error) {
 	if j.ID == "" || j.Off <= 0 || j.Len <= 0 || j.Len > headLen {
 		return nil, fmt.Errorf("cursor is damaged: stream %q at offset %d", j.ID, j.Off)
 	}

@@ -50,13 +50,13 @@ func (d *spoolDir) giveBack(taken string) bool {
 	return false
 }
 
-// archive moves the file that info is of to archive/.
-func (d *spoolDir) archive(name string, info os.FileInfo) error {
+// moveToArchive moves the file that info is of to archive/.
+func (d *spoolDir) moveToArchive(name string, info os.FileInfo) error {
 	to, err := d.sub(archiveDir)
 	if err != nil {
 		return err
 	}
-	_, err = d.place(name, info, to)
+	_, err = d.putInto(name, info, to)
 	return errors.Join(err, to.sync(), to.close())
 }
 
@@ -72,7 +72,7 @@ func (d *spoolDir) reject(name string, info os.FileInfo, reasons string) error {
 	if err := to.writeNew(tmp, reasons); err != nil {
 		return err
 	}
-	target, err := d.place(name, info, to)
+	target, err := d.putInto(name, info, to)
 	if err != nil {
 		return errors.Join(err, to.root.Remove(tmp))
 	}
@@ -96,10 +96,10 @@ func (d *spoolDir) writeNew(name, content string) error {
 	return nil
 }
 
-// place moves a file from d to another directory under a name that is free there, and
+// putInto moves a file from d to another directory under a name that is free there, and
 // returns that name. What is moved must still be the file that info is of; anything else
 // that has taken its name meanwhile goes back.
-func (d *spoolDir) place(name string, info os.FileInfo, to *spoolDir) (string, error) {
+func (d *spoolDir) putInto(name string, info os.FileInfo, to *spoolDir) (string, error) {
 	for n := 0; ; n++ {
 		target := numbered(name, n)
 		err := renameNew(d.fd, name, to.fd, target)

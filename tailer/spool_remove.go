@@ -52,7 +52,7 @@ func (s *Spool) tryRemove(f *spoolFile) (done bool, err error) {
 	case f.c.Rejected > 0:
 		err = s.root.reject(f.name, info, f.reasons())
 	case s.o.After == Archive:
-		err = s.root.archive(f.name, info)
+		err = s.root.moveToArchive(f.name, info)
 	default:
 		err = s.root.delete(f.name, info)
 	}

@@ -39,7 +39,7 @@ func newDeliveries(c *cli) *cobra.Command {
 				return usagef("--limit %d: a number of deliveries, or 0 for all", d.limit)
 			}
 			if !d.follow {
-				return d.list(cmd.Context(), filter)
+				return d.print(cmd.Context(), filter)
 			}
 			if !cmd.Flags().Changed("limit") {
 				d.limit = 10
@@ -55,7 +55,7 @@ func newDeliveries(c *cli) *cobra.Command {
 	return cmd
 }
 
-func (d *deliveriesCommand) list(ctx context.Context, f admin.Filter) error {
+func (d *deliveriesCommand) print(ctx context.Context, f admin.Filter) error {
 	conn, err := d.connect(ctx)
 	if err != nil {
 		return err

@@ -53,10 +53,10 @@ func (r *rejectedCommand) run(ctx context.Context) error {
 	if r.retry {
 		return r.readAgain(ctx, conn)
 	}
-	return r.list(ctx, conn, since)
+	return r.print(ctx, conn, since)
 }
 
-func (r *rejectedCommand) list(ctx context.Context, conn *connection, since time.Time) error {
+func (r *rejectedCommand) print(ctx context.Context, conn *connection, since time.Time) error {
 	t := term.NewTable(r.out, "READ", "ID", "REASON", "FILE", "OFFSET", "SIZE", "TEXT")
 	shown := 0
 	// A program wants all there is of each.

@@ -30,7 +30,7 @@ func (v value) choices() (list []choice, total int) {
 		for _, item := range items {
 			c, ok := item.pair(true)
 			if !ok {
-				c, ok = item.choice()
+				c, ok = item.asChoice()
 			}
 			if ok {
 				list = append(list, c)
@@ -38,17 +38,17 @@ func (v value) choices() (list []choice, total int) {
 		}
 		return list, total
 	}
-	if c, ok := v.choice(); ok {
+	if c, ok := v.asChoice(); ok {
 		return []choice{c}, 1
 	}
 	return nil, 0
 }
 
-// choice reads an object with a name or an id, or a simple value; ok is false for what has
+// asChoice reads an object with a name or an id, or a simple value; ok is false for what has
 // neither.
-func (v value) choice() (c choice, ok bool) {
+func (v value) asChoice() (c choice, ok bool) {
 	c.confidence = -1
-	if o := v.object(); o != nil {
+	if o := v.asObject(); o != nil {
 		c.name, c.id = v.name(), hash(o.get("id"))
 		if c.name == c.id {
 			c.name = ""

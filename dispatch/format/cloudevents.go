@@ -48,7 +48,7 @@ func cloudevent(in Input) ([]byte, string, error) {
 // by it without reading the data.
 func subjectOf(payload object) string {
 	for _, key := range []string{"deletion_request", "document"} {
-		if id := slug(payload.get(key).object().get("id").text()); id != "" {
+		if id := slug(payload.get(key).asObject().get("id").text()); id != "" {
 			return key + "/" + id
 		}
 	}

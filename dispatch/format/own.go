@@ -31,9 +31,9 @@ func (s *summary) own(p object) {
 		{"failed", "Failed"},
 		{"rejected", "Rejected"},
 	} {
-		s.fact(f.name, p.get(f.key).text())
+		s.addFact(f.name, p.get(f.key).text())
 	}
 	if n, ok := p.get("count").count(); ok && n > 1 {
-		s.fact("How often", p.get("count").text())
+		s.addFact("How often", p.get("count").text())
 	}
 }

@@ -45,7 +45,7 @@ func (v value) kind() byte {
 	return v[0]
 }
 
-func (v value) object() object {
+func (v value) asObject() object {
 	var o object
 	if v.kind() != '{' || json.Unmarshal(v, &o) != nil {
 		return nil
@@ -104,7 +104,7 @@ func (v value) paragraphs() string {
 func (v value) name() string {
 	switch v.kind() {
 	case '{':
-		o := v.object()
+		o := v.asObject()
 		return cmp.Or(o.get("name").text(), o.get("title").text(), o.get("username").text(), o.get("value").text(), hash(o.get("id")))
 	case '[':
 		const most = 20
@@ -144,7 +144,7 @@ func (v value) yes() bool {
 		_, total := v.items(0)
 		return total > 0
 	case '{':
-		return len(v.object()) > 0
+		return len(v.asObject()) > 0
 	}
 	switch v.text() {
 	case "", "no", "0", "false", "False":

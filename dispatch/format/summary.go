@@ -80,7 +80,7 @@ func summarise(in Input, p object, base, to string) *summary {
 	return s
 }
 
-func (s *summary) fact(name, value string) {
+func (s *summary) addFact(name, value string) {
 	if value = plain.OneLine(value); value != "" && len(s.facts) < maxFacts {
 		s.facts = append(s.facts, fact{plain.Clip(cmp.Or(plain.OneLine(name), "(no name)"), maxName), plain.Clip(value, maxValue)})
 	}
@@ -89,8 +89,8 @@ func (s *summary) fact(name, value string) {
 func (s *summary) why(text string) { s.reason = plain.Lines(plain.Clip(text, maxReason), maxLines) }
 
 func (s *summary) deletion(p object) {
-	r := p.get("deletion_request").object()
-	impact := r.get("impact_summary").object()
+	r := p.get("deletion_request").asObject()
+	impact := r.get("impact_summary").asObject()
 	docs, listed := r.get("documents").items(maxDocuments)
 	count, ok := r.get("document_count").count()
 	if !ok {
@@ -114,23 +114,23 @@ func (s *summary) deletion(p object) {
 		s.list = append(s.list, documentOf(d, s.base))
 	}
 	s.total = count
-	s.fact("Request", hash(r.get("id")))
-	s.fact("To be decided by", p.get("user").name())
-	s.fact("Correspondents", impact.get("affected_correspondents").name())
-	s.fact("Tags", impact.get("affected_tags").name())
-	dates := impact.get("date_range").object()
+	s.addFact("Request", hash(r.get("id")))
+	s.addFact("To be decided by", p.get("user").name())
+	s.addFact("Correspondents", impact.get("affected_correspondents").name())
+	s.addFact("Tags", impact.get("affected_tags").name())
+	dates := impact.get("date_range").asObject()
 	earliest, latest := dates.get("earliest").date(), dates.get("latest").date()
 	if earliest == latest {
 		latest = ""
 	}
-	s.fact("Dated", strings.Trim(earliest+" – "+latest, " –"))
+	s.addFact("Dated", strings.Trim(earliest+" – "+latest, " –"))
 }
 
 func (s *summary) suggestion(p object) {
-	d := p.get("document").object()
+	d := p.get("document").asObject()
 	s.tone = good
 	s.title = "The AI filed " + quoted(d)
-	applied := p.get("applied_suggestions").object()
+	applied := p.get("applied_suggestions").asObject()
 	var set []string
 	told := map[string]bool{}
 	for _, key := range applied.keys() {
@@ -142,9 +142,9 @@ func (s *summary) suggestion(p object) {
 		name := plain.Words(key)
 		set = append(set, name)
 		if told[key] = now; now && has.kind() == '[' {
-			s.fact(sentence(name), n) // which of them are new, nobody says
+			s.addFact(sentence(name), n) // which of them are new, nobody says
 		} else {
-			s.fact("New "+name, n)
+			s.addFact("New "+name, n)
 		}
 	}
 	s.text = "Its suggestions were certain enough to be applied without asking."
@@ -152,13 +152,13 @@ func (s *summary) suggestion(p object) {
 		s.text = "It was certain enough to set " + series(set) + " without asking."
 	}
 	s.todo = "If that is wrong, correct the document in IntelliDocs."
-	s.document(d, told)
+	s.addDocument(d, told)
 }
 
 func (s *summary) scan(p object) {
-	d := p.get("document").object()
+	d := p.get("document").asObject()
 	s.title = "The AI read " + quoted(d)
-	sum := p.get("scan_summary").object()
+	sum := p.get("scan_summary").asObject()
 	applied, haveApplied := sum.get("auto_applied_count").count()
 	open, haveOpen := sum.get("suggestions_count").count()
 	if haveApplied || haveOpen {
@@ -175,9 +175,9 @@ func (s *summary) scan(p object) {
 		s.text = "It has nothing to suggest."
 	}
 	if !haveOpen || open > 0 {
-		s.fact("Suggestions about", strings.Join(suggestedAbout(sum), ", "))
+		s.addFact("Suggestions about", strings.Join(suggestedAbout(sum), ", "))
 	}
-	s.document(d, nil)
+	s.addDocument(d, nil)
 }
 
 // suggestedAbout names what a scan has suggestions for. IntelliDocs sets the first four flags
@@ -205,16 +205,16 @@ func suggestedAbout(sum object) (about []string) {
 	return about
 }
 
-// document tells what is known of the one the event is about, but for what was told.
-func (s *summary) document(d object, told map[string]bool) {
+// addDocument says what is known of the one the event is about, but for what was told.
+func (s *summary) addDocument(d object, told map[string]bool) {
 	s.link = cmp.Or(documentLink(s.base, d.get("id").text()), s.base)
-	s.fact("Document", hash(d.get("id")))
+	s.addFact("Document", hash(d.get("id")))
 	for _, k := range []struct{ key, name string }{{"correspondent", "Correspondent"}, {"document_type", "Type"}, {"tags", "Tags"}} {
 		if n := d.get(k.key).name(); n != "" && !told[k.key] {
-			s.fact(k.name, n)
+			s.addFact(k.name, n)
 		}
 	}
-	s.fact("Created", d.get("created").date())
+	s.addFact("Created", d.get("created").date())
 }
 
 // custom is a card for an event whose shape nobody knows: its simple values.
@@ -227,7 +227,7 @@ func (s *summary) custom(p object) {
 			break
 		}
 	}
-	if d := p.get("document").object(); d.get("title").text() != "" {
+	if d := p.get("document").asObject(); d.get("title").text() != "" {
 		s.list, s.total = []document{documentOf(p.get("document"), s.base)}, 1
 		s.link = cmp.Or(s.list[0].link, s.base)
 	}
@@ -240,7 +240,7 @@ func (s *summary) custom(p object) {
 		if key == "document" && s.list != nil || said != "" && v.paragraphs() == said {
 			continue
 		}
-		s.fact(sentence(plain.Words(key)), v.name())
+		s.addFact(sentence(plain.Words(key)), v.name())
 		if len(s.facts) == maxFacts {
 			break
 		}
@@ -248,7 +248,7 @@ func (s *summary) custom(p object) {
 }
 
 func documentOf(v value, base string) document {
-	d := v.object()
+	d := v.asObject()
 	if d == nil {
 		return document{title: plain.Clip(cmp.Or(v.text(), "a document without a title"), maxDocument)}
 	}

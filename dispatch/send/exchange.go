@@ -89,7 +89,7 @@ func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (
 	}
 	t.now().copy(&r)
 	judge(&r, resp.Header)
-	if via := e.viaProxy(); via.answered(r.Status, resp.Header) {
+	if via := e.throughProxy(); via.answered(r.Status, resp.Header) {
 		r.Error = via.refused(r.Status)
 	}
 	return r

@@ -15,7 +15,7 @@ import (
 
 // explain says what went wrong in words for people. It never holds the URL.
 func (e *Endpoint) explain(err error, ph phases) string {
-	if text := e.viaProxy().explain(err, ph); text != "" {
+	if text := e.throughProxy().explain(err, ph); text != "" {
 		return text
 	}
 	host := e.url.Hostname()

@@ -38,8 +38,8 @@ type viaProxy struct {
 	timeout time.Duration
 }
 
-// viaProxy returns nil where no proxy is used.
-func (e *Endpoint) viaProxy() *viaProxy {
+// throughProxy returns nil where no proxy is used.
+func (e *Endpoint) throughProxy() *viaProxy {
 	if e.client == nil || e.client.proxy == nil {
 		return nil
 	}

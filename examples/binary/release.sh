@@ -6,7 +6,7 @@
 #   intellidocs-agent_VERSION.cdx.json         what it is made of (CycloneDX)
 #   SHA256SUMS                                 of all of these
 #
-# Needs Go and GNU tar; nfpm and cyclonedx-gomod come through Go. The same commit gives the
+# Needs Go and GNU tar; nfpm and cyclonedx-gomod come through Go. The same commit makes the
 # same files. The image is built by examples/container/build.sh.
 set -eu
 cd "$(dirname "$0")/../.."

@@ -109,7 +109,7 @@ func (b *builder) build() (dispatch.Webhook, endpoint) {
 	} else if doubt := filter.Doubt(samplesFor(w.Events)); doubt != "" {
 		b.cfg.Warnings = append(b.cfg.Warnings, b.cfg.Problem(b.index, "filter", doubt))
 	}
-	ep := b.endpoint(digest)
+	ep := b.buildEndpoint(digest)
 	return dispatch.Webhook{
 		Name: w.Name, Enabled: w.Enabled, Parked: !b.cfg.Enabled, Events: w.Events, Filter: filter, Ordered: w.Ordered,
 		RateLimit: w.RateLimit, Concurrency: w.Concurrency, MaxRetries: w.MaxRetries, RetryDelay: w.RetryDelay,
@@ -118,7 +118,7 @@ func (b *builder) build() (dispatch.Webhook, endpoint) {
 	}, ep
 }
 
-func (b *builder) endpoint(digest string) endpoint {
+func (b *builder) buildEndpoint(digest string) endpoint {
 	w := b.w
 	// What is in the certificate files counts too.
 	for _, file := range []string{w.TLS.CAFile, w.TLS.CertFile, w.TLS.KeyFile} {

@@ -39,7 +39,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	work.start("configuration watch", a.watch)
 	work.start("watchdog", a.notifier.watchdog)
 	work.start("announcements", a.announcer.Run)
-	work.start("observer", a.observer().run)
+	work.start("observer", a.newObserver().run)
 
 	a.notifier.ready(a.summary())
 	a.log.Info("running", "version", a.version, "config", a.config.path, "state", a.state)
@@ -54,7 +54,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	return errors.Join(err, server.Close(closing))
 }
 
-func (a *Agent) observer() *observer {
+func (a *Agent) newObserver() *observer {
 	return &observer{
 		queue: a.queue, dispatcher: a.dispatcher, sources: a.sources, config: a.config, announcer: a.announcer, log: a.log,
 	}

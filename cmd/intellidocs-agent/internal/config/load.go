@@ -186,7 +186,7 @@ func (b *binder) config(t *table) *Config {
 	for _, s := range t.list("source") {
 		b.source(s, c)
 	}
-	defaults := b.defaults(t.sub("defaults"))
+	defaults := b.readDefaults(t.sub("defaults"))
 	for _, w := range t.list("webhook") {
 		b.webhook(w, c, defaults)
 	}

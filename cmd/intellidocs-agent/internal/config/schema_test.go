@@ -14,7 +14,7 @@ import (
 
 const examples = "../../../../examples/"
 
-// 'intellidocs-agent schema > examples/agent.schema.json' writes it anew.
+// 'intellidocs-agent schema > examples/agent.schema.json' writes it again.
 func TestSchema_IsTheOneInTheExamples(t *testing.T) {
 	kept, err := os.ReadFile(examples + "agent.schema.json")
 	if err != nil {

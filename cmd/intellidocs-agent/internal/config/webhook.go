@@ -34,8 +34,8 @@ func (t *table) inherit(d defaults) defaults {
 	}
 }
 
-// defaults are the built-in ones, then the file's, then the environment's.
-func (b *binder) defaults(t *table) defaults {
+// readDefaults returns the built-in ones, then the file's, then the environment's.
+func (b *binder) readDefaults(t *table) defaults {
 	d := t.inherit(defaults{
 		maxRetries: 3, retryDelay: time.Minute, retryMaxDelay: time.Hour, retryJitter: 0.1,
 		timeout: 10 * time.Second, concurrency: 8, breakerFailures: 20,
