@@ -20,10 +20,10 @@ func mixTimes() (alone, together time.Duration) {
 	return 15 * time.Second, 45 * time.Second
 }
 
-// TestMemory_AHealthyWebhookBesideEverythingAtOnce has producers, receivers and readers do
+// TestMemorySoak_AHealthyWebhookBesideEverythingAtOnce has producers, receivers and readers do
 // their worst at the same time, in the same 64 MiB, and looks at a webhook that has nothing to
 // do with them.
-func TestMemory_AHealthyWebhookBesideEverythingAtOnce(t *testing.T) {
+func TestMemorySoak_AHealthyWebhookBesideEverythingAtOnce(t *testing.T) {
 	if !soak() {
 		t.Skip("set INTELLIDOCS_SOAK=1 to run the agent within 64 MiB")
 	}

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// TestMemory_NothingEndsTheAgent holds the built agent to contract §8: in a memory cgroup of
+// TestMemorySoak_NothingEndsTheAgent holds the built agent to contract §8: in a memory cgroup of
 // 64 MiB nothing that a producer writes, a receiver answers or a reader of the API asks ends
 // it. It is a step of its own (make memory): it needs root, and the machine to itself.
-func TestMemory_NothingEndsTheAgent(t *testing.T) {
+func TestMemorySoak_NothingEndsTheAgent(t *testing.T) {
 	if !soak() {
 		t.Skip("set INTELLIDOCS_SOAK=1 to run the agent within 64 MiB")
 	}
