@@ -381,7 +381,10 @@ func longPayloads(filler string) []doc {
 }
 
 func TestCards_KeepToTheLimitsWhateverIsInside(t *testing.T) {
-	for _, filler := range fillers {
+	for i, filler := range fillers {
+		if underRace && i%4 != 0 {
+			continue
+		}
 		for _, p := range longPayloads(filler) {
 			body, err := json.Marshal(p)
 			if err != nil {
