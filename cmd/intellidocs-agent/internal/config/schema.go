@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -28,8 +29,6 @@ type node struct {
 	AnyOf       []*node          `json:"anyOf,omitempty"`
 	Properties  map[string]*node `json:"properties,omitempty"`
 	Others      any              `json:"additionalProperties,omitempty"` // false, or what they are
-
-	Closed bool `json:"-"` // Others is false
 }
 
 const (
@@ -49,21 +48,10 @@ func (s *tableSchema) declare(key string, n node) *tableSchema {
 	if s == nil {
 		return nil
 	}
-	if n.Closed {
-		n.Others = false
-	}
-	switch d := n.Default.(type) {
-	case string:
-		if d == "" {
-			n.Default = nil
-		}
-	case []string:
-		if len(d) == 0 {
-			n.Default = nil
-		}
-	case []int:
-		if len(d) == 0 {
-			n.Default = nil
+	switch v := reflect.ValueOf(n.Default); v.Kind() {
+	case reflect.String, reflect.Slice:
+		if v.Len() == 0 {
+			n.Default = nil // says nothing
 		}
 	}
 	path := strings.TrimPrefix(s.path+"."+key, ".")

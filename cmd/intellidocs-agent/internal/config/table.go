@@ -79,7 +79,7 @@ func (t *table) sub(key string) *table {
 	if t.path != "" {
 		s.path, s.name = t.path+"."+key, t.name+"."+key
 	}
-	s.schema = t.schema.declare(key, node{Type: "object", Closed: true})
+	s.schema = t.schema.declare(key, node{Type: "object", Others: false})
 	v, ok := t.take(key)
 	if m, isTable := v.(map[string]any); isTable {
 		s.m = m
