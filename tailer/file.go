@@ -64,7 +64,7 @@ type file struct {
 	changed time.Time
 	// trouble is why it cannot be read.
 	trouble error
-	// failed is why it could not be opened or read of late; see unreadable. doubt is since
+	// failed is why it could not be opened or read of late (handle). doubt is since
 	// when what it holds could not be told for that.
 	failed error
 	doubt  time.Time

@@ -28,11 +28,12 @@ type holdings struct {
 	complete bool
 }
 
-// unread lists the files with something to read, in the order to read them.
+// unread lists the files with something to read, in the order to read them. What a file in
+// doubt holds may be another's: it waits.
 func (n *inodes) unread() []*file {
 	var list []*file
 	for _, f := range n.files {
-		if f.unread() {
+		if f.unread() && f.doubt.IsZero() {
 			list = append(list, f)
 		}
 	}

@@ -79,7 +79,7 @@ func (h *holdings) changedContent(ctx context.Context, f *file) error {
 	s := f.s
 	if f == h.live && !h.heldElsewhere(s, f) {
 		same, rest, err := s.content().compare(ctx, f.f, f.size, math.MaxInt64)
-		if err == nil && (same > 0 || len(rest.list) > 0) && s.resume(f.f, same, rest) == nil {
+		if err == nil && (same > 0 || len(rest.list) > 0) && h.undecided(f) == nil && s.resume(f.f, same, rest) == nil {
 			s.size, h.dirty = f.end(), true
 			return nil
 		}
