@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// backlogged is a log that was read to its tenth line, then rotated into n files that were
-// compressed, and written on.
-func backlogged(t *testing.T, n int) (*store, *writer) {
+// begun is a log of twenty lines of which ten were read.
+func begun(t *testing.T) (*store, *writer) {
 	t.Helper()
 	s := &store{}
 	w := newWriter(t, logPath(t))
@@ -20,6 +19,14 @@ func backlogged(t *testing.T, n int) (*store, *writer) {
 	s.wait(t, 10)
 	r.stop()
 	w.lines(10)
+	return s, w
+}
+
+// backlogged is one that was begun, then rotated into n files that were compressed, and
+// written on.
+func backlogged(t *testing.T, n int) (*store, *writer) {
+	t.Helper()
+	s, w := begun(t)
 	w.rename(w.path + ".1000")
 	w.reopen()
 	at := time.Now().Add(-time.Hour)
@@ -75,13 +82,7 @@ func TestBacklog_IsReadWithNothingElseToRead(t *testing.T) {
 // the position says so.
 func TestBacklog_OutlivesTheProcess(t *testing.T) {
 	t.Parallel()
-	s := &store{}
-	w := newWriter(t, logPath(t))
-	r := follow(t, s, w.path)
-	w.lines(10)
-	s.wait(t, 10)
-	r.stop()
-	w.lines(10)
+	s, w := begun(t)
 	w.compress(w.path + ".2.gz") // with what was begun
 	w.lines(10)
 	w.compress(w.path + ".1.gz")
@@ -92,7 +93,7 @@ func TestBacklog_OutlivesTheProcess(t *testing.T) {
 		}
 		return nil
 	}
-	r = follow(t, s, w.path)
+	r := follow(t, s, w.path)
 	s.wait(t, 30)
 	eventually(t, "stuck", func() bool { return !r.log.Status().Ready })
 	r.stop()
