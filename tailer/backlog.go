@@ -190,11 +190,11 @@ func (l *Log) knownArchive(a *archive) bool {
 
 // readWhole reads an archive of which nothing is known.
 func (l *Log) readWhole(ctx context.Context, a *archive, path string) error {
-	s := &stream{id: newStreamID(), path: path, size: -1, done: true}
+	s := newStream()
+	s.path = path
 	if err := a.sight(s); err != nil {
 		return err
 	}
-	l.files.cur.streams = append(l.files.cur.streams, s)
 	ok, err := l.reader.readArchive(ctx, s, a, path)
 	if err == nil && !ok {
 		err = errors.New("it is damaged")

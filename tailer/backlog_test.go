@@ -83,18 +83,20 @@ func TestBacklog_IsReadWithNothingElseToRead(t *testing.T) {
 func TestBacklog_OutlivesTheProcess(t *testing.T) {
 	t.Parallel()
 	s, w := begun(t)
-	w.compress(w.path + ".2.gz") // with what was begun
+	w.compress(w.path + ".3.gz") // with what was begun
+	w.lines(2 * DefaultBatchLines)
+	w.compress(w.path + ".2.gz") // in several batches
 	w.lines(10)
 	w.compress(w.path + ".1.gz")
 	w.lines(10)
-	s.fail = func(b *Batch) error { // the file after the one that was begun is not kept
+	s.fail = func(b *Batch) error { // the last of the backlog is not kept
 		if slices.ContainsFunc(b.Records, func(r Record) bool { return r.Path == w.path+".1.gz" }) {
 			return errors.New("the queue is full")
 		}
 		return nil
 	}
 	r := follow(t, s, w.path)
-	s.wait(t, 30)
+	s.wait(t, len(w.written)-10)
 	eventually(t, "stuck", func() bool { return !r.log.Status().Ready })
 	r.stop()
 	s.fail = nil

@@ -34,8 +34,15 @@ type checkpoint struct {
 // add begins a new stream.
 func (c *checkpoint) add() *stream {
 	s := newStream()
-	c.streams = append(c.streams, s)
+	c.keep(s)
 	return s
+}
+
+// keep has s among the streams.
+func (c *checkpoint) keep(s *stream) {
+	if !slices.Contains(c.streams, s) {
+		c.streams = append(c.streams, s)
+	}
 }
 
 // drop forgets s. The files that hold it are known to have been read by their traces.

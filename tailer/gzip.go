@@ -113,7 +113,8 @@ func (a *archive) Read(p []byte) (int, error) {
 // Close closes the file; the reader in it holds nothing.
 func (a *archive) Close() { a.f.Close() }
 
-// readArchive hands over what follows the position of s in a, and ends s.
+// readArchive hands over what follows the position of s in a, and ends s, which is known from
+// then on.
 func (r *logReader) readArchive(ctx context.Context, s *stream, a *archive, path string) (ok bool, err error) {
 	r.rewind(s)
 	if err := r.takeTurn(ctx, int64(r.o.BatchBytes)); err != nil {
@@ -149,5 +150,6 @@ func (r *logReader) readArchive(ctx context.Context, s *stream, a *archive, path
 	r.join.giveUp(s, r.pack.add)
 	s.off, s.tail, s.done = lines.off, fingerprintOf(a.last), true
 	s.advance(s.off)
+	r.files.cur.keep(s)
 	return true, r.offer(ctx, &Batch{Records: r.pack.records})
 }
