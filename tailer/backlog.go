@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -156,7 +157,7 @@ func (l *Log) lookInto(ctx context.Context, c compressedFile) (looked bool, err 
 	if failed == nil {
 		defer a.Close()
 		c.info = info // of another file perhaps that has taken the name
-	} else if isNotExist(failed) {
+	} else if errors.Is(failed, fs.ErrNotExist) {
 		return false, nil
 	}
 	seen := sightingOf(c.info)

@@ -57,10 +57,8 @@ func (set *fileset) moved() bool {
 		return false
 	}
 	info, err := os.Stat(set.path)
-	return err == nil && idOf(info) != set.live.id || isNotExist(err)
+	return err == nil && idOf(info) != set.live.id || errors.Is(err, fs.ErrNotExist)
 }
-
-func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 // findLive says which file stands at the path.
 func (set *fileset) findLive(now time.Time) {
