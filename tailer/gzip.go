@@ -131,10 +131,7 @@ func (r *logReader) readArchive(ctx context.Context, s *stream, a *archive, path
 			r.rewind(s)
 			return false, ctx.Err()
 		}
-		data := r.pack.keep(f.data)
-		if f.tooLong {
-			r.pack.add(Record{Data: data, Path: path, Stream: s.id, Offset: f.off, Size: f.size, TooLong: true})
-		} else if rec, whole := r.join.add(data, path, place{s, f.off}, f.size); whole {
+		if rec, whole := r.join.addFrame(f, r.pack.keep(f.data), path, s); whole {
 			r.pack.add(rec)
 		}
 		if len(r.pack.records) >= r.o.BatchLines || len(r.pack.arena) >= r.o.BatchBytes {

@@ -35,6 +35,18 @@ type joiner struct {
 	held    map[string]*brokenLine
 }
 
+// addFrame takes a line of s from a file that is read in one pass; data is what is kept of it.
+func (j *joiner) addFrame(f frame, data []byte, path string, s *stream) (Record, bool) {
+	if f.tooLong {
+		return Record{Data: data, Path: path, Stream: s.id, Offset: f.off, Size: f.size, TooLong: true}, true
+	}
+	r, whole := j.add(data, path, place{s, f.off}, f.size)
+	if whole {
+		r.Damage = damageOf(data)
+	}
+	return r, whole
+}
+
 // add takes a line that begins at p and fills size bytes. It returns the record to
 // hand over, if there is one by now. The record's Data may be line itself.
 func (j *joiner) add(line []byte, path string, p place, size int64) (Record, bool) {

@@ -53,13 +53,15 @@ func (a *allReader) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		f, err := a.lines.next()
 		if errors.Is(err, io.EOF) {
-			a.join.giveUp(a.s, a.add)
+			a.join.giveUp(a.s, a.pack.add)
 			return a.flush(ctx)
 		}
 		if err != nil {
 			return fmt.Errorf("reading %s at offset %d: %w", a.o.Path, a.lines.off, err)
 		}
-		a.take(f)
+		if r, whole := a.join.addFrame(f, a.pack.keep(f.data), a.o.Path, a.s); whole {
+			a.pack.add(r)
+		}
 		if len(a.pack.records) >= DefaultBatchLines || len(a.pack.arena) >= DefaultBatchBytes {
 			if err := a.flush(ctx); err != nil {
 				return err
@@ -68,20 +70,6 @@ func (a *allReader) run(ctx context.Context) error {
 	}
 	return ctx.Err()
 }
-
-func (a *allReader) take(f frame) {
-	data := a.pack.keep(f.data)
-	if f.tooLong {
-		a.add(Record{Data: data, Path: a.o.Path, Stream: a.s.id, Offset: f.off, Size: f.size, TooLong: true})
-		return
-	}
-	if r, whole := a.join.add(data, a.o.Path, place{a.s, f.off}, f.size); whole {
-		r.Damage = damageOf(data)
-		a.add(r)
-	}
-}
-
-func (a *allReader) add(r Record) { a.pack.records = append(a.pack.records, r) }
 
 func (a *allReader) flush(ctx context.Context) error {
 	if len(a.pack.records) == 0 {

@@ -3,6 +3,7 @@ package tailer
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -137,14 +138,16 @@ func TestZeros_AHugeHole(t *testing.T) {
 	}
 }
 
-func TestZeros_UTF16IsSaid(t *testing.T) {
-	wide := func(text string) string {
-		var b strings.Builder
-		for _, c := range []byte(text) {
-			b.Write([]byte{c, 0})
-		}
-		return b.String()
+// wide is a text in UTF-16.
+func wide(text string) string {
+	var b strings.Builder
+	for _, c := range []byte(text) {
+		b.Write([]byte{c, 0})
 	}
+	return b.String()
+}
+
+func TestZeros_UTF16IsSaid(t *testing.T) {
 	s, path := &store{}, logPath(t)
 	var damaged []string
 	s.reject = func(r *Record) string {
@@ -161,5 +164,23 @@ func TestZeros_UTF16IsSaid(t *testing.T) {
 	r.stop()
 	if len(damaged) != 1 || damaged[0] != damageWide {
 		t.Errorf("damaged: %q", damaged)
+	}
+}
+
+func TestZeros_UTF16InACompressedFileIsSaid(t *testing.T) {
+	s, w := begun(t)
+	w.compress(w.path + ".2.gz")
+	w.raw(wide("{\"event_type\":\"x\"}\r\n"))
+	w.compress(w.path + ".1.gz")
+	r := follow(t, s, w.path)
+	at := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return slices.IndexFunc(s.records, func(r Record) bool { return r.Path == w.path+".1.gz" })
+	}
+	eventually(t, "the line", func() bool { return at() >= 0 })
+	r.stop()
+	if r := s.records[at()]; r.Damage != damageWide {
+		t.Errorf("damaged: %q", r.Damage)
 	}
 }
