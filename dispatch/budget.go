@@ -34,7 +34,7 @@ func (b *budgets) take(w *worker, size int64, proven bool) (share, bool) {
 		return b.small.take(w, 1, class{proven: proven})
 	}
 	b.small.leave(w)
-	return b.large.take(w, max(size, leastBytes), class{proven, size > hugeBody})
+	return b.large.take(w, max(size, leastBytes), class{proven: proven, huge: size > hugeBody})
 }
 
 // leave is for a webhook that has nothing to send after all.
@@ -58,8 +58,9 @@ type budget struct {
 	lines    map[class][]*worker
 }
 
-// class is what an attempt is treated by. Each has a line of its own.
-type class struct{ proven, huge bool }
+// class is what an attempt is treated by. Each has a line of its own. In that of webhooks which
+// hold something already (more) one may wait although others fit, and those others go first.
+type class struct{ proven, huge, more bool }
 
 // share is what one attempt holds of a budget.
 type share struct {
@@ -76,10 +77,13 @@ func newBudget(limit int64) *budget {
 func (b *budget) take(w *worker, size int64, c class) (share, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	c.more = !c.huge && b.held[w] > 0
 	line := b.lines[c]
 	if len(line) > 0 && line[0] != w || !b.fits(w, size, c) {
 		if !slices.Contains(line, w) {
-			b.quit(w)
+			if b.quit(w) {
+				b.poke() // it may have kept those behind it
+			}
 			b.lines[c] = append(b.lines[c], w)
 		}
 		return share{}, false
@@ -105,7 +109,7 @@ func (b *budget) fits(w *worker, size int64, c class) bool {
 	case b.used+size > b.limit, !c.proven && b.unproven+size > b.limit/2:
 		return false
 	}
-	return b.held[w] == 0 || b.held[w]+size <= (b.limit-b.used)/2
+	return !c.more || len(b.lines[class{proven: c.proven}]) == 0 && b.held[w]+size <= (b.limit-b.used)/2
 }
 
 // release returns what an attempt held.

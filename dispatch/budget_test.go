@@ -25,7 +25,7 @@ func TestBudget_HoldsWhateverIsAskedOfIt(t *testing.T) {
 		switch n := rand.IntN(10); {
 		case n < 5:
 			size := 1 + rand.Int64N(8<<20)
-			if s, ok := b.take(w, size, class{rand.IntN(2) == 0, size > hugeBody}); ok {
+			if s, ok := b.take(w, size, class{proven: rand.IntN(2) == 0, huge: size > hugeBody}); ok {
 				out = append(out, held{w, s})
 			}
 		case n < 9 && len(out) > 0:
@@ -57,6 +57,91 @@ func TestBudget_HoldsWhateverIsAskedOfIt(t *testing.T) {
 	if b.used != 0 || b.unproven != 0 || b.huge || len(b.held) != 0 {
 		t.Errorf("%+v is left", b)
 	}
+}
+
+func TestBudget_NobodyWaitsBehindOneThatMustLeaveRoomForIt(t *testing.T) {
+	b := newBudget(100)
+	some, next := &worker{wake: make(chan struct{}, 1)}, &worker{wake: make(chan struct{}, 1)}
+	proven := class{proven: true}
+	if _, ok := b.take(some, 40, proven); !ok {
+		t.Fatal("no room in an empty budget")
+	}
+	if _, ok := b.take(some, 40, proven); ok {
+		t.Fatal("more than half of what is free")
+	}
+	if _, ok := b.take(next, 40, proven); !ok {
+		t.Error("the next one waits although there is room for it")
+	}
+}
+
+func TestBudget_WhoHoldsSomethingDoesNotOvertakeWhoHoldsNothing(t *testing.T) {
+	b := newBudget(100)
+	small, large, next := &worker{wake: make(chan struct{}, 1)}, &worker{wake: make(chan struct{}, 1)}, &worker{wake: make(chan struct{}, 1)}
+	proven := class{proven: true}
+	b.take(small, 1, proven)
+	s, _ := b.take(large, 60, proven)
+	if _, ok := b.take(next, 50, proven); ok {
+		t.Fatal("more than there is")
+	}
+	if _, ok := b.take(small, 1, proven); ok {
+		t.Error("the room that another waits for is taken away bit by bit")
+	}
+	s.release(large)
+	if _, ok := b.take(next, 50, proven); !ok {
+		t.Error("the next one waits although there is room for it")
+	}
+	if _, ok := b.take(small, 1, proven); !ok {
+		t.Error("nobody waits, and there is no room")
+	}
+}
+
+func TestBudget_OneThatIsProvenNoMoreLetsThoseBehindItGo(t *testing.T) {
+	b := newBudget(100)
+	var workers []*worker
+	for range 4 {
+		workers = append(workers, &worker{wake: make(chan struct{}, 1)})
+	}
+	hanging, busy, first, second := workers[0], workers[1], workers[2], workers[3]
+	b.take(hanging, 50, class{})
+	s, _ := b.take(busy, 50, class{proven: true})
+	b.take(first, 10, class{proven: true})
+	b.take(second, 10, class{proven: true})
+	s.release(busy)
+	if _, ok := b.take(first, 10, class{}); ok {
+		t.Fatal("more than half for those that have not proved to answer")
+	}
+	select {
+	case <-second.wake:
+	default:
+		t.Error("nobody says to the second that it is its turn")
+	}
+}
+
+// The receiver proved to answer, and hangs since.
+func TestBudget_AWebhookOfHighConcurrencyThatHangsHoldsUpNoOther(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hanging := answering(delivered)
+		healthy := answering(delivered)
+		wide := hook("wide", hanging)
+		wide.Concurrency = 2 * smallOnes
+		b := newBench(t, newModelStore(), wide, hook("healthy", healthy))
+		defer b.end()
+		b.queue("wide", 1)
+		after(time.Second)
+		hanging.mu.Lock()
+		hanging.answer = func(ctx context.Context, _ send.Message) send.Result {
+			sleep(ctx, time.Minute)
+			return send.Result{Class: send.Retry, Outage: true, Error: "timed out"}
+		}
+		hanging.mu.Unlock()
+		b.queue("wide", 2*smallOnes)
+		after(time.Second)
+		b.queue("healthy", 50)
+		after(10 * time.Second)
+		if n := len(healthy.all()); n != 50 {
+			t.Errorf("%d of 50 delivered beside the webhook that hangs", n)
+		}
+	})
 }
 
 func TestBudget_WebhooksThatHangWithLargeEventsStarveNoHealthyOne(t *testing.T) {
