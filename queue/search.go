@@ -24,7 +24,7 @@ func newSearch(text string) *search {
 	}
 	s := &search{lower: []byte(strings.ToLower(text))}
 	var pattern strings.Builder
-	for _, r := range strings.ToLower(text) {
+	for _, r := range text { // as it is: some letters in lower case are others than they were
 		pattern.WriteString(escapedRune(r))
 	}
 	if pattern.String() != regexp.QuoteMeta(string(s.lower)) {
@@ -36,11 +36,11 @@ func newSearch(text string) *search {
 // escapedRune is the pattern of a character in either case as a canonical payload in lower
 // case has it.
 func escapedRune(r rune) string {
-	switch {
-	case r == '"' || r == '\\':
-		return regexp.QuoteMeta(`\` + string(r))
-	case r < unicode.MaxASCII && unicode.IsPrint(r):
-		return regexp.QuoteMeta(string(r))
+	if i := strings.IndexRune("\"\\\b\f\n\r\t", r); i >= 0 {
+		return regexp.QuoteMeta(`\` + `"\bfnrt`[i:i+1])
+	}
+	if r < unicode.MaxASCII && unicode.IsPrint(r) {
+		return regexp.QuoteMeta(string(unicode.ToLower(r)))
 	}
 	forms := []string{escapes(r)}
 	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {

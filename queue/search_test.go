@@ -3,10 +3,11 @@ package queue
 import "testing"
 
 func TestSearch_FindsAPayloadsTextAsPeopleReadIt(t *testing.T) {
-	payload := []byte(`{"document": {"id": 7, "title": "\u00dcbersicht \u201eStra\u00dfe\u201c \"Q4\" \ud83d\udcc4 C:\\scans \u0391\u03a3"}, "n": [1.5]}`)
+	payload := []byte(`{"document": {"id": 7, "title": "\u00dcbersicht \u201eStra\u00dfe\u201c \"Q4\" \ud83d\udcc4 C:\\scans \u0391\u03a3 \u0130stanbul\n\tx\u007f"}, "n": [1.5]}`)
 	for text, want := range map[string]bool{
 		"übersicht": true, "ÜBERSICHT": true, "Straße": true, "„straße“": true, `"q4"`: true, "📄": true, "📄 c:": true, `c:\scans`: true,
 		"ας": true, "ασ": true, // both small sigmas are the capital's
+		"İstanbul": true, "stanbul\n\tX\x7f": true,
 		`"id": 7`: true, `\u00dc`: true, "n\": [1.5]": true,
 		"ubersicht": false, "strase": false, "📃": false, `q4x`: false, "n\": [1x5]": false, "(": false,
 	} {
