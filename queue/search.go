@@ -2,19 +2,19 @@ package queue
 
 import (
 	"bytes"
-	"fmt"
-	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // search finds a text in either case. In a payload, which is kept as its canonical bytes,
-// a title's "Ä" stands as \u00c4 and its quotes as \", so there the text is looked for in
-// that form too.
+// a title's "Ä" stands as \u00c4 and its quotes as \", so there the text is looked for as it
+// reads too.
 type search struct {
-	lower   []byte
-	escaped *regexp.Regexp // nil where it would be the same
+	lower []byte
+	read  []byte // in the form of readable; nil where that finds no more
 }
 
 // newSearch returns nil for the empty text, which everything has.
@@ -23,38 +23,58 @@ func newSearch(text string) *search {
 		return nil
 	}
 	s := &search{lower: []byte(strings.ToLower(text))}
-	var pattern strings.Builder
-	for _, r := range text { // as it is: some letters in lower case are others than they were
-		pattern.WriteString(escapedRune(r))
-	}
-	if pattern.String() != regexp.QuoteMeta(string(s.lower)) {
-		s.escaped = regexp.MustCompile(pattern.String())
+	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		for _, r := range text {
+			s.read = appendFolded(s.read, r)
+		}
 	}
 	return s
 }
 
-// escapedRune is the pattern of a character in either case as a canonical payload in lower
-// case has it.
-func escapedRune(r rune) string {
-	if i := strings.IndexRune("\"\\\b\f\n\r\t", r); i >= 0 {
-		return regexp.QuoteMeta(`\` + `"\bfnrt`[i:i+1])
-	}
-	if r < unicode.MaxASCII && unicode.IsPrint(r) {
-		return regexp.QuoteMeta(string(unicode.ToLower(r)))
-	}
-	forms := []string{escapes(r)}
+// appendFolded appends a character, the same one for all that differ in their case alone.
+func appendFolded(to []byte, r rune) []byte {
+	first := r
 	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-		forms = append(forms, escapes(f))
+		first = min(first, f)
 	}
-	return "(?:" + strings.Join(forms, "|") + ")"
+	return utf8.AppendRune(to, first)
 }
 
-func escapes(r rune) string {
-	var b strings.Builder
-	for _, u := range utf16.Encode([]rune{r}) {
-		fmt.Fprintf(&b, `\\u%04x`, u)
+// readable is a payload without its escapes, folded.
+func readable(payload []byte) []byte {
+	out := make([]byte, 0, len(payload))
+	for len(payload) > 0 {
+		r, size := utf8.DecodeRune(payload)
+		if r == '\\' && len(payload) > 1 {
+			r, size = escaped(payload)
+		}
+		out, payload = appendFolded(out, r), payload[size:]
 	}
-	return b.String()
+	return out
+}
+
+// escaped reads the escape that a text begins with, and returns how long that is.
+func escaped(text []byte) (r rune, size int) {
+	if r, ok := unit(text); ok {
+		low, _ := unit(text[6:])
+		if pair := utf16.DecodeRune(r, low); pair != unicode.ReplacementChar {
+			return pair, 12
+		}
+		return r, 6
+	}
+	if i := strings.IndexByte("bfnrt", text[1]); i >= 0 {
+		return rune("\b\f\n\r\t"[i]), 2
+	}
+	return rune(text[1]), 2
+}
+
+// unit reads the \uXXXX that a text begins with.
+func unit(text []byte) (rune, bool) {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+	return rune(n), err == nil
 }
 
 // in reports whether a text of ours has it.
@@ -64,9 +84,8 @@ func (s *search) in(text string) bool {
 
 // inPayload reports whether a canonical payload has it, as it stands there or as it reads.
 func (s *search) inPayload(body []byte) bool {
-	if s == nil {
+	if s == nil || bytes.Contains(bytes.ToLower(body), s.lower) {
 		return true
 	}
-	body = bytes.ToLower(body)
-	return bytes.Contains(body, s.lower) || s.escaped != nil && s.escaped.Match(body)
+	return s.read != nil && bytes.Contains(readable(body), s.read)
 }
