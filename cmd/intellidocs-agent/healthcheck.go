@@ -16,7 +16,7 @@ func newHealthcheck(c *cli) *cobra.Command {
 		Use: "healthcheck", Short: "Exit 0 if the running agent is ready, else 1 with the reasons", Args: cobra.NoArgs,
 		Long: "Asks the running agent over its socket whether its sources are open and its queue is writable.\n" +
 			"For health checks of containers that have no shell. --live only asks whether the agent answers\n" +
-			"and what it writes to its queue gets to the disk.\n" +
+			"and whether what it writes to its queue gets to the disk.\n" +
 			"Use --live for whatever restarts the agent: a restart does not fix a full disk or a missing log.",
 		Example: "  intellidocs-agent healthcheck -c /etc/intellidocs-agent/agent.toml\n  intellidocs-agent healthcheck --live",
 		RunE: func(cmd *cobra.Command, _ []string) error {

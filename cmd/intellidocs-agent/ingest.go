@@ -122,7 +122,7 @@ func (in *ingestCommand) print(path string, t ingest.Totals) {
 		fmt.Fprintf(in.out, "  %7d  %s\n", t.Events[typ], term.Printable(typ))
 	}
 	if !in.dry {
-		fmt.Fprintf(in.out, "  %d queued for %d deliveries; %d were queued before\n", t.Queued, t.Deliveries, t.Duplicates)
+		fmt.Fprintf(in.out, "  %d queued for %s; %d were queued before\n", t.Queued, deliveries(t.Deliveries), t.Duplicates)
 	}
 }
 
