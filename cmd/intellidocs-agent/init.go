@@ -73,7 +73,12 @@ func (f *initCommand) run(ctx context.Context) error {
 	if _, err := os.Lstat(target); err == nil && !f.force {
 		return fmt.Errorf("%s: %w; name another file with -c, or replace it with --force", target, setup.ErrExists)
 	}
-	s := &setup.Setup{StatePath: f.state}
+	s := &setup.Setup{}
+	if f.state != "" {
+		if s.StatePath, err = filepath.Abs(f.state); err != nil {
+			return err
+		}
+	}
 	q := &questions{ctx: ctx, in: bufio.NewReader(f.in), out: f.err, asks: term.IsTerminal(f.in)}
 	if err := f.source(q, s); err != nil {
 		return err

@@ -47,7 +47,7 @@ func TestInit_TakesOverIntelliDocsWebhooks(t *testing.T) {
 		}
 	}
 	text := readAll(t, filepath.Join(dir, "agent.toml"))
-	for _, want := range []string{`format = "slack"`, `"X-Team" = "a\"b"`, "max_retries = 5", `events = ["deletion_request_created"]`, "# \"Slack für Büro\" in IntelliDocs"} {
+	for _, want := range []string{`format = "slack"`, `"X-Team" = "a\"b"`, "max_retries = 5", `events = ["deletion_request_created"]`, "# \"Slack für Büro\" in IntelliDocs", `path = "` + filepath.Join(dir, "state") + `"`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}
