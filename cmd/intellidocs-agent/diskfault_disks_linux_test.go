@@ -143,8 +143,7 @@ func (f *faulty) powerCut() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	flags := uint32(shutdownNoFlush)
-	err = unix.IoctlSetPointerInt(int(disk.Fd()), 0x8004587d, int(flags)) // EXT4_IOC_SHUTDOWN
+	err = unix.IoctlSetPointerInt(int(disk.Fd()), 0x8004587d, shutdownNoFlush) // EXT4_IOC_SHUTDOWN
 	if err := disk.Close(); err != nil {
 		f.t.Fatal(err)
 	}
