@@ -146,7 +146,7 @@ func (c *configuration) run() {
 	})
 }
 
-// dir makes a directory where the configuration reads.
+// mkdir makes a directory where the configuration reads.
 func (c *configuration) mkdir(path string) string {
 	c.t.Helper()
 	path = filepath.Join(c.root, path)
@@ -174,18 +174,6 @@ func (c *configuration) line(eventType string, change func(event map[string]any)
 		c.t.Fatal(err)
 	}
 	return string(text) + "\n"
-}
-
-func (c *configuration) write(path, text string) {
-	c.t.Helper()
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := io.WriteString(f, text); err != nil {
-		c.t.Fatal(err)
-	}
 }
 
 // until waits for a condition.
@@ -254,7 +242,7 @@ func TestConfiguration_Home(t *testing.T) {
 	c.put("slack-url", c.receiver("slack")+"/services/T00000000/B00000000/XXXXXXXX\n")
 	c.put("ntfy-url", c.receiver("phone")+"/intellidocs-0123456789abcdef\n")
 	log := filepath.Join(c.mkdir("usr/src/paperless/data/log"), "ai_webhooks.log")
-	c.write(log, c.line("deletion_request_created", nil)+c.line("scan_completed", nil)+c.line("suggestion_auto_applied", nil))
+	appendTo(t, log, c.line("deletion_request_created", nil)+c.line("scan_completed", nil)+c.line("suggestion_auto_applied", nil))
 	c.run()
 	c.arrive(map[string][]string{
 		"slack": {"deletion_request_created", "scan_completed"},
@@ -273,7 +261,7 @@ func TestConfiguration_Home(t *testing.T) {
 	c.mu.Lock()
 	c.down["slack"] = http.StatusGone
 	c.mu.Unlock()
-	c.write(log, c.line("scan_completed", func(e map[string]any) { e["timestamp"] = time.Now().Add(time.Second) }))
+	appendTo(t, log, c.line("scan_completed", func(e map[string]any) { e["timestamp"] = time.Now().Add(time.Second) }))
 	c.arrive(map[string][]string{
 		"slack": {"deletion_request_created", "scan_completed"},
 		"phone": {"agent.delivery_failed", "agent.webhook_paused", "deletion_request_created"},
@@ -327,7 +315,7 @@ func TestConfiguration_Office(t *testing.T) {
 		return strings.NewReplacer("https://records.office.example:8443", records, "10.20.30.0/24", "127.0.0.0/24").Replace(text)
 	})
 	log := filepath.Join(c.mkdir("usr/src/paperless/data/log"), "ai_webhooks.log")
-	c.write(log, c.line("scan_completed", nil)+c.line("deletion_request_created", nil)+c.line("suggestion_auto_applied", nil))
+	appendTo(t, log, c.line("scan_completed", nil)+c.line("deletion_request_created", nil)+c.line("suggestion_auto_applied", nil))
 	c.run()
 	c.arrive(map[string][]string{
 		"teams":   {"deletion_request_created"},
@@ -369,10 +357,7 @@ func TestConfiguration_Spool(t *testing.T) {
 	}
 	c.arrive(map[string][]string{"archive": {"scan_completed"}})
 	list := strings.TrimSpace(c.line("deletion_request_created", nil)) + "," + c.line("suggestion_auto_applied", nil)
-	c.write(filepath.Join(dir, "000002.json.tmp"), "["+list+"]")
-	if err := os.Rename(filepath.Join(dir, "000002.json.tmp"), filepath.Join(dir, "000002.json")); err != nil {
-		t.Fatal(err)
-	}
+	moveIn(t, dir, "000002.json", "["+list+"]")
 	c.arrive(map[string][]string{"archive": {"deletion_request_created", "scan_completed", "suggestion_auto_applied"}})
 	c.signed("archive", secret)
 	for _, name := range []string{"000001.json", "000002.json"} {
@@ -400,8 +385,8 @@ func TestConfiguration_TwoSources(t *testing.T) {
 			document["id"], document["document_type"], summary["suggestions_count"] = id, documentType, suggestions
 		}
 	}
-	c.write(company, c.line("scan_completed", scan(1, "Invoice", 1))+c.line("scan_completed", scan(2, "Letter", 9))+c.line("deletion_request_created", nil))
-	c.write(private, c.line("scan_completed", scan(3, "Letter", 1))+c.line("scan_completed", scan(4, "Invoice", 7))+
+	appendTo(t, company, c.line("scan_completed", scan(1, "Invoice", 1))+c.line("scan_completed", scan(2, "Letter", 9))+c.line("deletion_request_created", nil))
+	appendTo(t, private, c.line("scan_completed", scan(3, "Letter", 1))+c.line("scan_completed", scan(4, "Invoice", 7))+
 		c.line("deletion_request_created", func(e map[string]any) { e["deletion_request"].(map[string]any)["document_count"] = 1 }))
 	c.run()
 	c.arrive(map[string][]string{

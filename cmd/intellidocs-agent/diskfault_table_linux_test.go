@@ -159,19 +159,9 @@ func (f *faulty) logWriter(n int) {
 
 // spoolWriter moves files into the spool, some of which cannot be read as events.
 func (f *faulty) spoolWriter(n int) {
-	f.moveIn(fmt.Sprintf("%07d.json", n), bigEventText(n))
+	moveIn(f.t, f.log, fmt.Sprintf("%07d.json", n), bigEventText(n))
 	if n%5 == 0 {
-		f.moveIn(fmt.Sprintf("%07d-bad.json", n), `{"event_type": `)
-	}
-}
-
-func (f *faulty) moveIn(name, text string) {
-	tmp := filepath.Join(f.log, "."+name)
-	if err := os.WriteFile(tmp, []byte(text), 0o644); err != nil {
-		f.t.Error(err)
-	}
-	if err := os.Rename(tmp, filepath.Join(f.log, name)); err != nil {
-		f.t.Error(err)
+		moveIn(f.t, f.log, fmt.Sprintf("%07d-bad.json", n), `{"event_type": `)
 	}
 }
 

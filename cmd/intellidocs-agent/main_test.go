@@ -194,13 +194,31 @@ func (r *rig) append(lines ...string) {
 // raw appends text to the log as it is.
 func (r *rig) raw(text string) {
 	r.t.Helper()
-	f, err := os.OpenFile(r.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	appendTo(r.t, r.log, text)
+}
+
+// appendTo appends text to a file, which need not be there.
+func appendTo(t testing.TB, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer f.Close()
 	if _, err := io.WriteString(f, text); err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
+	}
+}
+
+// moveIn moves a finished file into a spool.
+func moveIn(t testing.TB, spool, name, text string) {
+	t.Helper()
+	tmp := filepath.Join(spool, "."+name)
+	if err := os.WriteFile(tmp, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(tmp, filepath.Join(spool, name)); err != nil {
+		t.Fatal(err)
 	}
 }
 

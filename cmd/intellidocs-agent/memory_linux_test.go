@@ -333,22 +333,13 @@ func (c *confined) healthy() error {
 	return nil
 }
 
-// write appends text to a file of the agent's.
+// write appends lines to a file of the agent's.
 func (c *confined) write(name string, lines ...string) {
 	c.t.Helper()
 	if err := os.MkdirAll(filepath.Dir(c.path(name)), 0o755); err != nil {
 		c.t.Fatal(err)
 	}
-	f, err := os.OpenFile(c.path(name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer f.Close()
-	for _, line := range lines {
-		if _, err := io.WriteString(f, line+"\n"); err != nil {
-			c.t.Fatal(err)
-		}
-	}
+	appendTo(c.t, c.path(name), strings.Join(lines, "\n")+"\n")
 }
 
 // sink is a receiver that counts, and remembers how long small events took.

@@ -114,8 +114,8 @@ func (c *confined) besiege(ctx context.Context) {
 	worst := append(bombs("scan_completed"), bombs("hostile")...)
 	for i := 0; ctx.Err() == nil; i++ {
 		c.write("log/events.log", worst[i%len(worst)], sized("hostile", i, 900_000),
-			verboseHeader+fmt.Sprintf(`{"event_type":"%s%d"}`, strings.Repeat("hostile", 120_000), i),
-			verboseHeader+`{"event_type":"hostile","z":"`+strings.Repeat("\x01", 64<<10))
+			oursAt+fmt.Sprintf(`{"event_type":"%s%d"}`, strings.Repeat("hostile", 120_000), i),
+			oursAt+`{"event_type":"hostile","z":"`+strings.Repeat("\x01", 64<<10))
 		for range 1000 {
 			c.write("log/events.log", "2025-11-14T15:00:00.1Z stderr P "+strings.Repeat("p", 4000))
 		}

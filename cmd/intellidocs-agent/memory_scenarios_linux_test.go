@@ -40,11 +40,9 @@ func TestMemorySoak_NothingEndsTheAgent(t *testing.T) {
 	}
 }
 
-const verboseHeader = "[2025-11-14 15:00:00,123] [INFO] [paperless.ai_webhooks] "
-
 // event is an event as a line; more is added to its members.
 func event(eventType string, n int, more string) string {
-	return fmt.Sprintf(`%s{"event_type":"%s","n":%d%s}`, verboseHeader, eventType, n, more)
+	return fmt.Sprintf(`%s{"event_type":"%s","n":%d%s}`, oursAt, eventType, n, more)
 }
 
 // stamped is a small event that says when it was written.
@@ -161,7 +159,7 @@ func playHangingReceivers(t *testing.T) {
 func playRejectedRecords(t *testing.T) {
 	healthy, down := newSink(t, nil), newSink(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
 	c := confine(t, "[state]\npath = \"DIR/state\"\nmax_size = \"64MiB\"\n"+logSource+webhook("healthy", healthy, "")+webhook("down", down, "retry_delay = \"1h\""))
-	broken := verboseHeader + `{"event_type":"scan_completed","z":"` + strings.Repeat("x", 64<<10)
+	broken := oursAt + `{"event_type":"scan_completed","z":"` + strings.Repeat("x", 64<<10)
 	for i := range 3000 {
 		c.write("log/events.log", fmt.Sprintf("%s%d", broken, i))
 		if i%300 == 0 {
@@ -185,9 +183,9 @@ func playReaders(t *testing.T) {
 	}
 	c := confine(t, logSource+hooks)
 	for i := range 40 {
-		c.write("log/events.log", verboseHeader+fmt.Sprintf(`{"event_type":"%s%d"}`, strings.Repeat("t", 900_000), i))
+		c.write("log/events.log", oursAt+fmt.Sprintf(`{"event_type":"%s%d"}`, strings.Repeat("t", 900_000), i))
 	}
-	broken := verboseHeader + `{"event_type":"scan_completed","z":"` + strings.Repeat("\x01", 64<<10)
+	broken := oursAt + `{"event_type":"scan_completed","z":"` + strings.Repeat("\x01", 64<<10)
 	for range 600 {
 		c.write("log/events.log", broken)
 	}
@@ -408,11 +406,5 @@ func (c *confined) drop(spool, name, text string) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		c.t.Fatal(err)
 	}
-	tmp := filepath.Join(dir, "."+name)
-	if err := os.WriteFile(tmp, []byte(text), 0o644); err != nil {
-		c.t.Fatal(err)
-	}
-	if err := os.Rename(tmp, filepath.Join(dir, name)); err != nil {
-		c.t.Fatal(err)
-	}
+	moveIn(c.t, dir, name, text)
 }

@@ -360,19 +360,13 @@ func spools() []scenario {
 			run(s, s.log)
 		}
 	}
-	drop := func(s *stage, dir, name, text string) {
-		s.t.Helper()
-		tmp := filepath.Join(dir, "."+name)
-		s.must(os.WriteFile(tmp, []byte(text), 0o644))
-		s.must(os.Rename(tmp, filepath.Join(dir, name)))
-	}
 	return []scenario{
 		{kind: "spool", writer: "json, arrays, ndjson", run: spool("", func(s *stage, dir string) {
 			s.start()
-			drop(s, dir, "1.json", s.event())
-			drop(s, dir, "2.json", "["+s.event()+",\n "+s.event()+"]")
-			drop(s, dir, "3.ndjson", s.event()+"\n"+s.event()+"\n")
-			drop(s, dir, "4.jsonl", s.event())
+			moveIn(s.t, dir, "1.json", s.event())
+			moveIn(s.t, dir, "2.json", "["+s.event()+",\n "+s.event()+"]")
+			moveIn(s.t, dir, "3.ndjson", s.event()+"\n"+s.event()+"\n")
+			moveIn(s.t, dir, "4.jsonl", s.event())
 		})},
 		{kind: "spool", writer: "appended in place after it was read", run: spool("", func(s *stage, dir string) {
 			s.start()
@@ -386,9 +380,9 @@ func spools() []scenario {
 		})},
 		{kind: "spool", writer: "a broken file among others, archived", rejected: 1, run: spool("after = \"archive\"", func(s *stage, dir string) {
 			s.start()
-			drop(s, dir, "1.json", s.event())
-			drop(s, dir, "2.json", `{"event_type":`)
-			drop(s, dir, "3.json", s.event())
+			moveIn(s.t, dir, "1.json", s.event())
+			moveIn(s.t, dir, "2.json", `{"event_type":`)
+			moveIn(s.t, dir, "3.json", s.event())
 		})},
 	}
 }
