@@ -22,13 +22,8 @@ mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-build() { # OS ARCH OUTPUT
-  CGO_ENABLED=0 GOOS=$1 GOARCH=$2 GOARM=7 go build -trimpath -buildvcs=false \
-    -ldflags "-s -w -buildid= -X main.version=$version" -o "$3" ./cmd/intellidocs-agent
-}
-
 # What is the same in each archive; the manual and the completions are the program's own.
-build "$(go env GOHOSTOS)" "$(go env GOHOSTARCH)" "$work/native"
+examples/binary/build.sh "$work/native" "$version"
 mkdir -p "$work/common/man" "$work/common/completions" "$work/common/intellidocs_events"
 cp README.md CHANGELOG.md agent.toml.example examples/agent.schema.json "$work/common/"
 cp examples/intellidocs/intellidocs_events/*.py "$work/common/intellidocs_events/"
@@ -43,7 +38,7 @@ for platform in "$@"; do
   name=intellidocs-agent_${version}_$platform
   mkdir "$work/$name"
   cp -R "$work/common/." "$work/$name/"
-  build "$os" "${arch%v7}" "$work/$name/intellidocs-agent"
+  examples/binary/build.sh "$work/$name/intellidocs-agent" "$version" "$os" "${arch%v7}"
   [ "$os" != linux ] || packages="$packages ${arch%v7}"
   chmod -R u=rwX,go=rX "$work/$name"
   tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \

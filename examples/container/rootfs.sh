@@ -10,8 +10,7 @@ rm -rf "$dir"
 root=$dir/root
 mkdir -p "$root/usr/bin" "$root/etc/ssl/certs" "$root/etc/intellidocs-agent" "$root/var/lib"
 # timetzdata: the time zones are in the binary.
-(cd "$top" && CGO_ENABLED=0 GOOS=linux GOARCH="$arch" go build -trimpath -buildvcs=false -tags timetzdata \
-  -ldflags "-s -w -buildid= -X main.version=$version" -o "$root/usr/bin/intellidocs-agent" ./cmd/intellidocs-agent)
+(cd "$top" && examples/binary/build.sh "$root/usr/bin/intellidocs-agent" "$version" linux "$arch" -tags timetzdata)
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 echo 'agent:x:1000:1000::/var/lib/intellidocs-agent:/sbin/nologin' > "$root/etc/passwd"
 echo 'agent:x:1000:' > "$root/etc/group"

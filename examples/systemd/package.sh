@@ -10,14 +10,9 @@ VERSION=${version:-0.0.0}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 export VERSION SOURCE_DATE_EPOCH
 
-build() { # GOARCH OUTPUT
-  CGO_ENABLED=0 GOOS=linux GOARCH=$1 GOARM=7 go build -trimpath -buildvcs=false \
-    -ldflags "-s -w -buildid= -X main.version=$VERSION" -o "$2" ./cmd/intellidocs-agent
-}
-
 native=$(mktemp)
 trap 'rm -f "$native"' EXIT
-build "$(go env GOHOSTARCH)" "$native"
+examples/binary/build.sh "$native" "$VERSION"
 
 for ARCH in "$@"; do
   export ARCH PACKAGE_ARCH="$ARCH"
@@ -27,7 +22,7 @@ for ARCH in "$@"; do
     "$tree/usr/share/doc/intellidocs-agent" "$tree/usr/share/intellidocs-agent/intellidocs_events" \
     "$tree/usr/share/bash-completion/completions" "$tree/usr/share/zsh/vendor-completions" \
     "$tree/usr/share/fish/vendor_completions.d"
-  build "$ARCH" "$tree/usr/bin/intellidocs-agent"
+  examples/binary/build.sh "$tree/usr/bin/intellidocs-agent" "$VERSION" linux "$ARCH"
   cp examples/systemd/intellidocs-agent.service "$tree/usr/lib/systemd/system/"
   cp examples/systemd/copyright examples/systemd/README.md "$tree/usr/share/doc/intellidocs-agent/"
   [ ! -f CHANGELOG.md ] || gzip -9n < CHANGELOG.md > "$tree/usr/share/doc/intellidocs-agent/changelog.gz"
