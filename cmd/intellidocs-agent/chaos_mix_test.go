@@ -331,7 +331,7 @@ func (m *mix) settle(h *mixHook) {
 		if st.State.State == dispatch.Held {
 			m.must("resume", h.name)
 		}
-		return st.Counts["pending"]+st.Counts["retrying"] == 0
+		return st.Counts.Waiting() == 0
 	})
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/agent"
-	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 // parked warns of deliveries that wait for webhooks which a configuration does not serve.
@@ -24,7 +23,7 @@ func parked(ctx context.Context, plan *agent.Plan) []string {
 	}
 	counts := map[string]int64{}
 	for _, w := range status.Webhooks {
-		counts[w.Name] = w.Counts[string(queue.Pending)] + w.Counts[string(queue.Retrying)]
+		counts[w.Name] = w.Counts.Waiting()
 	}
 	return plan.Parked(counts)
 }

@@ -283,7 +283,7 @@ func (f *faulty) settled() {
 			return false
 		}
 		return !slices.ContainsFunc(st.Webhooks, func(w admin.WebhookStatus) bool {
-			return w.Counts[string(queue.Pending)]+w.Counts[string(queue.Retrying)] > 0
+			return w.Counts.Waiting() > 0
 		})
 	})
 }

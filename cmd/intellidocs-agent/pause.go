@@ -35,7 +35,7 @@ func changeWebhook(c *cli, cmd *cobra.Command, done string, call func(*connectio
 	if err != nil {
 		return err
 	}
-	waiting, hint := int(st.Counts["pending"]+st.Counts["retrying"]), ""
+	waiting, hint := int(st.Counts.Waiting()), ""
 	if done == "resumed" {
 		hint = conn.hint(waiting)
 	}

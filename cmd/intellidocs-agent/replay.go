@@ -11,7 +11,6 @@ import (
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
-	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 // replayCommand is what replay was asked for.
@@ -103,8 +102,7 @@ func (r *replayCommand) confirmed(ctx context.Context, conn *connection, f admin
 	return r.confirm(ctx, r.yes, fmt.Sprintf("Queue %s again?", deliveries(n)), "Nothing replayed.")
 }
 
-// unsent says of the webhooks that nothing goes to now why, after n deliveries were queued
-// again.
+// unsent says of the webhooks that nothing goes to now why, after deliveries were queued again.
 func unsent(ctx context.Context, conn *connection, names []string) string {
 	status, err := conn.Status(ctx)
 	if err != nil || !conn.running {
@@ -112,7 +110,7 @@ func unsent(ctx context.Context, conn *connection, names []string) string {
 	}
 	var out strings.Builder
 	for _, w := range status.Webhooks {
-		if len(names) > 0 && !slices.Contains(names, w.Name) || w.Counts[string(queue.Pending)]+w.Counts[string(queue.Retrying)] == 0 {
+		if len(names) > 0 && !slices.Contains(names, w.Name) || w.Counts.Waiting() == 0 {
 			continue
 		}
 		why := ""

@@ -141,7 +141,7 @@ func (v *view) lines(width, height int, colors bool) (lines []string) {
 	if s.Queue.MaxSize > 0 {
 		size += " of " + term.Bytes(s.Queue.MaxSize)
 	}
-	add(term.Faint, fmt.Sprintf("%d waiting, %d failed, %d delivered, %d rejected; %s on the disk", s.Counts["pending"]+s.Counts["retrying"], s.Counts["failed"], s.Counts["success"], s.Rejected, size))
+	add(term.Faint, fmt.Sprintf("%d waiting, %d failed, %d delivered, %d rejected; %s on the disk", s.Counts.Waiting(), s.Counts["failed"], s.Counts["success"], s.Rejected, size))
 	add(term.Plain, "")
 	below := 2 + len(s.Sources) + 2 + len(v.failed)
 	room := max(height-len(lines)-1-below, 3)
@@ -186,7 +186,7 @@ func sickness(w *admin.WebhookStatus) int {
 func (v *view) webhooks(width, room int, colors bool) (lines []string) {
 	all := slices.Clone(v.status.Webhooks)
 	slices.SortStableFunc(all, func(a, b admin.WebhookStatus) int {
-		return cmp.Or(sickness(&b)-sickness(&a), cmp.Compare(b.Counts["pending"]+b.Counts["retrying"], a.Counts["pending"]+a.Counts["retrying"]))
+		return cmp.Or(sickness(&b)-sickness(&a), cmp.Compare(b.Counts.Waiting(), a.Counts.Waiting()))
 	})
 	name := 7
 	for i := range all {
@@ -210,7 +210,7 @@ func (v *view) webhooks(width, room int, colors bool) (lines []string) {
 			}
 		}
 		state := string(w.State.State)
-		rest := fmt.Sprintf("%s %7.1f %7s %8d  %-10s %s", term.Cell(w.Name, name), w.PerMinute, p99, w.Counts["pending"]+w.Counts["retrying"], oldest, cmp.Or(w.Reason, w.LastError))
+		rest := fmt.Sprintf("%s %7.1f %7s %8d  %-10s %s", term.Cell(w.Name, name), w.PerMinute, p99, w.Counts.Waiting(), oldest, cmp.Or(w.Reason, w.LastError))
 		lines = append(lines, term.Paint(colors, term.StatusStyle(state), term.Cell(state, 9))+"  "+term.Cell(rest, max(width-11, 10)))
 	}
 	return lines

@@ -21,7 +21,7 @@ func (a *Agent) Status() Status {
 	s := Status{
 		Version: a.Version, StartedAt: a.StartedAt.UTC(), Running: a.Running, Dashboard: a.Dashboard, Enabled: enabled, Config: cfg,
 		Queue:   QueueStatus{Bytes: stats.Bytes, MaxSize: a.MaxSize(), DiskFree: stats.DiskFree, Full: stats.Full, Reason: stats.Reason},
-		Sources: a.Sources(), Rejected: stats.Rejected, Counts: map[string]int64{},
+		Sources: a.Sources(), Rejected: stats.Rejected, Counts: Counts{},
 	}
 	s.Reasons = a.notReady(&s)
 	s.Ready = len(s.Reasons) == 0
@@ -54,7 +54,7 @@ func (a *Agent) webhooks(configured []Webhook, counts map[string]map[queue.Statu
 	}
 	for i := range out {
 		w := &out[i]
-		w.Counts = map[string]int64{}
+		w.Counts = Counts{}
 		for st, n := range counts[w.Name] {
 			w.Counts[string(st)] = n
 		}

@@ -84,7 +84,7 @@ func (h *Health) add(level Level, kind, name, text, hint string) {
 }
 
 func (h *Health) webhook(w *WebhookStatus) {
-	waiting := w.Counts["pending"] + w.Counts["retrying"]
+	waiting := w.Counts.Waiting()
 	switch {
 	case w.Removed:
 		if waiting > 0 {
@@ -134,7 +134,7 @@ func (h *Health) conclude(s *Status) {
 		h.Level, h.Text = bad[0].Level, sentence(bad)
 	case len(h.Attention) > 0:
 		h.Level, h.Text = LevelIdle, "Nothing is wrong, and "+h.Attention[0].Name+" does not exist yet."
-	case s.Counts["success"]+s.Counts["failed"]+s.Counts["pending"]+s.Counts["retrying"] == 0:
+	case s.Counts["success"]+s.Counts["failed"]+s.Counts.Waiting() == 0:
 		h.Level, h.Text = LevelIdle, "Nothing is wrong. No delivery yet: waiting for IntelliDocs' first event."
 	default:
 		h.Level, h.Text = LevelGood, "Nothing is wrong: "+term.Count(len(s.Webhooks), "webhook", "webhooks")+", "+term.Count(len(s.Sources), "source", "sources")+"."

@@ -112,20 +112,20 @@ type RejectedView struct {
 
 // Status is the agent at a glance.
 type Status struct {
-	Version   string           `json:"version"`
-	StartedAt time.Time        `json:"started_at"`
-	Running   bool             `json:"running"`             // false: the state was opened without an agent
-	Dashboard string           `json:"dashboard,omitempty"` // its address, without the token; absent where there is no TCP listener
-	Enabled   bool             `json:"enabled"`
-	Ready     bool             `json:"ready"`
-	Reasons   []string         `json:"reasons"`
-	Config    ConfigStatus     `json:"config"`
-	Queue     QueueStatus      `json:"queue"`
-	Sources   []SourceStatus   `json:"sources"`
-	Webhooks  []WebhookStatus  `json:"webhooks"`
-	Health    Health           `json:"health"`
-	Rejected  int64            `json:"rejected"`
-	Counts    map[string]int64 `json:"counts"` // deliveries by status, over all webhooks
+	Version   string          `json:"version"`
+	StartedAt time.Time       `json:"started_at"`
+	Running   bool            `json:"running"`             // false: the state was opened without an agent
+	Dashboard string          `json:"dashboard,omitempty"` // its address, without the token; absent where there is no TCP listener
+	Enabled   bool            `json:"enabled"`
+	Ready     bool            `json:"ready"`
+	Reasons   []string        `json:"reasons"`
+	Config    ConfigStatus    `json:"config"`
+	Queue     QueueStatus     `json:"queue"`
+	Sources   []SourceStatus  `json:"sources"`
+	Webhooks  []WebhookStatus `json:"webhooks"`
+	Health    Health          `json:"health"`
+	Rejected  int64           `json:"rejected"`
+	Counts    Counts          `json:"counts"` // over all webhooks
 }
 
 // ConfigStatus says which configuration is in force.
@@ -170,14 +170,20 @@ type SourceStatus struct {
 // WebhookStatus is one webhook's, from the configuration or only known to the queue.
 type WebhookStatus struct {
 	dispatch.State
-	Name      string           `json:"name"`
-	URL       string           `json:"url"`
-	Events    []string         `json:"events"`
-	Format    string           `json:"format"`
-	Removed   bool             `json:"removed"` // not in the configuration; its deliveries are parked
-	Counts    map[string]int64 `json:"counts"`
-	OldestDue *time.Time       `json:"oldest_due"`
+	Name      string     `json:"name"`
+	URL       string     `json:"url"`
+	Events    []string   `json:"events"`
+	Format    string     `json:"format"`
+	Removed   bool       `json:"removed"` // not in the configuration; its deliveries are parked
+	Counts    Counts     `json:"counts"`
+	OldestDue *time.Time `json:"oldest_due"`
 }
+
+// Counts are deliveries by status.
+type Counts map[string]int64
+
+// Waiting is how many are still to be delivered.
+func (c Counts) Waiting() int64 { return c[string(queue.Pending)] + c[string(queue.Retrying)] }
 
 // Readiness is what /readyz answers.
 type Readiness struct {
