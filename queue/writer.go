@@ -68,6 +68,9 @@ func (wr *writer) exclusive(ctx context.Context, f func() error) error {
 }
 
 func (wr *writer) send(ctx context.Context, req *request) error {
+	if err := ctx.Err(); err != nil {
+		return err // a select takes any of what is ready: of a caller that has left some would be done
+	}
 	req.done = make(chan error, 1)
 	select {
 	case wr.requests <- req:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -40,10 +41,7 @@ func newHost(t *testing.T, data string, env ...string) *host {
 	if out, err := h.command("manage.py", "prepare").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	address := l.Addr().String()
-	must(t, l.Close())
+	address := freeAddress(t)
 	h.web = "http://" + address + "/api/documents/post_document/?"
 	h.run("worker", "-m", "celery", "-A", "paperless", "worker", "-l", "INFO")
 	h.run("beat", "-m", "celery", "-A", "paperless", "beat", "-l", "INFO")
@@ -56,6 +54,21 @@ func newHost(t *testing.T, data string, env ...string) *host {
 		return err == nil
 	})
 	return h
+}
+
+// freeAddress is below the ports that the system gives by itself: Django takes seconds to
+// listen, and a receiver of another test would have it by then.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		address := fmt.Sprint("127.0.0.1:", 20_000+rand.IntN(10_000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			must(t, l.Close())
+			return address
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 func (h *host) command(args ...string) *exec.Cmd {
