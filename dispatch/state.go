@@ -42,15 +42,6 @@ type State struct {
 	// P50 and P99 are over the latest 256 attempts; zero where there was none.
 	P50 time.Duration `json:"p50"`
 	P99 time.Duration `json:"p99"`
-	// Minutes are the last hour's, oldest first, all 60 of them.
-	Minutes []Minute `json:"minutes"`
-}
-
-// Minute counts what happened within one minute.
-type Minute struct {
-	At        time.Time `json:"at"` // its beginning
-	Delivered int       `json:"delivered"`
-	Failed    int       `json:"failed"` // attempts
 }
 
 // How repeated failures of one webhook are logged: the first ones each, then their
@@ -75,7 +66,7 @@ type stats struct {
 
 	latencies [256]time.Duration
 	attempts  int // of all time; the latest is at (attempts-1) % 256
-	minutes   [60]Minute
+	recent    recent
 }
 
 // attempted takes in an attempt that says nothing about the endpoint's health.
@@ -88,14 +79,12 @@ func (t *stats) attempted(r send.Result) {
 // count takes in an attempt, and says in v how to log it.
 func (t *stats) count(now time.Time, v *outcome, r send.Result) {
 	t.attempted(r)
-	minute := t.minute(now)
 	if v.Status == queue.Success {
-		minute.Delivered++
+		t.recent.delivered(now)
 		v.recovered, v.failingFrom = t.failures, t.failingFrom
 		t.failures, t.unreported, t.lastSuccess = 0, 0, now
 		return
 	}
-	minute.Failed++
 	if t.failures++; t.failures == 1 {
 		t.failingFrom = now
 	}
@@ -111,27 +100,34 @@ func (t *stats) count(now time.Time, v *outcome, r send.Result) {
 	}
 }
 
-// minute is the counter of now's minute, begun again where it still held another one.
-func (t *stats) minute(now time.Time) *Minute {
-	begin := now.Truncate(time.Minute)
-	m := &t.minutes[int(begin.Unix()/60%int64(len(t.minutes)))]
-	if !m.At.Equal(begin) {
-		*m = Minute{At: begin}
-	}
-	return m
+// recent counts the deliveries of the minute that runs and of the one before.
+type recent struct {
+	begin       time.Time // of the minute that runs
+	now, before int
 }
 
-// lastHour returns the 60 minutes up to now.
-func (t *stats) lastHour(now time.Time) []Minute {
-	minutes := make([]Minute, len(t.minutes))
-	for i := range minutes {
-		begin := now.Truncate(time.Minute).Add(time.Duration(i-len(minutes)+1) * time.Minute)
-		minutes[i] = Minute{At: begin}
-		if m := t.minutes[int(begin.Unix()/60%int64(len(t.minutes)))]; m.At.Equal(begin) {
-			minutes[i] = m
-		}
+func (r *recent) turn(now time.Time) {
+	begin := now.Truncate(time.Minute)
+	switch begin.Sub(r.begin) {
+	case 0:
+		return
+	case time.Minute:
+		r.before = r.now
+	default:
+		r.before = 0
 	}
-	return minutes
+	r.begin, r.now = begin, 0
+}
+
+func (r *recent) delivered(now time.Time) {
+	r.turn(now)
+	r.now++
+}
+
+// perMinute is the minute that runs, and of the one before the part that a sliding minute covers.
+func (r *recent) perMinute(now time.Time) float64 {
+	r.turn(now)
+	return float64(r.now) + (1-float64(now.Sub(r.begin))/float64(time.Minute))*float64(r.before)
 }
 
 // quantiles returns the median and the 99th percentile of the latest attempts.
@@ -152,13 +148,9 @@ func (w *worker) state() State {
 	s := State{
 		Webhook: w.name, InFlight: t.inFlight, Failures: t.failures,
 		LastSuccess: t.lastSuccess, LastFailure: t.lastFailure, LastError: t.lastError,
-		Minutes: t.lastHour(now),
+		PerMinute: t.recent.perMinute(now),
 	}
 	w.describe(&s, now)
 	s.P50, s.P99 = t.quantiles()
-	// The minute that runs, and of the one before the part that a sliding minute covers.
-	last, before := s.Minutes[len(s.Minutes)-1], s.Minutes[len(s.Minutes)-2]
-	part := 1 - float64(now.Sub(last.At))/float64(time.Minute)
-	s.PerMinute = float64(last.Delivered) + part*float64(before.Delivered)
 	return s
 }

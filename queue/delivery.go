@@ -90,7 +90,7 @@ const maxChanges = 200
 // 200. An outcome of a delivery that is no longer there is dropped.
 func (q *Queue) Record(ctx context.Context, outcomes ...Outcome) error {
 	for part := range slices.Chunk(outcomes, maxChanges) {
-		err := q.writer.submit(ctx, changeCost(len(part)), func(w *writeTxn) error {
+		err := q.writer.submit(ctx, recordCost(len(part)), func(w *writeTxn) error {
 			for i := range part {
 				if err := w.record(&part[i]); err != nil {
 					return err
@@ -108,6 +108,11 @@ func (q *Queue) Record(ctx context.Context, outcomes ...Outcome) error {
 // changeCost is what rewriting deliveries takes, with names of common length: of each its
 // record, and its due time, place in the index and count before and after.
 func changeCost(n int) cost { return cost{7 * n, 1000 * int64(n)} }
+
+// recordCost is what recording outcomes takes, each of another webhook: with its buckets of the history.
+func recordCost(n int) cost {
+	return changeCost(n).plus(cost{len(Spans) * n, 100 * int64(len(Spans)*n)})
+}
 
 func (w *writeTxn) record(o *Outcome) error {
 	at, err := w.wr.parseDeliveryID(o.DeliveryID)
@@ -129,6 +134,7 @@ func (w *writeTxn) record(o *Outcome) error {
 		}
 		d.History = append(d.History, a)
 		d.History = d.History[max(0, len(d.History)-maxHistory):]
+		w.attempted(d.Webhook, o)
 	})
 	if !errors.Is(err, ErrNotFound) {
 		return err

@@ -25,6 +25,7 @@ import (
 //	s source                       a source's cursor
 //	u source                       from which seq to which its unfinished batch is queued
 //	w webhook                      what the dispatcher keeps about a webhook
+//	h webhook span place           what its attempts came to within one step of time (history.go)
 //	r seq                          a rejected record
 //	R hash                         seq of the rejected record of a source, stream and offset
 //	m name                         one-off values
@@ -43,6 +44,7 @@ const (
 	kindCursor   = 's'
 	kindPartial  = 'u'
 	kindState    = 'w'
+	kindHistory  = 'h'
 	kindRejected = 'r'
 	kindRejectID = 'R'
 	kindMeta     = 'm'

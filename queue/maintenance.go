@@ -33,6 +33,8 @@ type maintenance struct {
 	disk   *disk
 	limits *limits
 	log    *slog.Logger
+	// webhooks names the configured ones.
+	webhooks func() []string
 
 	mu        sync.Mutex
 	low       map[byte][]byte // below it there is nothing of a kind
@@ -116,6 +118,9 @@ func (m *maintenance) upkeep(ctx context.Context) error {
 		}
 	}
 	if err := m.expireIDs(ctx, now.Add(-window)); err != nil {
+		return err
+	}
+	if err := m.forgetHistory(ctx); err != nil {
 		return err
 	}
 	err := m.reclaim(ctx)

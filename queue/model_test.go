@@ -23,6 +23,7 @@ type model struct {
 	rejected   map[int64]uint64 // offset → seq
 	cursor     string
 	state      map[string]string
+	history    modelHistory
 }
 
 type modelEvent struct {
@@ -118,6 +119,7 @@ func (m *model) upkeep() {
 			delete(m.rejected, offset)
 		}
 	}
+	m.history.upkeep(m.deliveries)
 }
 
 // refs returns the deliveries that f selects, in order.
@@ -169,7 +171,7 @@ func TestQueue_BehavesLikeItsModel(t *testing.T) {
 				t: t, rnd: rand.New(rand.NewPCG(seed, 1)), dir: filepath.Join(t.TempDir(), "state"),
 				m: &model{
 					now: time.Unix(1_800_000_000, 0), events: map[uint64]*modelEvent{}, known: map[string]uint64{},
-					deliveries: map[ref]*Delivery{}, rejected: map[int64]uint64{}, state: map[string]string{},
+					deliveries: map[ref]*Delivery{}, rejected: map[int64]uint64{}, state: map[string]string{}, history: modelHistory{},
 				},
 			}
 			mt.open()
@@ -274,6 +276,7 @@ func (mt *modelTest) record(r ref) {
 		o.Due = now.Add(time.Duration(mt.rnd.IntN(7200)) * time.Second)
 	}
 	mt.must(mt.q.Record(mt.t.Context(), o))
+	mt.m.history.attempted(d.Webhook, o.Status, now)
 	d.Attempts++
 	if !o.Free {
 		d.Spent++
@@ -306,6 +309,7 @@ func (mt *modelTest) compare() {
 		mt.compareDue(w)
 	}
 	mt.compareList()
+	mt.compareHistory()
 	if len(mt.m.deliveries) > 0 {
 		r := mt.m.refs(func(*Delivery) bool { return true })[mt.rnd.IntN(len(mt.m.deliveries))]
 		d, err := mt.q.Get(mt.q.deliveryID(r))

@@ -116,7 +116,7 @@ func newQueue(o *Options, s *store) *Queue {
 	q := &Queue{
 		reader: reader{store: s}, writer: wr, disk: disk, limits: limits, unregister: func() {},
 		intake:      intake{writer: wr, disk: disk, limits: limits},
-		maintenance: &maintenance{store: s, writer: wr, disk: disk, limits: limits, log: o.Logger},
+		maintenance: &maintenance{store: s, writer: wr, disk: disk, limits: limits, log: o.Logger, webhooks: o.Webhooks},
 	}
 	q.changes = changes{reader: &q.reader, writer: wr}
 	return q

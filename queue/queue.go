@@ -41,8 +41,8 @@ type Options struct {
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // nil: none
 	Now         func() time.Time      // nil: time.Now
-	// Webhooks names those that the metrics have although nothing was queued for them;
-	// nil: none.
+	// Webhooks names those that the metrics have although nothing was queued for them, and
+	// whose history is kept; nil: none.
 	Webhooks func() []string
 	// Notify is told which webhooks have something due; it must not block.
 	Notify func(webhooks []string)

@@ -160,7 +160,7 @@ func (wr *writer) commit(batch []*request) (err error) {
 			err = fmt.Errorf("%w: %v", ErrDamaged, p)
 		}
 	}()
-	w := &writeTxn{wr: wr, txn: wr.db.NewTransaction(true), seq: wr.seq, diff: map[indexKey]int64{}, due: map[string]bool{}}
+	w := &writeTxn{wr: wr, txn: wr.db.NewTransaction(true), seq: wr.seq, diff: map[indexKey]int64{}, due: map[string]bool{}, history: map[string]*Bucket{}}
 	defer w.txn.Discard()
 	for _, req := range batch {
 		if err := req.apply(w); err != nil {
@@ -169,6 +169,9 @@ func (wr *writer) commit(batch []*request) (err error) {
 	}
 	counted, err := w.count()
 	if err != nil {
+		return err
+	}
+	if err := w.countAttempts(); err != nil {
 		return err
 	}
 	if w.seq != wr.seq {
@@ -232,6 +235,7 @@ type writeTxn struct {
 	deleted      int64              // keys
 	due          map[string]bool    // webhooks with something new due
 	low          []placed           // keys that may lie below a seek hint
+	history      map[string]*Bucket // what the attempts it records came to, by webhook
 }
 
 // placed is a key that was added under a prefix that may have a seek hint.

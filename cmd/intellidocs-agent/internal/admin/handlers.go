@@ -66,6 +66,7 @@ func routes(mux *http.ServeMux, a *Agent, log *slog.Logger, stopping context.Con
 	mux.HandleFunc("GET /api/v1/stream", status.stream)
 	for pattern, f := range map[string]func(w http.ResponseWriter, r *http.Request) (any, error){
 		"GET /api/v1/status":                  status.status,
+		"GET /api/v1/history":                 status.history,
 		"GET /api/v1/deliveries":              deliveries.list,
 		"GET /api/v1/deliveries/{id}":         deliveries.delivery,
 		"GET /api/v1/deliveries/{id}/request": deliveries.request,

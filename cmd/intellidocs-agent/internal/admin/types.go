@@ -179,6 +179,32 @@ type WebhookStatus struct {
 	OldestDue *time.Time `json:"oldest_due"`
 }
 
+// History is what attempts came to over a span of time, for charts.
+type History struct {
+	Span     string           `json:"span"`  // 1h, 24h or 30d
+	Step     int              `json:"step"`  // seconds
+	Begin    time.Time        `json:"begin"` // of the first step; the last one runs
+	End      time.Time        `json:"end"`
+	Webhooks []WebhookHistory `json:"webhooks"`
+}
+
+// WebhookHistory is one webhook's, without the steps in which there was no attempt.
+type WebhookHistory struct {
+	Webhook string `json:"webhook"`
+	Steps   []Step `json:"steps"`
+}
+
+// Step is what one step's attempts came to, and how long they took. P50 and P95 are estimates.
+type Step struct {
+	At        time.Time     `json:"at"` // its beginning
+	Delivered uint64        `json:"delivered"`
+	Failed    uint64        `json:"failed"`   // attempts
+	GivenUp   uint64        `json:"given_up"` // of failed those that were their delivery's last
+	P50       time.Duration `json:"p50"`
+	P95       time.Duration `json:"p95"`
+	Slowest   time.Duration `json:"slowest"`
+}
+
 // Counts are deliveries by status.
 type Counts map[string]int64
 

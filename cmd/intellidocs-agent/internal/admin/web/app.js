@@ -4,6 +4,7 @@ import { follow, leaveDetail, link } from './route.js';
 import { toast, confirmed, attempt } from './dialogs.js';
 import { showHealth, showGone } from './health.js';
 import { card, sickFirst } from './webhooks.js';
+import { charts } from './charts.js';
 import { showSources, showEvents } from './sources.js';
 import { rows, replayAll } from './deliveries.js';
 import { rejected } from './rejected.js';
@@ -92,6 +93,7 @@ function show(r) {
     rows.setFilter(q);
   }
   if (view.view === 'rejected') rejected.open(view.id);
+  charts.show(view);
   if (status) showWebhooks();
 }
 
@@ -104,7 +106,10 @@ function showDetail(r) {
 function filtered() {
   const q = rows.query();
   const base = view.view === 'webhooks' && q.get('webhook') === view.id ? link('webhooks', view.id) : link('deliveries');
-  if (base !== link('deliveries')) q.delete('webhook');
+  if (base !== link('deliveries')) {
+    q.delete('webhook');
+    if (view.query.get('span')) q.set('span', view.query.get('span'));
+  }
   const hash = [...q].length ? `${base}?${q}` : base;
   if (hash === location.hash) rows.load(); else location.hash = hash;
 }

@@ -2,7 +2,7 @@
 // and forward work:
 //
 //   #/                      overview
-//   #/webhooks/NAME         one webhook and its deliveries
+//   #/webhooks/NAME?FILTER  one webhook and its deliveries; span=24h, 30d: its charts' time
 //   #/deliveries?FILTER     deliveries, filtered
 //   #/deliveries/ID         one delivery, in a dialog over the view before it
 //   #/events/ID             one event, likewise

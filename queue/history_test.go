@@ -1,0 +1,189 @@
+package queue
+
+import (
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// modelHistory is the history that the model knows: what each place of a webhook's rings counts.
+type modelHistory map[string]*[len(Spans)]map[int64]*modelBucket
+
+type modelBucket struct {
+	number                     int64
+	delivered, failed, givenUp uint64
+}
+
+func (h modelHistory) attempted(webhook string, status Status, now time.Time) {
+	rings := h[webhook]
+	if rings == nil {
+		rings = &[len(Spans)]map[int64]*modelBucket{{}, {}, {}}
+		h[webhook] = rings
+	}
+	for i, span := range Spans {
+		number := span.number(now)
+		b := rings[i][number%int64(span.Buckets)]
+		if b == nil || b.number != number {
+			b = &modelBucket{number: number}
+			rings[i][number%int64(span.Buckets)] = b
+		}
+		switch status {
+		case Success:
+			b.delivered++
+		case Failed:
+			b.failed++
+			b.givenUp++
+		default:
+			b.failed++
+		}
+	}
+}
+
+// upkeep forgets webhooks that have no delivery; none is configured here.
+func (h modelHistory) upkeep(deliveries map[ref]*Delivery) {
+	known := map[string]bool{}
+	for _, d := range deliveries {
+		known[d.Webhook] = true
+	}
+	for name := range h {
+		if !known[name] {
+			delete(h, name)
+		}
+	}
+}
+
+func (mt *modelTest) compareHistory() {
+	for _, webhook := range modelWebhooks {
+		for i, span := range Spans {
+			got, err := mt.q.History(webhook, i)
+			mt.must(err)
+			want := map[int64]*modelBucket{}
+			if rings := mt.m.history[webhook]; rings != nil {
+				for _, b := range rings[i] {
+					if last := span.number(mt.m.now); b.number <= last && b.number > last-int64(span.Buckets) {
+						want[b.number] = b
+					}
+				}
+			}
+			for _, b := range got {
+				w := want[span.number(b.At)]
+				if w == nil || b.Delivered != w.delivered || b.Failed != w.failed || b.GivenUp != w.givenUp {
+					mt.t.Fatalf("%s of %s has %+v, want %+v", span.Name, webhook, b, w)
+				}
+				if b.At.Before(span.Begin(mt.m.now)) {
+					mt.t.Fatalf("%s has a bucket of %s, which begins at %s", span.Name, b.At, span.Begin(mt.m.now))
+				}
+			}
+			if len(got) != len(want) {
+				mt.t.Fatalf("%s of %s has %d buckets, want %d", span.Name, webhook, len(got), len(want))
+			}
+		}
+	}
+}
+
+func TestHistory_TellsHowLongAttemptsTook(t *testing.T) {
+	b := Bucket{}
+	for took := range 100 {
+		b.attempted(&Outcome{Status: Success, Attempt: Attempt{Took: time.Duration(took+1) * time.Millisecond}})
+	}
+	b.attempted(&Outcome{Status: Retrying, Attempt: Attempt{Took: 10 * time.Minute}})
+	for _, c := range []struct {
+		part     float64
+		from, to time.Duration
+	}{
+		{0.01, 0, 2 * time.Millisecond},
+		{0.5, 45 * time.Millisecond, 55 * time.Millisecond},
+		{0.95, 90 * time.Millisecond, 100 * time.Millisecond},
+		{1, 10 * time.Minute, 10 * time.Minute},
+	} {
+		if got := b.Quantile(c.part); got < c.from || got > c.to {
+			t.Errorf("%v of them took at most %s, want %s to %s", c.part, got, c.from, c.to)
+		}
+	}
+	if b.Slowest != 10*time.Minute || b.Delivered != 100 || b.Failed != 1 {
+		t.Errorf("%+v", b)
+	}
+	if got := (&Bucket{}).Quantile(0.5); got != 0 {
+		t.Errorf("of nothing: %s", got)
+	}
+}
+
+// However long it runs, a webhook's history takes what its rings hold.
+func TestHistory_IsBounded(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	q := open(t, Options{Now: func() time.Time { return now }, Webhooks: func() []string { return []string{"a"} }})
+	commit(t, q, Batch{Source: "log", Events: []NewEvent{event(1, "a", "gone")}})
+	page, err := q.List(t.Context(), Filter{Limit: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := 0
+	for _, s := range Spans {
+		most += s.Buckets
+	}
+	for i := range 400 {
+		now = now.Add(time.Duration(1+i%7) * time.Minute)
+		if i%100 == 99 {
+			now = now.Add(-50 * time.Hour)
+		}
+		for _, d := range page.Deliveries {
+			if err := q.Record(t.Context(), Outcome{DeliveryID: d.ID, Status: Success, Attempt: Attempt{N: i + 1, At: now}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	keys := func() (n int) {
+		err := q.view(func(txn *badger.Txn) error {
+			it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindHistory}})
+			defer it.Close()
+			for it.Rewind(); it.Valid(); it.Next() {
+				n++
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := keys(); n > 2*most || n < 100 {
+		t.Errorf("%d buckets of two webhooks, want at most %d", n, 2*most)
+	}
+	// Without its deliveries only the configured webhook's stays.
+	now = now.Add(1000 * time.Hour)
+	q.SetLimits(0, time.Hour, time.Hour)
+	before := keys()
+	if err := q.Upkeep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := keys(); n != before/2 {
+		t.Errorf("%d buckets after the other webhook went, want %d", n, before/2)
+	}
+}
+
+// What cannot be read of the history keeps no outcome from being recorded.
+func TestHistory_DamagedIsBegunAgain(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	q := open(t, Options{Now: func() time.Time { return now }})
+	commit(t, q, Batch{Source: "log", Events: []NewEvent{event(1, "a")}})
+	page, err := q.List(t.Context(), Filter{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = q.writer.submit(t.Context(), cost{1, 100}, func(w *writeTxn) error {
+		return w.set(bucketKey("a", 0, Spans[0].number(now)), []byte("not a bucket"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err := q.History("a", 0); err != nil || len(h) != 0 {
+		t.Fatalf("%+v %v", h, err)
+	}
+	if err := q.Record(t.Context(), Outcome{DeliveryID: page.Deliveries[0].ID, Status: Success, Attempt: Attempt{N: 1, At: now}}); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := q.History("a", 0); err != nil || len(h) != 1 || h[0].Delivered != 1 {
+		t.Fatalf("%+v %v", h, err)
+	}
+}
