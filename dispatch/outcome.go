@@ -40,7 +40,7 @@ type outcome struct {
 
 func newAttempt(d queue.Delivery, r send.Result) queue.Attempt {
 	return queue.Attempt{
-		N: d.Attempts + 1, At: r.At, Took: r.Took, Status: r.Status, Response: r.Response, Error: r.Error,
+		N: d.Attempts + 1, At: r.At, Took: r.Took, Status: r.Status, Header: r.Header, Response: r.Response, Error: r.Error,
 		Remote: r.Remote, DNS: r.DNS, Connect: r.Connect, TLS: r.TLS, FirstByte: r.FirstByte,
 	}
 }

@@ -15,6 +15,8 @@ import (
 const (
 	maxHistory  = 50
 	maxReplays  = 20
+	maxHeader   = 2000
+	maxHeaders  = 10 // attempts
 	maxResponse = 1000
 	maxError    = 2000
 )
@@ -121,7 +123,7 @@ func (w *writeTxn) record(o *Outcome) error {
 	}
 	err = w.change(at, func(d *Delivery) {
 		a := o.Attempt
-		a.Response, a.Error = clip(a.Response, maxResponse), clip(a.Error, maxError)
+		a.Header, a.Response, a.Error = clip(a.Header, maxHeader), clip(a.Response, maxResponse), clip(a.Error, maxError)
 		d.Attempts = max(d.Attempts, a.N)
 		if !o.Free {
 			d.Spent++
@@ -134,6 +136,9 @@ func (w *writeTxn) record(o *Outcome) error {
 		}
 		d.History = append(d.History, a)
 		d.History = d.History[max(0, len(d.History)-maxHistory):]
+		if old := len(d.History) - 1 - maxHeaders; old >= 0 {
+			d.History[old].Header = ""
+		}
 		w.attempted(d.Webhook, o)
 	})
 	if !errors.Is(err, ErrNotFound) {

@@ -81,6 +81,7 @@ type Attempt struct {
 	At       time.Time     `json:"at"`
 	Took     time.Duration `json:"took"`
 	Status   int           `json:"status,omitempty"`   // HTTP status, 0 where there was no response
+	Header   string        `json:"header,omitempty"`   // the response's status line and headers; of the latest 10 attempts
 	Response string        `json:"response,omitempty"` // the first 1,000 characters
 	Error    string        `json:"error,omitempty"`
 	Outcome  string        `json:"outcome"` // delivered, retry, dead, gone, held

@@ -274,10 +274,11 @@ func TestDashboard_EveryControlDoesWhatItSays(t *testing.T) {
 	b.click("#rows tbody tr[data-id] td.event a")
 	b.until("its story", `document.querySelector('#detail').open && document.querySelector('#detail-body').innerText.includes('HTTP 500') && document.querySelector('#payload').innerText.includes('"n": 2')`)
 	b.click("#detail details.request summary")
-	b.until("its request", `document.querySelector('#request').innerText.includes('X-IntelliDocs-Attempt: 1') && document.querySelector('#request').innerText.includes('POST http://')`)
-	if text := eval[string](b, `document.querySelector('#request').innerText`); strings.Contains(text, testSecret) {
+	b.until("its request", `document.querySelector('#attempts .request pre').innerText.includes('X-IntelliDocs-Attempt: 1') && document.querySelector('#attempts .request pre').innerText.includes('POST http://')`)
+	if text := eval[string](b, `document.querySelector('#attempts .request pre').innerText`); strings.Contains(text, testSecret) {
 		t.Errorf("the request shows the secret: %s", text)
 	}
+	b.until("the response with its headers", `document.querySelector('#attempts .response pre').innerText.startsWith('HTTP/1.1 500 Internal Server Error\nContent-Length: ') && document.querySelector('#attempts .response pre').innerText.includes('{"received":')`)
 	b.shot("delivery")
 	// The browser's way back closes it, forward opens it, and its address opens it anywhere.
 	address := eval[string](b, `location.hash`)

@@ -167,6 +167,9 @@ func (p printer) attempt(a *queue.Attempt) {
 	if a.Error != "" {
 		fmt.Fprintf(p.w, "              %s\n", term.Printable(a.Error))
 	}
+	for line := range strings.Lines(a.Header) {
+		fmt.Fprintf(p.w, "              < %s\n", term.Printable(strings.TrimRight(line, "\n")))
+	}
 	if a.Response != "" {
 		fmt.Fprintf(p.w, "              response: %s\n", term.Printable(a.Response))
 	}

@@ -9,14 +9,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/dawnsystem/intellidocs-agent/dispatch/secret"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/target"
 )
 
@@ -76,9 +74,9 @@ func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (
 		return r
 	}
 	text, err := readBody(resp)
-	r.Status, r.Response = resp.StatusCode, e.keep(text)
+	r.Status, r.Header, r.Response = resp.StatusCode, e.keepHeader(resp), e.keep(text)
 	if tr != nil {
-		tr.Response = fmt.Sprintf("%s %s\n%s\n%s", resp.Proto, resp.Status, e.scrub.Replace(headerLines(resp.Header, http.Header{"Set-Cookie": nil})), r.Response)
+		tr.Response = r.Header + "\n" + r.Response
 	}
 	// The status decides, with its whole body or without: a receiver that has said 2xx has
 	// taken the event. Only the timeout covers both.
@@ -184,14 +182,16 @@ func readBody(resp *http.Response) ([]byte, error) {
 // the webhook's secrets. It looks beyond what is kept, so that no half of a secret is left.
 func (e *Endpoint) keep(body []byte) string {
 	text := e.scrub.Replace(string(body[:min(len(body), keepRunes*utf8.UTFMax+maxSecret)]))
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	text = strings.Map(func(r rune) rune {
+	return strings.TrimSpace(clip(printable(text), keepRunes))
+}
+
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
 			return -1
 		}
 		return r
-	}, text)
-	return strings.TrimSpace(clip(text, keepRunes))
+	}, strings.ToValidUTF8(text, "\uFFFD"))
 }
 
 func clip(s string, runes int) string {
@@ -208,26 +208,8 @@ func clip(s string, runes int) string {
 // transcribe prints a request with secrets masked: the webhook's own headers may hold
 // tokens, and the URL a path that is one.
 func (e *Endpoint) transcribe(req *http.Request, body []byte) string {
-	return fmt.Sprintf("POST %s\n%s\n%s", e.safe, headerLines(req.Header, e.header), body)
-}
-
-func headerLines(h, masked http.Header) string {
-	names := make([]string, 0, len(h))
-	for name := range h {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	var b strings.Builder
-	for _, name := range names {
-		for _, v := range h[name] {
-			if _, own := masked[name]; own && !strings.EqualFold(name, "Content-Type") && !strings.EqualFold(name, "User-Agent") {
-				v = secret.Mask
-			}
-			if name == "Location" {
-				v = RedactURL(v)
-			}
-			fmt.Fprintf(&b, "%s: %s\n", name, v)
-		}
-	}
-	return b.String()
+	return fmt.Sprintf("POST %s\n%s\n%s", e.safe, headerLines(req.Header, func(name string) bool {
+		_, own := e.header[name]
+		return own && name != "Content-Type" && name != "User-Agent"
+	}), body)
 }

@@ -32,6 +32,9 @@ type Result struct {
 	Outage bool
 	// Status is the HTTP status, 0 where there was no response.
 	Status int
+	// Header is the status line and the headers of the response, at most 2,000 characters, valid
+	// UTF-8, with the values masked of those that may let somebody in.
+	Header string
 	// Response is the first 1,000 characters of the response, valid UTF-8.
 	Response string
 	// Error is a sentence for people; empty with Delivered.

@@ -55,8 +55,8 @@ export async function openDelivery(id, actions) {
       h('button', { type: 'button', class: stopped ? 'quiet' : '', id: 'replay', onclick: () => { $('detail').close(); actions.replay(d); } }, d.completed_at ? 'Replay' : 'Try now'),
       copyButton('Copy link', page('deliveries', d.id))),
     h('h3', {}, 'Attempts'),
-    h('ol', { class: 'timeline' }, ...(steps.length ? steps.map((s) => s.el()) : [h('li', {}, 'None yet.')])),
-    request(d, Math.max(1, d.attempts)),
+    h('ol', { class: 'timeline', id: 'attempts' }, ...(steps.length ? steps.map((s) => s.el()) : [h('li', {}, 'None yet.')])),
+    !d.history.length && request(d, 1),
     ...payload(exact));
 }
 
@@ -66,25 +66,33 @@ const outcomes = { retry: 'failed', dead: 'failed for good', gone: 'gone for goo
 function attempt(d, a) {
   const steps = [['name resolved', a.dns], ['connected', a.connect], ['TLS', a.tls], ['first byte', a.first_byte]]
     .filter(([, t]) => t).map(([n, t]) => `${n} after ${span(t)}`).join(', ');
-  const response = [a.header, a.response].filter(Boolean).join('\n');
   return h('li', { class: kind(a.outcome) },
     when(a.at), ` attempt ${a.n}: `, pill(a.outcome, outcomes[a.outcome]), ` ${a.status ? `HTTP ${a.status}` : 'no response'} in ${span(a.took)}${a.remote ? ` from ${a.remote}` : ''}`,
-    steps && h('div', { class: 'muted' }, steps), a.error && h('div', { dir: 'auto' }, a.error), response && h('pre', { dir: 'auto', tabindex: 0 }, response));
+    steps && h('div', { class: 'muted' }, steps), a.error && h('div', { dir: 'auto' }, a.error), request(d, a.n), response(a));
 }
 
-// request shows an attempt's request, made again from what is stored: the same body in the
-// service's form and the same headers, secrets masked.
+// response shows what the webhook's receiver answered to an attempt: the status line, the headers
+// and the beginning of the body. It is open where the attempt failed.
+function response(a) {
+  if (!a.header && !a.response) return null;
+  const text = [a.header, a.response].filter(Boolean).join('\n');
+  return h('details', { class: 'exchange response', open: a.outcome !== 'delivered' }, h('summary', {}, 'Response'),
+    h('div', { class: 'actions' }, copyButton('Copy response', text)), h('pre', { dir: 'auto', tabindex: 0 }, text));
+}
+
+// request shows an attempt's request, made again from what is stored and for the same moment: the
+// same body in the service's form and the same headers, secrets masked.
 function request(d, n) {
-  const text = h('pre', { tabindex: 0, id: 'request' });
+  const text = h('pre', { tabindex: 0 });
   const load = () => tried(async () => {
     const r = await get(`deliveries/${encodeURIComponent(d.id)}/request?attempt=${n}`);
     text.textContent = r.request;
     buttons.replaceChildren(copyButton('Copy request', r.request), copyButton('Copy as curl', () => curl(r.request)));
   });
   const buttons = h('div', { class: 'actions' });
-  return h('details', { class: 'request', ontoggle: (e) => { if (e.target.open && !text.textContent) load(); } },
-    h('summary', {}, `Request of attempt ${n}`),
-    h('p', { class: 'hint' }, 'As the current configuration sends it, with secrets masked.'), buttons, text);
+  return h('details', { class: 'exchange request', ontoggle: (e) => { if (e.target.open && !text.textContent) load(); } },
+    h('summary', {}, d.history.length ? 'Request' : 'Request to be sent'),
+    h('p', { class: 'hint' }, 'As the configuration now in force makes it, with secrets masked.'), buttons, text);
 }
 
 // curl turns a request's text into a command. What was masked stays masked.
