@@ -52,10 +52,25 @@ func newBacklog(cur *checkpoint) backlog {
 	return b
 }
 
-// measure finds out, once that can be known, where the backlog begins. An absent log means
-// nothing: its volume may not be mounted yet.
+// measure finds out, once that can be known, where the backlog begins, and takes in what vanished.
 func (b *backlog) measure(set *fileset) {
-	if b.measured || set.live == nil && !set.dir.scanned {
+	if !b.measured {
+		b.begin(set)
+	}
+	if set.vanished.IsZero() {
+		return
+	}
+	set.cur.fallBehind(set.vanished)
+	set.dirty = true
+	if b.measured {
+		set.vanished = noTime
+	}
+}
+
+// begin finds out where the backlog began at the start. An absent log means nothing: its volume
+// may not be mounted yet.
+func (b *backlog) begin(set *fileset) {
+	if set.live == nil && !set.dir.scanned {
 		return
 	}
 	at, sure := b.leftOff(set)
@@ -109,9 +124,21 @@ func (l *Log) catchUp(ctx context.Context) error {
 	all, err := l.readBacklog(ctx)
 	if err == nil && all && complete && set.dir.unrenamed(names) {
 		set.cur.behind, set.dirty = noTime, true
-		clear(l.backlog.looked)
+		l.forgetLooked()
 	}
 	return err
+}
+
+// forgetLooked keeps in mind of the files that were looked into those that are still there. They
+// are not read again when the backlog begins anew, whatever the checkpoint has let go meanwhile.
+func (l *Log) forgetLooked() {
+	there := map[sighting]bool{}
+	for _, path := range l.files.dir.archives {
+		if info, err := os.Stat(path); err == nil && l.backlog.looked[sightingOf(info)] {
+			there[sightingOf(info)] = true
+		}
+	}
+	l.backlog.looked = there
 }
 
 // compressedFile is one that was found under a name.
@@ -165,11 +192,15 @@ func (l *Log) lookInto(ctx context.Context, c compressedFile) (looked bool, err 
 		return true, nil
 	}
 	if failed == nil && !l.knownArchive(a) {
+		s := l.sighted(a)
+		if s.holder(nil) != nil {
+			return false, nil // it is read there
+		}
 		age := time.Since(c.info.ModTime())
 		if age >= 0 && age < l.files.quiet && a.sound() != nil {
 			return false, nil // it is being compressed
 		}
-		failed = l.readWhole(ctx, a, c.path)
+		failed = l.readWhole(ctx, s, a, c.path)
 	}
 	if ctx.Err() != nil {
 		return false, ctx.Err()
@@ -189,9 +220,20 @@ func (l *Log) knownArchive(a *archive) bool {
 	return slices.ContainsFunc(l.files.cur.streams, func(s *stream) bool { return s.off > 0 && a.seek(s) == nil })
 }
 
-// readWhole reads an archive of which nothing is known.
-func (l *Log) readWhole(ctx context.Context, a *archive, path string) error {
-	s := newStream()
+// sighted returns the stream that was seen, before anything of it was read, in what a holds now; a
+// new one where there is none. It has a holder where the file is yet to be read.
+func (l *Log) sighted(a *archive) *stream {
+	for _, s := range l.files.cur.streams {
+		f := s.holder(nil)
+		if s.off == 0 && s.head.n > 0 && (f == nil || f.unread()) && a.seek(s) == nil {
+			return s
+		}
+	}
+	return newStream()
+}
+
+// readWhole reads an archive of which nothing was read.
+func (l *Log) readWhole(ctx context.Context, s *stream, a *archive, path string) error {
 	s.path = path
 	if err := a.sight(s); err != nil {
 		return err

@@ -20,8 +20,10 @@ type feed struct {
 	log     *slog.Logger
 	// failing is told the handler's error, and nil when it has recovered.
 	failing func(error)
-	// idle runs before each pause: rotations do not wait for a full disk.
-	idle func(ctx context.Context)
+	// idle, where set, runs at this interval while a batch is not kept: rotations do not wait for
+	// a full disk, and a rotated file that was not opened may soon be deleted.
+	idle  func(ctx context.Context)
+	every time.Duration
 }
 
 // offer returns once the handler has kept b, with what it says of the records;
@@ -30,7 +32,7 @@ func (f *feed) offer(ctx context.Context, b *Batch) ([]Rejection, error) {
 	b.Source = f.source
 	said := ""
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		rejected, err := f.handler(ctx, b)
+		rejected, err := f.handle(ctx, b)
 		if err == nil {
 			if said != "" {
 				f.log.Info("batch kept, reading continues", "source", f.source)
@@ -46,22 +48,48 @@ func (f *feed) offer(ctx context.Context, b *Batch) ([]Rejection, error) {
 			said = s
 		}
 		f.failing(err)
-		f.idle(ctx)
-		if !sleep(ctx, pause) {
+		over := time.After(pause)
+		if f.idle != nil {
+			f.idle(ctx)
+		}
+		if f.idleUntil(ctx, over); ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// sleep is false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
+// handle returns what the handler does, which waits for as long as the queue is full.
+func (f *feed) handle(ctx context.Context, b *Batch) (rejected []Rejection, err error) {
+	if f.idle == nil {
+		return f.handler(ctx, b)
+	}
+	done := make(chan time.Time)
+	go func() {
+		defer close(done)
+		rejected, err = f.handler(ctx, b)
+	}()
+	f.idleUntil(ctx, done)
+	<-done // it is the batch's owner until then
+	return rejected, err
+}
+
+// idleUntil returns once over can be received from, or ctx has ended.
+func (f *feed) idleUntil(ctx context.Context, over <-chan time.Time) {
+	var tick <-chan time.Time
+	if f.idle != nil {
+		t := time.NewTicker(f.every)
+		defer t.Stop()
+		tick = t.C
+	}
+	for {
+		select {
+		case <-over:
+			return
+		case <-ctx.Done():
+			return
+		case <-tick:
+			f.idle(ctx)
+		}
 	}
 }
 

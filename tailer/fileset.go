@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 )
@@ -19,6 +20,13 @@ type fileset struct {
 	dir  directory
 	// quiet is after how long without a change a rotated file is taken to be finished.
 	quiet time.Duration
+	// vanished is when the oldest of the files was written to that went before anything of them
+	// was read, and that the backlog does not account for yet.
+	vanished time.Time
+	// archived are the compressed files that were there when the directories were last read with
+	// nothing missed, and settled is when a name had last changed before that.
+	archived map[sighting]bool
+	settled  time.Time
 }
 
 func newFileset(o *LogOptions, cur *checkpoint) *fileset {
@@ -105,11 +113,49 @@ func (set *fileset) discover(now time.Time) {
 		case !complete:
 			f.known = f.was && f.isLinked() // it may have been missed
 		case f.f == nil:
-			set.forget(f)
+			set.vanish(f)
 		}
 	}
-	if set.complete = complete; complete && set.live != nil {
+	set.complete = complete
+	set.noteArchives()
+	if complete && set.live != nil {
 		set.cur.forgotten.retain(set.files)
+	}
+}
+
+// vanish forgets a file that no name leads to. What was not read of it may be in a compressed one
+// by now.
+func (set *fileset) vanish(f *file) {
+	waits := f.s != nil && f.s.off == 0 && f.s.holder(f) == nil && f.end() > f.s.pos
+	if waits || f.unseen() {
+		set.wentUnread(f.mod)
+	}
+	set.forget(f)
+}
+
+func (set *fileset) wentUnread(at time.Time) {
+	if set.vanished.IsZero() || at.Before(set.vanished) {
+		set.vanished = at
+	}
+}
+
+// noteArchives looks for compressed files that are new and were written to since the directories
+// were last read. One of them may be of a file that nobody has seen: if the process stood still,
+// for one, it may have been made, rotated and compressed between two looks.
+func (set *fileset) noteArchives() {
+	archived := make(map[sighting]bool, len(set.dir.archives))
+	for _, path := range set.dir.archives {
+		info, err := os.Stat(path)
+		if err != nil || filepath.Ext(path) != ".gz" {
+			continue // what others have compressed cannot be looked into
+		}
+		at := sightingOf(info)
+		if archived[at] = true; set.archived != nil && !set.archived[at] && !info.ModTime().Before(set.settled) {
+			set.wentUnread(info.ModTime())
+		}
+	}
+	if set.complete {
+		set.archived, set.settled = archived, set.dir.names
 	}
 }
 

@@ -55,6 +55,7 @@ func (a *archive) rewind() (err error) {
 	if _, err := a.f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
+	a.last = a.last[:0]
 	if a.z == nil {
 		a.z, err = gzip.NewReader(bufio.NewReader(a.in))
 		return err
@@ -73,6 +74,9 @@ func (a *archive) seek(s *stream) error {
 	}
 	if err := a.rewind(); err != nil {
 		return err
+	}
+	if s.off == 0 {
+		return nil
 	}
 	if _, err := io.CopyN(io.Discard, a, s.off); err != nil || fingerprintOf(a.last) != s.tail {
 		return errChanged

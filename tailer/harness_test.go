@@ -156,13 +156,16 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// wait waits until n lines were kept.
+// wait waits until n lines were kept, for as long as some come.
 func (s *store) wait(t *testing.T, n int) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	came, since := -1, time.Now()
 	for s.count() < n {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d lines of %d came: last %q\nlog: %s", s.count(), n, last(s.got(), 3), s.log.String())
+		if now := s.count(); now > came {
+			came, since = now, time.Now()
+		}
+		if time.Since(since) > 20*time.Second {
+			t.Fatalf("%d lines of %d came: last %q\nlog: %s", came, n, last(s.got(), 3), s.log.String())
 		}
 		time.Sleep(2 * time.Millisecond) // between looks at the condition
 	}

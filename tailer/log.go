@@ -86,7 +86,7 @@ func NewLog(o LogOptions) (*Log, error) {
 			patience: quietSweeps * o.Sweep,
 		},
 		join:  joiner{partial: o.Partial, maxLine: o.MaxLine},
-		feed:  feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: l.failing, idle: seen},
+		feed:  feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: l.failing, idle: seen, every: o.Sweep},
 		share: newShare(o.Budget, o.Sweep, seen),
 	}
 	return l, nil

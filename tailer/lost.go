@@ -16,7 +16,7 @@ func (set *fileset) missing(now time.Time) (lost []*stream) {
 		switch {
 		case s.size >= 0 && s.size <= s.pos:
 			s.done, set.dirty = true, true
-		case !set.conclusive():
+		case !set.conclusive(), s.off == 0 && !set.cur.behind.IsZero():
 		case s.missing.IsZero():
 			s.missing = now
 			set.dir.full = noTime // read the directories once more
@@ -97,6 +97,7 @@ func (l *Log) readRest(ctx context.Context, s *stream, path string) (ok bool, er
 		cur.behind = behind
 		return ok, err
 	}
+	l.backlog.looked[sightingOf(info)] = true
 	l.files.learn(path, info.ModTime())
 	return true, l.catchUp(ctx)
 }

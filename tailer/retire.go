@@ -48,7 +48,7 @@ func (set *fileset) retireLoose(f *file, quiet time.Duration) {
 	}
 	switch {
 	case !f.known:
-		set.forget(f)
+		set.vanish(f)
 	case quiet >= set.quiet:
 		f.close()
 	}
@@ -94,7 +94,7 @@ func (h *holdings) prune() {
 		if s.off == 0 && s.size <= s.pos {
 			h.cur.drop(s)
 		} else if s.done {
-			if gone++; gone > maxGone {
+			if gone++; gone > maxGone && h.cur.behind.IsZero() { // else it may be what the backlog is known by
 				h.cur.drop(s)
 			}
 		}

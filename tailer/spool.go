@@ -94,7 +94,7 @@ func NewSpool(o SpoolOptions) (*Spool, error) {
 		leftovers: leftovers{log: o.Logger, source: o.Source, path: o.Path, settle: settle, troubles: map[string]string{}},
 		batch:     spoolBatch{share: newShare(o.Budget, o.Sweep, func(context.Context) {})},
 	}
-	s.feed = feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: s.failing, idle: func(context.Context) {}}
+	s.feed = feed{source: o.Source, handler: o.Handler, log: o.Logger, failing: s.failing}
 	return s, nil
 }
 

@@ -1,0 +1,119 @@
+package tailer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+)
+
+// gate is a handler's refusal for as long as it is shut.
+func gate(s *store) (shut *atomic.Bool) {
+	shut = &atomic.Bool{}
+	shut.Store(true)
+	s.fail = func(*Batch) error {
+		if shut.Load() {
+			return errors.New("the queue is full")
+		}
+		return nil
+	}
+	return shut
+}
+
+// gzipAs does to a rotated file what gzip does: the compressed one has its time.
+func gzipAs(t *testing.T, path string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	must(t, err)
+	info, err := os.Stat(path)
+	must(t, err)
+	must(t, os.WriteFile(path+".gz", gzipped(t, b), 0o644))
+	must(t, os.Chtimes(path+".gz", info.ModTime(), info.ModTime()))
+	must(t, os.Remove(path))
+}
+
+// More rotated files wait to be read than are kept open, since the queue is full, and meanwhile
+// they are compressed: each is read from where it is now.
+func TestBacklog_WhatIsCompressedWhileItWaitsIsRead(t *testing.T) {
+	t.Parallel()
+	for _, files := range []int{5, maxOpen + 10, maxStreams + 10} {
+		for _, stopped := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%d,stopped=%v", files, stopped), func(t *testing.T) {
+				t.Parallel()
+				s, w := begun(t)
+				var r *running
+				if !stopped {
+					r = follow(t, s, w.path)
+					s.wait(t, len(w.written))
+					r.settled(s)
+				}
+				s.mu.Lock()
+				shut := gate(s)
+				s.mu.Unlock()
+				w.lines(1)
+				name := func(i int) string { return fmt.Sprintf("%s.%d", w.path, i) }
+				for i := files; i > 0; i-- {
+					w.rename(name(i))
+					w.reopen()
+					w.lines(3)
+				}
+				if stopped {
+					r = follow(t, s, w.path)
+				}
+				eventually(t, "stuck", func() bool { return !r.log.Status().Ready })
+				r.quiet() // they were seen
+				for i := files; i > 0; i-- {
+					gzipAs(t, name(i))
+				}
+				shut.Store(false)
+				s.wait(t, len(w.written))
+				r.settled(s)
+				r.quiet()
+				r.stop()
+				if files < maxStreams { // of more the checkpoint cannot know each
+					s.wantSet(t, w.written)
+				}
+				if n := s.gapCount(); n > 0 {
+					t.Errorf("%d gaps: %+v", n, s.gaps[0])
+				}
+				got := map[string]bool{}
+				for _, line := range s.got() {
+					got[line] = true
+				}
+				if len(got) != len(w.written) {
+					t.Errorf("%d of %d lines", len(got), len(w.written))
+				}
+			})
+		}
+	}
+}
+
+// A file is made, rotated and compressed between two looks, since the process stood still: no name
+// of it was ever seen. What was read and compressed meanwhile is not read again.
+func TestBacklog_WhatNobodySawIsRead(t *testing.T) {
+	t.Parallel()
+	s, w := &store{}, newWriter(t, logPath(t))
+	l, pass := byHand(t, s, w.path)
+	w.lines(5)
+	eventually(t, "a directory at rest, read", func() bool {
+		pass()
+		return l.files.complete && s.count() == 5
+	})
+	for i := 3; i > 0; i-- {
+		rotated := fmt.Sprintf("%s.%d", w.path, i)
+		w.rename(rotated)
+		gzipAs(t, rotated)
+		w.reopen()
+		w.lines(2)
+	}
+	eventually(t, "all lines", func() bool {
+		pass()
+		return s.count() >= len(w.written) && l.files.cur.behind.IsZero()
+	})
+	pass()
+	s.want(t, w.written)
+	if n := s.gapCount(); n > 0 {
+		t.Errorf("%d gaps: %+v", n, s.gaps[0])
+	}
+}
