@@ -26,6 +26,7 @@ import (
 //	u source                       from which seq to which its unfinished batch is queued
 //	w webhook                      what the dispatcher keeps about a webhook
 //	h webhook span place           what its attempts came to within one step of time (history.go)
+//	l place                        what happened to the agent itself (log.go)
 //	r seq                          a rejected record
 //	R hash                         seq of the rejected record of a source, stream and offset
 //	m name                         one-off values
@@ -45,6 +46,7 @@ const (
 	kindPartial  = 'u'
 	kindState    = 'w'
 	kindHistory  = 'h'
+	kindLog      = 'l'
 	kindRejected = 'r'
 	kindRejectID = 'R'
 	kindMeta     = 'm'

@@ -154,7 +154,7 @@ func TestAPI_AnswersAsDescribed(t *testing.T) {
 		t.Fatal(err, rejected)
 	}
 	for path, as := range map[string]string{
-		"/api/v1/status": "", "/api/v1/deliveries?limit=2&subjects=true": "/api/v1/deliveries", "/api/v1/count?status=failed": "/api/v1/count", "/api/v1/events": "", "/api/v1/history": "", "/api/v1/history?span=30d&webhook=failing": "/api/v1/history", "/readyz": "", "/healthz": "",
+		"/api/v1/status": "", "/api/v1/deliveries?limit=2&subjects=true": "/api/v1/deliveries", "/api/v1/count?status=failed": "/api/v1/count", "/api/v1/events": "", "/api/v1/log": "", "/api/v1/log?limit=1&before=3": "/api/v1/log", "/api/v1/history": "", "/api/v1/history?span=30d&webhook=failing": "/api/v1/history", "/readyz": "", "/healthz": "",
 		"/api/v1/deliveries/" + row.ID: "/api/v1/deliveries/{id}", "/api/v1/deliveries/" + row.ID + "/request?attempt=2": "/api/v1/deliveries/{id}/request", "/api/v1/events/" + row.EventID: "/api/v1/events/{id}",
 		"/api/v1/rejected": "", "/api/v1/rejected/" + page.Rejected[0].ID: "/api/v1/rejected/{id}",
 	} {
@@ -169,7 +169,7 @@ func TestAPI_AnswersAsDescribed(t *testing.T) {
 	}
 	for path, want := range map[string]int{
 		"/api/v1/deliveries?stauts=failed": 400, "/api/v1/deliveries?status=odd": 400, "/api/v1/deliveries?limit=0": 400, "/api/v1/deliveries?since=x": 400,
-		"/api/v1/history?span=2h": 400, "/api/v1/history?webhook=nobody": 404, "/api/v1/history?spam=1h": 400,
+		"/api/v1/history?span=2h": 400, "/api/v1/history?webhook=nobody": 404, "/api/v1/history?spam=1h": 400, "/api/v1/log?before=x": 400, "/api/v1/log?limit=501": 400,
 		"/api/v1/deliveries/dlv_x": 404, "/api/v1/events/evt_x": 404, "/api/v1/rejected/rej_x": 404, "/api/v1/nothing": 404, "/api/v1/replay": 405,
 	} {
 		code, body := call(path)

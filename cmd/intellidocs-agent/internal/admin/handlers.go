@@ -35,6 +35,9 @@ type Agent struct {
 	MaxSize   func() int64
 	// Config says what is in force: enabled at all, where from, and the webhooks.
 	Config func() (enabled bool, status ConfigStatus, webhooks []Webhook)
+	// Note keeps something that happened to the agent in its log; LogRevision changes with the log.
+	Note        func(queue.LogEntry)
+	LogRevision func() uint64
 	// Sources are the sources being read.
 	Sources func() []SourceStatus
 	// Preview makes the request of a delivery's attempt again, and sends nothing.
@@ -72,6 +75,7 @@ func routes(mux *http.ServeMux, a *Agent, log *slog.Logger, stopping context.Con
 		"GET /api/v1/deliveries/{id}/request": deliveries.request,
 		"GET /api/v1/count":                   deliveries.count,
 		"GET /api/v1/find":                    deliveries.find,
+		"GET /api/v1/log":                     status.log,
 		"GET /api/v1/events":                  deliveries.events,
 		"GET /api/v1/events/{id}":             deliveries.event,
 		"GET /api/v1/rejected":                rejected.list,

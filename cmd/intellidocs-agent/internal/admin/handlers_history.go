@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch"
@@ -45,6 +46,26 @@ func (h *statusHandlers) history(_ http.ResponseWriter, r *http.Request) (any, e
 		return nil, fmt.Errorf("%w: %s", dispatch.ErrUnknownWebhook, only)
 	}
 	return out, nil
+}
+
+// log answers what happened to the agent itself.
+func (h *statusHandlers) log(_ http.ResponseWriter, r *http.Request) (any, error) {
+	q := r.URL.Query()
+	var before string
+	var limit int
+	if err := parseQuery(q, textParam("before", &before), limitParam(q, 500, &limit)); err != nil {
+		return nil, err
+	}
+	from, err := strconv.ParseUint(cmp.Or(before, "0"), 10, 64)
+	if err != nil {
+		return nil, badRequest{errors.New("before is the next of the part before")}
+	}
+	entries, err := h.agent.Queue.Log(from, cmp.Or(limit, 50))
+	page := LogPage{Entries: append([]queue.LogEntry{}, entries...)}
+	if n := len(entries); n > 0 && n == cmp.Or(limit, 50) && entries[n-1].N > 1 {
+		page.Next = strconv.FormatUint(entries[n-1].N, 10)
+	}
+	return page, err
 }
 
 // webhookNames are the configured webhooks and those that only the queue knows.

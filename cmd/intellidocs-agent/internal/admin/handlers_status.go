@@ -21,7 +21,7 @@ func (a *Agent) Status() Status {
 	s := Status{
 		Version: a.Version, StartedAt: a.StartedAt.UTC(), Running: a.Running, Dashboard: a.Dashboard, Enabled: enabled, Config: cfg,
 		Queue:   QueueStatus{Bytes: stats.Bytes, MaxSize: a.MaxSize(), DiskFree: stats.DiskFree, Full: stats.Full, Reason: stats.Reason},
-		Sources: a.Sources(), Rejected: stats.Rejected, Counts: Counts{},
+		Sources: a.Sources(), Rejected: stats.Rejected, Counts: Counts{}, LogRevision: a.LogRevision(),
 	}
 	s.Reasons = a.notReady(&s)
 	s.Ready = len(s.Reasons) == 0

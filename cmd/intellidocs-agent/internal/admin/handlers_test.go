@@ -55,7 +55,8 @@ func serve(t *testing.T) *served {
 			return true, ConfigStatus{}, []Webhook{{Name: "main", URL: "http://127.0.0.1:1"}}
 		},
 		Sources: func() []SourceStatus { return s.sources },
-		Retry:   func(context.Context, queue.Rejected) (bool, error) { return true, nil },
+		Note:    func(queue.LogEntry) {}, LogRevision: func() uint64 { return 0 },
+		Retry: func(context.Context, queue.Rejected) (bool, error) { return true, nil },
 	}, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(&s.log, nil)))
 	var events []queue.NewEvent
 	for i := range 3 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch"
+	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 // webhookHandlers change how a webhook is served, and try it out.
@@ -23,18 +24,20 @@ func (h *webhookHandlers) pause(w http.ResponseWriter, r *http.Request) (any, er
 	if len(body.Reason) > 500 {
 		return nil, badRequest{errors.New("the reason is longer than 500 bytes")}
 	}
-	return h.webhook(r.PathValue("name"), h.agent.Dispatcher.Pause(r.Context(), r.PathValue("name"), body.Reason))
+	return h.changed(r, "webhook_paused", "was paused", body.Reason, h.agent.Dispatcher.Pause(r.Context(), r.PathValue("name"), body.Reason))
 }
 
 func (h *webhookHandlers) resume(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return h.webhook(r.PathValue("name"), h.agent.Dispatcher.Resume(r.Context(), r.PathValue("name")))
+	return h.changed(r, "webhook_resumed", "was resumed", "", h.agent.Dispatcher.Resume(r.Context(), r.PathValue("name")))
 }
 
-// webhook answers with the state after a change.
-func (h *webhookHandlers) webhook(name string, err error) (any, error) {
+// changed logs a change by a person and answers with the state after it.
+func (h *webhookHandlers) changed(r *http.Request, kind, text, detail string, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	name := r.PathValue("name")
+	h.agent.Note(queue.LogEntry{Kind: kind, Webhook: name, Text: "Webhook " + name + " " + text, Detail: detail})
 	for _, s := range h.agent.Status().Webhooks {
 		if s.Name == name {
 			return s, nil

@@ -126,6 +126,8 @@ type Status struct {
 	Health    Health          `json:"health"`
 	Rejected  int64           `json:"rejected"`
 	Counts    Counts          `json:"counts"` // over all webhooks
+	// LogRevision changes with what the agent's log has.
+	LogRevision uint64 `json:"log_revision"`
 }
 
 // ConfigStatus says which configuration is in force.
@@ -203,6 +205,12 @@ type Step struct {
 	P50       time.Duration `json:"p50"`
 	P95       time.Duration `json:"p95"`
 	Slowest   time.Duration `json:"slowest"`
+}
+
+// LogPage is a part of what happened to the agent, newest first.
+type LogPage struct {
+	Entries []queue.LogEntry `json:"entries"`
+	Next    string           `json:"next,omitempty"`
 }
 
 // Counts are deliveries by status.

@@ -44,6 +44,7 @@ type Agent struct {
 	sources    *sources
 	notifier   *notifier
 	announcer  *announcer
+	journal    *journal
 	registry   *prometheus.Registry
 }
 
@@ -97,6 +98,8 @@ func Open(ctx context.Context, p *Plan, o Options) (_ *Agent, err error) {
 	}()
 	a.dispatcher = dispatch.New(dispatch.Options{Store: a.queue, Grace: o.Grace, Logger: log, Registerer: a.registry, Notice: func(n dispatch.Notice) { a.announcer.noticed(n) }})
 	a.announcer = newAnnouncer(a.queue, a.dispatcher.RouteOwn, log)
+	a.journal = newJournal(a.queue, log)
+	a.announcer.journal = a.journal
 	a.ingest = ingest.New(ingest.Options{
 		Queue: a.queue, Route: a.dispatcher.Route, Logger: log, Registerer: a.registry,
 		Positional: func() bool { return a.config.current().State.DedupWindow == 0 },
@@ -149,6 +152,11 @@ func (a *Agent) apply(p *Plan) error {
 
 func (a *Agent) Close() error {
 	a.endpoints.close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := a.journal.flush(ctx); err != nil && !errors.Is(err, queue.ErrDisk) {
+		a.log.Warn("the last of what happened is missing in the dashboard's log", "error", err)
+	}
 	return a.queue.Close()
 }
 
@@ -179,6 +187,7 @@ func (a *Agent) server() *admin.Server {
 			cfg := a.config.current()
 			return cfg.Enabled, a.config.status(), webhookViews(cfg)
 		},
+		Note: a.journal.add, LogRevision: a.journal.revision.Load,
 		Sources: a.sources.status, Test: o.test, Preview: o.preview, Backfill: o.backfill, Retry: o.retry,
 	}, a.registry, a.log)
 }

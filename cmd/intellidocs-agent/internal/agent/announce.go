@@ -56,6 +56,9 @@ type announcer struct {
 	queue announcements
 	route func(eventType string, body []byte, about string) []string
 	log   *slog.Logger
+	// journal takes everything in as it happens, whether a webhook wants to hear of it or not;
+	// nil: none.
+	journal *journal
 
 	mu     sync.Mutex
 	topics map[string]*topic
@@ -90,6 +93,9 @@ func newAnnouncer(q announcements, route func(string, []byte, string) []string, 
 // Announce takes in something that people should hear of: at once where they have not for
 // ten minutes, else then, with how often it happened.
 func (a *announcer) Announce(n announcement) {
+	if a.journal != nil {
+		a.journal.announced(n)
+	}
 	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()

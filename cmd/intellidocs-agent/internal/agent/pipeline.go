@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 // Run sets everything in motion:
@@ -40,18 +41,28 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	work.start("watchdog", a.notifier.watchdog)
 	work.start("announcements", a.announcer.Run)
 	work.start("observer", a.newObserver().run)
+	work.start("journal", a.journal.run)
 
 	a.notifier.ready(a.summary())
+	a.journal.add(queue.LogEntry{Kind: "started", Text: "The agent started, version " + a.version})
 	a.log.Info("running", "version", a.version, "config", a.config.path, "state", a.state)
 	a.introduce()
 	close(a.ready)
 	err = a.wait(work)
 	a.notifier.stopping()
 	a.log.Info("stopping", "reason", context.Cause(work.ctx))
+	a.journal.add(queue.LogEntry{Kind: "stopped", Text: "The agent stopped", Bad: err != nil, Detail: cause(err)})
 
 	closing, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	return errors.Join(err, server.Close(closing))
+}
+
+func cause(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 func (a *Agent) newObserver() *observer {

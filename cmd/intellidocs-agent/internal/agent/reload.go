@@ -102,6 +102,7 @@ func (a *Agent) reload(why string) {
 		l.reloads.WithLabelValues("failure").Inc()
 		// An editor that saves twice, or a person who sends SIGHUP again, need not be told twice.
 		if l.err != err.Error() {
+			a.journal.add(queue.LogEntry{Kind: "config_failed", Bad: true, Text: "The new configuration has errors; the previous one stays in force", Detail: err.Error()})
 			a.log.Error("the new configuration has errors and is ignored; the previous one stays in force", "why", why, "config", l.path, "error", err)
 		}
 		l.err, l.wanted = err.Error(), config.Dependencies(l.path, config.Environment())
@@ -116,6 +117,7 @@ func (a *Agent) reload(why string) {
 		a.log.Warn("configuration: " + w.String())
 	}
 	a.reportParked(plan)
+	a.journal.add(queue.LogEntry{Kind: "config_loaded", Text: "The configuration was loaded again: " + Summary(cfg), Detail: why})
 	a.log.Info("configuration reloaded", "why", why, "config", l.path, "sources", len(cfg.Sources), "webhooks", len(cfg.Webhooks))
 }
 

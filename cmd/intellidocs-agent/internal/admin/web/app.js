@@ -8,6 +8,7 @@ import { charts } from './charts.js';
 import { showSources, showEvents } from './sources.js';
 import { rows, replayAll } from './deliveries.js';
 import { rejected } from './rejected.js';
+import { journal } from './log.js';
 import { openDelivery, openEvent, openTest } from './detail.js';
 
 let status = null; // the latest
@@ -67,6 +68,7 @@ function onStatus(s) {
   fill($('banners'), banners, () => banners.map((text) => h('p', { class: 'banner warn' }, text)));
   showWebhooks();
   showSources(s);
+  journal.changed(s.log_revision);
   const now = JSON.stringify([s.counts, s.rejected, s.sources.map((x) => x.queued)]);
   if (now !== seen) {
     seen = now;
@@ -80,7 +82,7 @@ function onStatus(s) {
 
 // show brings up the view that the address names.
 function show(r) {
-  const known = ['', 'webhooks', 'deliveries', 'rejected'].includes(r.view);
+  const known = ['', 'webhooks', 'deliveries', 'rejected', 'log'].includes(r.view);
   view = known ? r : { ...r, view: '' };
   for (const el of document.querySelectorAll('[data-shown]')) el.hidden = !el.dataset.shown.split(' ').includes(view.view);
   for (const a of document.querySelectorAll('nav a')) {
@@ -94,6 +96,7 @@ function show(r) {
   }
   if (view.view === 'rejected') rejected.open(view.id);
   charts.show(view);
+  if (view.view === '' || view.view === 'log') journal.open(view.view === 'log');
   if (status) showWebhooks();
 }
 
@@ -117,6 +120,7 @@ function filtered() {
 $('filter').addEventListener('submit', (e) => { e.preventDefault(); filtered(); });
 $('filter').addEventListener('change', filtered);
 $('more').addEventListener('click', () => rows.load(true));
+$('journal-more').addEventListener('click', () => journal.load(true));
 $('rejected-more').addEventListener('click', () => rejected.load(true));
 $('rejected-retry').addEventListener('click', () => rejected.retry([]));
 $('rejected-discard').addEventListener('click', () => rejected.discard());

@@ -7,6 +7,7 @@
 //   #/deliveries/ID         one delivery, in a dialog over the view before it
 //   #/events/ID             one event, likewise
 //   #/rejected, #/rejected/ID
+//   #/log                   what happened to the agent
 
 export function parse(hash) {
   const [path, query = ''] = hash.replace(/^#\/?/, '').split('?');
