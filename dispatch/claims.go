@@ -6,9 +6,19 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-// readAhead is how many deliveries a worker claims before there is a slot for them, so
-// that a slot need not wait for the store.
-const readAhead = 32
+// How many deliveries a worker claims before there is a slot for them, so that a slot need not
+// wait for the store: reading waits for the commit under way, during which hundreds can be sent.
+// All workers share aheadOfAll, as far as each has its least.
+const (
+	leastAhead = 32
+	mostAhead  = 256
+	aheadOfAll = 512
+)
+
+// readAhead is one worker's share, of so many.
+func readAhead(workers int) int {
+	return min(max(leastAhead, aheadOfAll/max(workers, 1)), mostAhead)
+}
 
 // claims are the deliveries that a worker has read from the store and that must not be read
 // as due again. Each is ready, then under way, then done once its outcome is durable:

@@ -85,6 +85,7 @@ type Dispatcher struct {
 	metrics *metrics
 	notice  func(Notice)
 	routes  atomic.Pointer[[]route]
+	ahead   atomic.Int64 // each worker's readAhead
 
 	mu      sync.Mutex // workers, order, running; never held over I/O
 	workers map[string]*worker
@@ -195,6 +196,7 @@ func (d *Dispatcher) install(webhooks []Webhook, added map[string]*worker) {
 	workers := maps.Clone(d.workers)
 	order := make([]string, 0, len(webhooks))
 	kept := map[string]bool{}
+	d.ahead.Store(int64(readAhead(len(webhooks))))
 	for _, cfg := range webhooks {
 		order = append(order, cfg.Name)
 		kept[cfg.Name] = true

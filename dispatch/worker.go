@@ -151,8 +151,9 @@ func (w *worker) claim(c contexts) time.Time {
 		want := left
 		if p.ahead {
 			want = 0
-			if ready, _ := w.claims.waiting(); ready < readAhead/2 {
-				want = left + readAhead - ready
+			ahead := int(w.d.ahead.Load())
+			if ready, _ := w.claims.waiting(); ready < ahead/2 {
+				want = left + ahead - ready
 			}
 		}
 		if want == 0 {
@@ -300,7 +301,7 @@ func (w *worker) another(claiming context.Context) (attempt, bool) {
 	if !ok {
 		return attempt{}, false // others' turn
 	}
-	if ready == readAhead/2 {
+	if ready == int(w.d.ahead.Load())/2 {
 		w.poke()
 	}
 	a, ok := w.begin(probe{}, s, smallBody, time.Now())

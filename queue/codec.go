@@ -1,8 +1,10 @@
 package queue
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"time"
@@ -18,10 +20,18 @@ func seal(data []byte) []byte {
 }
 
 func unseal(what string, value []byte) ([]byte, error) {
-	if len(value) < 4 || binary.BigEndian.Uint32(value) != crc32.Checksum(value[4:], castagnoli) {
+	data, ok := unsealed(value)
+	if !ok {
 		return nil, fmt.Errorf("%w: %s does not match its checksum", ErrDamaged, what)
 	}
-	return value[4:], nil
+	return data, nil
+}
+
+func unsealed(value []byte) ([]byte, bool) {
+	if len(value) < 4 || binary.BigEndian.Uint32(value) != crc32.Checksum(value[4:], castagnoli) {
+		return nil, false
+	}
+	return value[4:], true
 }
 
 // storedEvent is an event as kept: its metadata, then its body as it is sent.
@@ -52,21 +62,28 @@ func encodeEvent(e *storedEvent) ([]byte, error) {
 
 // decodeEvent reads what encodeEvent gave; without its body unless that is wanted.
 func decodeEvent(seq uint64, value []byte, body bool) (*storedEvent, error) {
-	what := fmt.Sprintf("the event of %s", seqTime(seq).UTC().Format("2006-01-02T15:04:05.000000000Z"))
-	data, err := unseal(what, value)
+	e, err := decodeSealed(value, body)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: the event of %s: %w", ErrDamaged, seqTime(seq).UTC().Format("2006-01-02T15:04:05.000000000Z"), err)
+	}
+	return e, nil
+}
+
+func decodeSealed(value []byte, body bool) (*storedEvent, error) {
+	data, ok := unsealed(value)
+	if !ok {
+		return nil, errors.New("it does not match its checksum")
 	}
 	n, used := binary.Uvarint(data)
 	if used <= 0 || uint64(len(data)-used) < n {
-		return nil, fmt.Errorf("%w: %s is cut off", ErrDamaged, what)
+		return nil, errors.New("it is cut off")
 	}
 	e := &storedEvent{}
 	if err := json.Unmarshal(data[used:used+int(n)], e); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, what, err)
+		return nil, err
 	}
 	if body {
-		e.Body = append([]byte(nil), data[used+int(n):]...)
+		e.Body = bytes.Clone(data[used+int(n):])
 	}
 	return e, nil
 }

@@ -33,15 +33,35 @@ func loadEvent(txn *badger.Txn, seq uint64) (*storedEvent, error) { return readE
 // loadMeta reads an event without its body, which may be large.
 func loadMeta(txn *badger.Txn, seq uint64) (*storedEvent, error) { return readEvent(txn, seq, false) }
 
-func readEvent(txn *badger.Txn, seq uint64, body bool) (*storedEvent, error) {
-	item, err := txn.Get(eventKey(seq))
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil, fmt.Errorf("the event of %s: %w", seqTime(seq).UTC().Format(time.RFC3339Nano), ErrNotFound)
-	}
+// loadKnown is loadMeta of an event that may have been read recently.
+func (s *store) loadKnown(txn *badger.Txn, seq uint64) (*storedEvent, error) {
+	item, err := eventItem(txn, seq)
 	if err != nil {
 		return nil, err
 	}
-	var e *storedEvent
+	if e := s.recent.get(seq); e != nil {
+		return e, nil
+	}
+	return eventOf(item, seq, false)
+}
+
+func readEvent(txn *badger.Txn, seq uint64, body bool) (*storedEvent, error) {
+	item, err := eventItem(txn, seq)
+	if err != nil {
+		return nil, err
+	}
+	return eventOf(item, seq, body)
+}
+
+func eventItem(txn *badger.Txn, seq uint64) (*badger.Item, error) {
+	item, err := txn.Get(eventKey(seq))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		err = fmt.Errorf("the event of %s: %w", seqTime(seq).UTC().Format(time.RFC3339Nano), ErrNotFound)
+	}
+	return item, err
+}
+
+func eventOf(item *badger.Item, seq uint64, body bool) (e *storedEvent, err error) {
 	if err := item.Value(func(v []byte) (err error) { e, err = decodeEvent(seq, v, body); return err }); err != nil {
 		if !errors.Is(err, ErrDamaged) {
 			err = fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -57,7 +77,10 @@ const ownRecord = 16 << 10
 
 // load reads a delivery. One that was never tried has no record of its own, unless its event is
 // large: it is what its event says.
-func (s *store) load(txn *badger.Txn, r ref) (*Delivery, error) {
+func (s *store) load(txn *badger.Txn, r ref) (*Delivery, error) { return s.loadWith(txn, r, nil) }
+
+// loadWith reads a delivery whose event may be known already.
+func (s *store) loadWith(txn *badger.Txn, r ref, e *storedEvent) (*Delivery, error) {
 	value, err := get(txn, deliveryKey(r), "delivery "+s.deliveryID(r))
 	if err == nil {
 		d := &Delivery{}
@@ -66,9 +89,10 @@ func (s *store) load(txn *badger.Txn, r ref) (*Delivery, error) {
 	if !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
-	e, err := loadMeta(txn, r.seq)
-	if err != nil {
-		return nil, fmt.Errorf("delivery %s: %w", s.deliveryID(r), err)
+	if e == nil {
+		if e, err = s.loadKnown(txn, r.seq); err != nil {
+			return nil, fmt.Errorf("delivery %s: %w", s.deliveryID(r), err)
+		}
 	}
 	if int(r.idx) >= len(e.Webhooks) {
 		return nil, fmt.Errorf("delivery %s: %w", s.deliveryID(r), ErrNotFound)
@@ -253,16 +277,33 @@ func (rd *reader) Due(webhook string, now time.Time, limit int, skip func(id str
 // claimed to be given up, or it would be in the way forever; EventOf says what is wrong
 // with it.
 func (s *store) claimable(txn *badger.Txn, r ref, webhook string) (*Delivery, error) {
-	d, err := s.load(txn, r)
+	size, e := s.readAhead(txn, r.seq)
+	d, err := s.loadWith(txn, r, e)
 	if err == nil {
-		if item, err := txn.Get(eventKey(r.seq)); err == nil {
-			d.Size = int(item.ValueSize())
-		}
+		d.Size = size
 	}
 	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotFound) {
 		return &Delivery{ID: s.deliveryID(r), Webhook: webhook, Status: Pending, CreatedAt: seqTime(r.seq), NextAttemptAt: seqTime(r.seq)}, nil
 	}
 	return d, err
+}
+
+// readAhead reads an event that will be wanted soon, with its body, unless it is large, and
+// returns about what its body takes. What is wrong with an event is told where it is wanted.
+func (s *store) readAhead(txn *badger.Txn, seq uint64) (size int, e *storedEvent) {
+	item, err := eventItem(txn, seq)
+	if err != nil {
+		return 0, nil
+	}
+	size = int(item.ValueSize())
+	if e = s.recent.get(seq); e != nil || size >= ownRecord {
+		return size, e
+	}
+	if e, err = eventOf(item, seq, true); err != nil {
+		return size, nil
+	}
+	s.recent.put(seq, e)
+	return size, e
 }
 
 // Head returns the webhook's oldest unfinished delivery, due or not, in the order the events
@@ -329,11 +370,14 @@ func (rd *reader) Event(id string) (Event, error) {
 	return e.Event, nil
 }
 
-// EventOf returns the event a delivery belongs to, with its body.
+// EventOf returns the event a delivery belongs to, with its body, of which nothing may be changed.
 func (rd *reader) EventOf(deliveryID string) (Event, error) {
 	r, err := rd.parseDeliveryID(deliveryID)
 	if err != nil {
 		return Event{}, err
+	}
+	if e := rd.recent.get(r.seq); e != nil { // without a transaction, which would wait for the commit under way
+		return e.Event, nil
 	}
 	var e *storedEvent
 	err = rd.view(func(txn *badger.Txn) (err error) {

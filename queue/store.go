@@ -20,6 +20,7 @@ type store struct {
 	instance string // of delivery IDs
 	counts   counts
 	hints    seekHints
+	recent   recentEvents
 	touched  atomic.Bool // the database was read or written since the memory was last looked at
 
 	reading sync.RWMutex // held by readers; the database is closed only without them

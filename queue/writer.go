@@ -191,6 +191,9 @@ func (wr *writer) commit(batch []*request) (err error) {
 	wr.seq = w.seq
 	wr.counts.add(counted, w.rejectedDiff)
 	wr.hints.lower(w.low)
+	for _, seq := range w.forgotten {
+		wr.recent.forget(seq)
+	}
 	if len(w.due) > 0 {
 		names := make([]string, 0, len(w.due))
 		for name := range w.due {
@@ -235,6 +238,7 @@ type writeTxn struct {
 	deleted      int64              // keys
 	due          map[string]bool    // webhooks with something new due
 	low          []placed           // keys that may lie below a seek hint
+	forgotten    []uint64           // events that it deletes
 	history      map[string]*Bucket // what the attempts it records came to, by webhook
 }
 
@@ -257,6 +261,9 @@ func (w *writeTxn) delete(key []byte) error {
 	err := w.txn.Delete(key)
 	w.bytes += int64(len(key))
 	w.deleted++
+	if key[0] == kindEvent {
+		w.forgotten = append(w.forgotten, seqOf(key[1:]))
+	}
 	if errors.Is(err, badger.ErrTxnTooBig) {
 		return errTooBig
 	}
