@@ -46,7 +46,11 @@ fuzz: ## every fuzz target for a while (TIME=1m)
 	.ci/fuzz.sh $(or $(TIME),10s)
 
 .PHONY: bench
-bench: ## what a change may have made slower (PKG=./queue for one package)
+bench: ## the built agent beside a bare client and syslog-ng; examples/bench/RESULT.md (SHORT=1: does it work?)
+	go run ./examples/bench $(if $(SHORT),-short,-o examples/bench/RESULT.md)
+
+.PHONY: microbench
+microbench: ## what a change may have made slower (PKG=./queue for one package)
 	go test -run '^$$' -bench . -timeout 30m $(PKG)
 
 .PHONY: soak

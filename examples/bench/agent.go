@@ -115,15 +115,23 @@ func (b *bench) delivers(secure bool, atOnce, n int) (figures, error) {
 }
 
 // syslog measures syslog-ng over the same log: unsigned, unrecorded, nothing synced.
-func (b *bench) syslog(atOnce int) (f figures, ok bool, err error) {
+func (b *bench) syslog(secure bool, atOnce int) (f figures, ok bool, err error) {
 	program, err := exec.LookPath("syslog-ng")
 	if err != nil {
 		if program, err = exec.LookPath("/usr/sbin/syslog-ng"); err != nil {
 			return f, false, nil
 		}
 	}
-	r := newReceiver(false, false)
+	r := newReceiver(secure, false)
 	defer r.Close()
+	ca, err := r.caFile(b.dir)
+	if err != nil {
+		return f, false, err
+	}
+	tls := ""
+	if ca != "" {
+		tls = fmt.Sprintf("tls(ca-file(%q))", ca)
+	}
 	dir, err := os.MkdirTemp(b.dir, "syslog")
 	if err != nil {
 		return f, false, err
@@ -131,9 +139,9 @@ func (b *bench) syslog(atOnce int) (f figures, ok bool, err error) {
 	config := filepath.Join(dir, "syslog-ng.conf")
 	text := fmt.Sprintf(`@version: 3.38
 source s { file(%q flags(no-parse) follow-freq(1) log-iw-size(10000) log-fetch-limit(1000)); };
-destination d { http(url(%q) method("POST") workers(%d) batch-lines(1) body("${MESSAGE}") disk-buffer(reliable(yes) disk-buf-size(1073741824) mem-buf-size(16777216) dir(%q))); };
+destination d { http(url(%q) method("POST") workers(%d) batch-lines(1) body("${MESSAGE}") %s disk-buffer(reliable(yes) disk-buf-size(1073741824) mem-buf-size(16777216) dir(%q))); };
 log { source(s); destination(d); flags(flow-control); };
-`, b.log, r.URL, atOnce, dir)
+`, b.log, r.URL, atOnce, tls, dir)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return f, false, err
 	}

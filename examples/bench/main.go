@@ -3,7 +3,8 @@
 // the same receiver, one after another in one run. Ratios within a run can be compared
 // between machines; absolute figures cannot.
 //
-//	go run ./examples/bench            # a few minutes
+//	go run ./examples/bench            # half an hour (make bench)
+//	go run ./examples/bench -short     # half a minute: does it work?
 //	go run ./examples/bench -events 10000 -only rate,latency
 package main
 
@@ -28,12 +29,17 @@ type bench struct {
 	agent  string // the built binary
 	events int
 	log    string // a log of that many events
-	table  table
+	atOnce []int  // the concurrencies to measure
+	// seconds is how long to write events at a steady rate, and half of how long to watch an idle agent.
+	seconds int
+	table   table
 }
 
 func main() {
 	events := flag.Int("events", 50_000, "events to deliver in each run")
 	only := flag.String("only", "rate,tls,fanout,latency,sick,many,idle,queue", "what to measure")
+	short := flag.Bool("short", false, "few events and only what takes seconds, to see that it works")
+	result := flag.String("o", "", "a file to write the table to as well")
 	agent := flag.String("agent", "", "an agent that is already built; else ./cmd/intellidocs-agent is built")
 	post := flag.String("post", "", "used by the program itself: be the bare client")
 	atOnce := flag.Int("concurrency", 8, "with -post: requests at once")
@@ -45,7 +51,12 @@ func main() {
 	if *post != "" {
 		err = postAll(ctx, *post, *ca, *events, *atOnce)
 	} else {
-		err = measure(ctx, *agent, *events, strings.Split(*only, ","))
+		b := &bench{ctx: ctx, agent: *agent, events: *events, atOnce: []int{8, 32}, seconds: 10}
+		parts := strings.Split(*only, ",")
+		if *short {
+			b.events, b.atOnce, b.seconds, parts = min(*events, 2000), []int{8}, 2, []string{"rate", "tls", "fanout", "latency", "idle"}
+		}
+		err = b.measure(parts, *result)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -53,22 +64,19 @@ func main() {
 	}
 }
 
-func measure(ctx context.Context, agent string, events int, only []string) error {
-	dir, err := os.MkdirTemp("", "intellidocs-bench")
-	if err != nil {
+// measure prints a table of the parts, and writes it to a file, where one is named.
+func (b *bench) measure(only []string, result string) (err error) {
+	if b.dir, err = os.MkdirTemp("", "intellidocs-bench"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	b := &bench{ctx: ctx, dir: dir, agent: agent, events: events, log: filepath.Join(dir, "events.log")}
+	defer os.RemoveAll(b.dir)
 	if b.agent == "" {
-		b.agent = filepath.Join(dir, "intellidocs-agent")
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.agent, "./cmd/intellidocs-agent")
-		build.Env, build.Stderr = append(os.Environ(), "CGO_ENABLED=0"), os.Stderr
-		if err := build.Run(); err != nil {
-			return fmt.Errorf("build the agent (run this from the top of the repository, or name a built one with -agent): %w", err)
+		if err := b.build(); err != nil {
+			return err
 		}
 	}
-	if err := writeLog(b.log, events); err != nil {
+	b.log = filepath.Join(b.dir, "events.log")
+	if err := writeLog(b.log, b.events); err != nil {
 		return err
 	}
 	for _, part := range []struct {
@@ -91,8 +99,24 @@ func measure(ctx context.Context, agent string, events int, only []string) error
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
-	fmt.Printf("\n%s, %s, %d CPUs, %s, %d events of 700 bytes a run\n\n", time.Now().UTC().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), runtime.Version(), events)
-	b.table.print(os.Stdout)
+	var text strings.Builder
+	fmt.Fprintf(&text, "# The last run of make bench\n\n%s, %s, %d CPUs, %s, %d events of 700 bytes a run. Compare ratios, not figures: machines differ.\n\n",
+		time.Now().UTC().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), runtime.Version(), b.events)
+	b.table.print(&text)
+	fmt.Print("\n", text.String())
+	if result == "" {
+		return nil
+	}
+	return os.WriteFile(result, []byte(text.String()), 0o644)
+}
+
+func (b *bench) build() error {
+	b.agent = filepath.Join(b.dir, "intellidocs-agent")
+	build := exec.CommandContext(b.ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.agent, "./cmd/intellidocs-agent")
+	build.Env, build.Stderr = append(os.Environ(), "CGO_ENABLED=0"), os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("build the agent (run this from the top of the repository, or name a built one with -agent): %w", err)
+	}
 	return nil
 }
 
