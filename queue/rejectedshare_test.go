@@ -9,12 +9,12 @@ import (
 
 // Broken records beside a delivery that waits do not stop the reading: the oldest go.
 func TestRejected_KeepToTheirShareAndTheReadingContinues(t *testing.T) {
-	const maxSize = 48 << 20
+	const maxSize = 24 << 20
 	q := open(t, Options{MaxSize: maxSize})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	commit(t, q, Batch{Events: []NewEvent{event(1, "a")}})
-	const records = 1500
+	const records = 750
 	for n := range records {
 		// What Run does each second; here, where no commit is under way meanwhile: Badger's own
 		// collection looks at a memtable beside its writes, and the race detector minds.

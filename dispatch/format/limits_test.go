@@ -380,11 +380,19 @@ func longPayloads(filler string) []doc {
 	}
 }
 
+// thinned is an eighth of all where the race detector is on.
+func thinned[T any](all []T) (some []T) {
+	if !underRace {
+		return all
+	}
+	for i := 0; i < len(all); i += 8 {
+		some = append(some, all[i])
+	}
+	return some
+}
+
 func TestCards_KeepToTheLimitsWhateverIsInside(t *testing.T) {
-	for i, filler := range fillers {
-		if underRace && i%4 != 0 {
-			continue
-		}
+	for _, filler := range thinned(fillers) {
 		for _, p := range longPayloads(filler) {
 			body, err := json.Marshal(p)
 			if err != nil {
@@ -416,7 +424,7 @@ func TestCards_NoMemberOfAnyTypeBreaksThem(t *testing.T) {
 	odd := []any{nil, true, -1, 1e300, 2.5, "", " ", "7", "\n", []any{}, []any{nil, []any{[]any{}}, 1}, doc{}, doc{"id": nil, "name": doc{}, "title": []any{}}, json.Number("123456789012345678901234567890")}
 	for _, sample := range []string{"deletion_request_created", "suggestion_auto_applied", "scan_completed"} {
 		base := sampleOf(t, sample)
-		for _, path := range pathsOf(base, nil) {
+		for _, path := range thinned(pathsOf(base, nil)) {
 			for _, v := range append(odd, absent{}) {
 				changed := sampleOf(t, sample)
 				set(changed, path, v)

@@ -39,7 +39,7 @@ func TestServices_TheirOwnLibrariesTakeEveryMessage(t *testing.T) {
 		Body   string `json:"body"`
 	}
 	var all []message
-	for _, body := range oddPayloads(t) {
+	for _, body := range thinned(oddPayloads(t)) {
 		var e struct {
 			EventType string `json:"event_type"`
 		}
