@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
+	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 // Sender makes one attempt. It ends when ctx does, with send.Stopped.
@@ -75,6 +76,9 @@ type Options struct {
 	Registerer prometheus.Registerer // nil: metrics are kept but not registered
 	// Notice is told of what people should hear of; nil: nobody is. It must not block.
 	Notice func(Notice)
+	// Attempted is told of each attempt whose outcome is durable, with its event's trace; nil:
+	// nobody is. It must not block.
+	Attempted func(d queue.Delivery, traceID string, o queue.Outcome)
 }
 
 // Dispatcher delivers events to webhooks. Apply sets the webhooks, Run starts delivering.
@@ -84,6 +88,7 @@ type Dispatcher struct {
 	log     *slog.Logger
 	metrics *metrics
 	notice  func(Notice)
+	traced  func(queue.Delivery, string, queue.Outcome)
 	routes  atomic.Pointer[[]route]
 	ahead   atomic.Int64 // each worker's readAhead
 
@@ -109,6 +114,7 @@ func New(o Options) *Dispatcher {
 		grace:   o.Grace,
 		log:     o.Logger,
 		notice:  o.Notice,
+		traced:  o.Attempted,
 		workers: map[string]*worker{},
 		budget:  newBudgets(),
 		reads:   make(chan struct{}, maxReads),

@@ -17,11 +17,11 @@ const (
 // unrecorded is an attempt whose outcome is decided. Its delivery stays claimed until that is
 // durable.
 type unrecorded struct {
-	w      *worker
-	d      queue.Delivery
-	readAt time.Time
-	v      outcome
-	err    error // of the last try to record it
+	w     *worker
+	d     queue.Delivery
+	event queue.Event // without its body; empty where it cannot be read
+	v     outcome
+	err   error // of the last try to record it
 }
 
 // recorder makes outcomes durable. An attempt's slot is free once its response is in:
@@ -139,7 +139,10 @@ func (r *recorder) giveUp() {
 func (r *recorder) recorded(batch []unrecorded) {
 	for i := range batch {
 		s := &batch[i]
-		r.d.metrics.observe(s.w.name, s.readAt, s.v)
+		r.d.metrics.observe(s.w.name, s.event.ReadAt, s.v)
+		if r.d.traced != nil {
+			r.d.traced(s.d, s.event.TraceID, s.v.Outcome)
+		}
 		s.w.report.attempted(s.d, s.v)
 		s.w.complete(s.d.ID)
 	}

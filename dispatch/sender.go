@@ -64,7 +64,7 @@ func (s *sender) deliver() {
 		w.complete(d.ID)
 		return
 	}
-	w.d.recorder.in <- unrecorded{w: w, d: d, readAt: event.ReadAt, v: v}
+	w.d.recorder.in <- unrecorded{w: w, d: d, event: event, v: v}
 }
 
 // unreadable fails a delivery whose event is damaged or no longer there; any other error

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -167,7 +166,7 @@ func (e *NewEvent) conflicts(payloadID string) bool {
 // byPayload is the event under the id of its payload.
 func (e *NewEvent) byPayload() *NewEvent {
 	named := *e
-	named.ID, named.PayloadID, named.TraceID = e.PayloadID, "", strings.TrimPrefix(e.PayloadID, "evt_")
+	named.ID, named.PayloadID, named.TraceID = e.PayloadID, "", TraceOf(e.PayloadID)
 	return &named
 }
 

@@ -1,6 +1,9 @@
 package queue
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Status is where a delivery stands.
 type Status string
@@ -26,6 +29,9 @@ type Event struct {
 	Incomplete bool      `json:"incomplete,omitempty"`
 	Body       []byte    `json:"-"` // canonical bytes, sent as stored
 }
+
+// TraceOf is the trace of the event with an ID.
+func TraceOf(id string) string { return strings.TrimPrefix(id, "evt_") }
 
 // NewEvent is an event on its way into the queue, with the webhooks that want it.
 type NewEvent struct {

@@ -3,7 +3,7 @@ package send
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -205,7 +205,7 @@ func (e *Endpoint) request(ctx context.Context, m Message, body []byte, contentT
 	h["X-IntelliDocs-Attempt"] = []string{strconv.Itoa(m.Attempt)}
 	h["webhook-id"] = []string{m.EventID}
 	h["webhook-timestamp"] = []string{strconv.FormatInt(at.Unix(), 10)}
-	h["traceparent"] = []string{traceparent(m.TraceID)}
+	h["traceparent"] = []string{traceparent(m)}
 	// Without a value it is not sent. It lets the transport try again at once where a kept
 	// connection turns out to have been closed: receivers tell repeats by webhook-id.
 	h["Idempotency-Key"] = nil
@@ -235,10 +235,18 @@ func headerText(s string) string {
 	return b.String()
 }
 
-// traceparent is W3C Trace Context's: the event's trace, and a span of the attempt's own.
-func traceparent(traceID string) string {
-	span := make([]byte, 8)
-	_, _ = rand.Read(span) // it never fails, see crypto/rand
-	span[0] |= 1           // a span of zeros is not valid
-	return "00-" + traceID + "-" + hex.EncodeToString(span) + "-01"
+// traceparent is W3C Trace Context's: the event's trace, and the span of the attempt.
+func traceparent(m Message) string {
+	return "00-" + m.TraceID + "-" + SpanID(m.TraceID, m.DeliveryID, m.Attempt) + "-01"
+}
+
+// EventSpanID is the span of an event's reading, the parent of those of its attempts. Spans
+// follow from what they are of, so that a process started later knows them too.
+func EventSpanID(traceID string) string { return SpanID(traceID, "", 0) }
+
+// SpanID is the span of an attempt of a delivery, 16 hex digits.
+func SpanID(traceID, deliveryID string, attempt int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%d", traceID, deliveryID, attempt))
+	sum[0] |= 1 // a span of zeros is not valid
+	return hex.EncodeToString(sum[:8])
 }

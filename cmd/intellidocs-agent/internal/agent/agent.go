@@ -17,6 +17,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/ingest"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/otlp"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
 	"github.com/dawnsystem/intellidocs-agent/dispatch"
 	"github.com/dawnsystem/intellidocs-agent/queue"
@@ -45,6 +46,7 @@ type Agent struct {
 	notifier   *notifier
 	announcer  *announcer
 	journal    *journal
+	telemetry  *otlp.Exporter
 	registry   *prometheus.Registry
 }
 
@@ -96,12 +98,21 @@ func Open(ctx context.Context, p *Plan, o Options) (_ *Agent, err error) {
 			err = errors.Join(err, a.queue.Close())
 		}
 	}()
-	a.dispatcher = dispatch.New(dispatch.Options{Store: a.queue, Grace: o.Grace, Logger: log, Registerer: a.registry, Notice: func(n dispatch.Notice) { a.announcer.noticed(n) }})
-	a.announcer = newAnnouncer(a.queue, a.dispatcher.RouteOwn, log)
+	if o.Running {
+		if a.telemetry, err = otlp.New(otlp.Options{Settings: p.telemetry, Version: o.Version, Gatherer: a.registry, Register: a.registry, Logger: log}); err != nil {
+			log.Warn("cannot export to OpenTelemetry", "error", err)
+		}
+	}
+	commits := traced{a.queue, a.telemetry}
+	a.dispatcher = dispatch.New(dispatch.Options{
+		Store: a.queue, Grace: o.Grace, Logger: log, Registerer: a.registry,
+		Notice: func(n dispatch.Notice) { a.announcer.noticed(n) }, Attempted: a.telemetry.Attempted,
+	})
+	a.announcer = newAnnouncer(commits, a.dispatcher.RouteOwn, log)
 	a.journal = newJournal(a.queue, log)
 	a.announcer.journal = a.journal
 	a.ingest = ingest.New(ingest.Options{
-		Queue: a.queue, Route: a.dispatcher.Route, Logger: log, Registerer: a.registry,
+		Queue: commits, Route: a.dispatcher.Route, Logger: log, Registerer: a.registry,
 		Positional: func() bool { return a.config.current().State.DedupWindow == 0 },
 		Rejected:   a.announcer.rejected, Missed: a.announcer.missed,
 	})

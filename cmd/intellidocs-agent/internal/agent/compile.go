@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/otlp"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
 	"github.com/dawnsystem/intellidocs-agent/dispatch"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/format"
@@ -30,6 +31,7 @@ type Plan struct {
 	level     *slog.LevelVar
 	webhooks  []dispatch.Webhook
 	endpoints map[string]endpoint
+	telemetry otlp.Settings
 }
 
 // Load reads a configuration and builds what it names. Everything that is wrong comes at
@@ -64,6 +66,11 @@ func compile(cfg *config.Config, wrong error, log *slog.Logger, level *slog.Leve
 		return nil, errs.Sorted()
 	}
 	cfg.Warnings = append(cfg.Warnings, networkWarnings(cfg, policy)...)
+	var unusable []otlp.Warning
+	p.telemetry, unusable = otlp.FromEnvironment(config.Environment())
+	for _, w := range unusable {
+		cfg.Warnings = append(cfg.Warnings, config.Problem{File: "environment", Key: w.Variable, Text: w.Text})
+	}
 	for i := range cfg.Sources {
 		if s := &cfg.Sources[i]; s.Type == "log" && tailer.IsMount(s.Path) {
 			cfg.Warnings = append(cfg.Warnings, cfg.SourceProblem(i, "path", tailer.MountWarning(s.Path)))

@@ -32,6 +32,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	a.telemetry.Start()
 	work := newGroup(ctx)
 	work.start("queue maintenance", a.queue.Run)
 	// Deliveries outlive the sources by their own grace period: see dispatch.Options.
@@ -55,7 +56,9 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 
 	closing, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	return errors.Join(err, server.Close(closing))
+	err = errors.Join(err, server.Close(closing))
+	a.telemetry.Stop(closing)
+	return err
 }
 
 func cause(err error) string {

@@ -274,7 +274,7 @@ func (s *Source) event(r *tailer.Record, e *parser.Event, now time.Time) queue.N
 	return queue.NewEvent{
 		Event: queue.Event{
 			ID: e.ID, Type: e.Type, Source: s.name, Path: r.Path, Stream: r.Stream, Offset: r.Offset,
-			ReadAt: now, TraceID: e.ID[len("evt_"):], Incomplete: e.Incomplete, Body: e.Body,
+			ReadAt: now, TraceID: queue.TraceOf(e.ID), Incomplete: e.Incomplete, Body: e.Body,
 		},
 		Webhooks:  s.in.opts.Route(e.Type, e.Body),
 		PayloadID: e.PayloadID,
