@@ -195,6 +195,26 @@ func TestPause_AnErrorChangesNothing(t *testing.T) {
 	})
 }
 
+func TestState_ARestartHidesNoFailure(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := newModelStore()
+		store.failures = map[string]queue.Attempt{"a": {At: time.Now().Add(-time.Hour), Error: "HTTP 500"}}
+		b := newBench(t, store, hook("a", answering(delivered)), hook("b", answering(delivered)))
+		defer b.end()
+		if s := b.stateOf(t, "a"); s.State != Retrying || s.Reason != "HTTP 500" || s.LastError != "HTTP 500" || !s.Since.Equal(s.LastFailure) || s.LastFailure.IsZero() {
+			t.Errorf("%+v", s)
+		}
+		if s := b.stateOf(t, "b"); s.State != Healthy {
+			t.Errorf("%+v", s)
+		}
+		b.queue("a", 1)
+		after(time.Second)
+		if s := b.stateOf(t, "a"); s.State != Healthy || s.LastSuccess.IsZero() {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func TestState_CountsAndMeasures(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := failing(1, serverError)

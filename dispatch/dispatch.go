@@ -190,7 +190,11 @@ func (d *Dispatcher) newWorkers(webhooks []Webhook) (map[string]*worker, error) 
 			errs = append(errs, fmt.Errorf("webhook %q: read whether it is paused or held: %w", cfg.Name, err))
 			continue
 		}
-		added[cfg.Name] = newWorker(d, cfg, state)
+		w := newWorker(d, cfg, state)
+		if last, failed, err := d.store.LastFailed(context.Background(), cfg.Name); err == nil && failed { // else it shows with its next attempt
+			w.stats.failedBefore(last)
+		}
+		added[cfg.Name] = w
 	}
 	return added, errors.Join(errs...)
 }

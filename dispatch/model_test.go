@@ -28,6 +28,8 @@ type modelStore struct {
 
 	failRecord, failRead, failState error
 	eventErr                        map[string]error // by delivery
+
+	failures map[string]queue.Attempt // the last, by webhook
 }
 
 func newModelStore() *modelStore {
@@ -145,6 +147,13 @@ func (s *modelStore) Record(_ context.Context, outcomes ...queue.Outcome) error 
 		s.recorded = append(s.recorded, o)
 	}
 	return nil
+}
+
+func (s *modelStore) LastFailed(_ context.Context, webhook string) (queue.Attempt, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.failures[webhook]
+	return a, ok, nil
 }
 
 func (s *modelStore) State(webhook string) ([]byte, error) {

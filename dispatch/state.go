@@ -100,6 +100,11 @@ func (t *stats) count(now time.Time, v *outcome, r send.Result) {
 	}
 }
 
+// failedBefore takes in that the last attempt before the start failed: a restart heals nothing.
+func (t *stats) failedBefore(last queue.Attempt) {
+	t.failures, t.failingFrom, t.lastFailure, t.lastError = 1, last.At, last.At, last.Error
+}
+
 // recent counts the deliveries of the minute that runs and of the one before.
 type recent struct {
 	begin       time.Time // of the minute that runs

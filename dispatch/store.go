@@ -24,6 +24,8 @@ type Store interface {
 	EventOf(deliveryID string) (queue.Event, error)
 	// Record makes the outcomes durable, all or none.
 	Record(ctx context.Context, outcomes ...queue.Outcome) error
+	// LastFailed returns the webhook's latest failed attempt, where none succeeded after it.
+	LastFailed(ctx context.Context, webhook string) (queue.Attempt, bool, error)
 	// State and SetState keep what must survive a restart about a webhook (paused, held). Opaque to the store.
 	State(webhook string) ([]byte, error)
 	SetState(ctx context.Context, webhook string, state []byte) error

@@ -197,23 +197,54 @@ func (rd *reader) History(webhook string, span int) ([]Bucket, error) {
 	s := Spans[span]
 	last := s.number(rd.now())
 	err := rd.view(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: append(historyPrefix(webhook), byte(span)), PrefetchValues: true, PrefetchSize: s.Buckets})
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			_ = it.Item().Value(func(value []byte) error {
-				b, number, err := decodeBucket(value)
-				if err != nil || number > last || number <= last-int64(s.Buckets) {
-					return nil // damaged, or of another time
-				}
+		eachBucket(txn, webhook, span, func(b Bucket, number int64) {
+			if number <= last && number > last-int64(s.Buckets) {
 				b.At = time.Unix(number*int64(s.Step/time.Second), 0)
 				out = append(out, b)
-				return nil
-			})
-		}
+			}
+		})
 		return nil
 	})
 	slices.SortFunc(out, func(a, b Bucket) int { return cmp.Compare(a.At.Unix(), b.At.Unix()) })
 	return out, err
+}
+
+// eachBucket passes the buckets of a webhook's span, of whatever time, without damaged ones.
+func eachBucket(txn *badger.Txn, webhook string, span int, f func(b Bucket, number int64)) {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: append(historyPrefix(webhook), byte(span)), PrefetchValues: true, PrefetchSize: Spans[span].Buckets})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		_ = it.Item().Value(func(value []byte) error {
+			if b, number, err := decodeBucket(value); err == nil {
+				f(b, number)
+			}
+			return nil
+		})
+	}
+}
+
+// LastFailed returns the webhook's latest failed attempt, where in the latest minute in which it had
+// attempts none succeeded, however long ago that is.
+func (rd *reader) LastFailed(ctx context.Context, webhook string) (a Attempt, ok bool, err error) {
+	var latest Bucket
+	last := int64(-1)
+	err = rd.view(func(txn *badger.Txn) error {
+		eachBucket(txn, webhook, 0, func(b Bucket, number int64) {
+			if number > last {
+				latest, last = b, number
+			}
+		})
+		return nil
+	})
+	if err != nil || latest.Delivered > 0 || latest.Failed == 0 {
+		return Attempt{}, false, err
+	}
+	page, err := rd.List(ctx, Filter{Webhook: webhook, Status: []Status{Retrying, Failed}, Limit: 1})
+	if err != nil || len(page.Deliveries) == 0 || len(page.Deliveries[0].History) == 0 {
+		return Attempt{}, false, err
+	}
+	history := page.Deliveries[0].History
+	return history[len(history)-1], true, nil
 }
 
 // forgetHistory deletes the history of webhooks that are neither configured nor have deliveries.

@@ -187,3 +187,45 @@ func TestHistory_DamagedIsBegunAgain(t *testing.T) {
 		t.Fatalf("%+v %v", h, err)
 	}
 }
+
+func TestHistory_KnowsTheLastFailureAfterARestart(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	dir := t.TempDir()
+	o := Options{Dir: dir, Now: func() time.Time { return now }}
+	q := open(t, o)
+	commit(t, q, Batch{Source: "log", Events: []NewEvent{event(1, "a", "b"), event(2, "a")}})
+	page, err := q.List(t.Context(), Filter{})
+	if err != nil || len(page.Deliveries) != 3 {
+		t.Fatal(err, page)
+	}
+	record := func(d Delivery, status Status, text string) {
+		t.Helper()
+		now = now.Add(2 * time.Minute)
+		if err := q.Record(t.Context(), Outcome{DeliveryID: d.ID, Status: status, Attempt: Attempt{N: 1, At: now, Error: text}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failing := func(webhook, want string) {
+		t.Helper()
+		if a, ok, err := q.LastFailed(t.Context(), webhook); err != nil || ok != (want != "") || a.Error != want {
+			t.Errorf("the last failure of %s is %+v %v %v, want %q", webhook, a, ok, err, want)
+		}
+	}
+	failing("a", "")
+	for _, d := range page.Deliveries {
+		if d.Webhook == "b" {
+			record(d, Success, "")
+		} else {
+			record(d, Failed, "HTTP 500")
+		}
+	}
+	now = now.Add(100 * time.Hour)
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	q = open(t, o)
+	failing("a", "HTTP 500")
+	failing("b", "")
+	record(page.Deliveries[0], Success, "")
+	failing("a", "")
+}

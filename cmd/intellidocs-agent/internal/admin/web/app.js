@@ -32,6 +32,7 @@ const actions = {
     toast(result.delivered ? `${name} took the sample event.` : `${name} did not take the sample event.`);
     openTest(result);
   }),
+  replayFailed: (name) => attempt(() => replayAll(new URLSearchParams({ webhook: name, status: 'failed' }))),
   replay: (d) => attempt(async () => {
     await post('replay', { ids: [d.id], by: 'dashboard' });
     const w = rows.webhooks.get(d.webhook);
@@ -124,7 +125,7 @@ $('journal-more').addEventListener('click', () => journal.load(true));
 $('rejected-more').addEventListener('click', () => rejected.load(true));
 $('rejected-retry').addEventListener('click', () => rejected.retry([]));
 $('rejected-discard').addEventListener('click', () => rejected.discard());
-$('replay-all').addEventListener('click', () => attempt(replayAll));
+$('replay-all').addEventListener('click', () => attempt(() => replayAll()));
 $('detail').addEventListener('close', leaveDetail);
 
 follow(show, showDetail);

@@ -1,10 +1,11 @@
 // The deliveries: filter, list, and replay of all that match.
-import { $, h, fill, count, when, ago, pill, word } from './dom.js';
+import { $, h, fill, count, when, ago, probe, pill, word } from './dom.js';
 import { get, call, lines } from './api.js';
 import { link } from './route.js';
 import { toast, confirmed, attempt } from './dialogs.js';
 
-const first = 50;
+// A phone gets few at a time: a list, not a roll.
+const first = matchMedia('(max-width: 40rem)').matches ? 20 : 50;
 
 // why says what a delivery waits for, where it is not its due time.
 export function why(d, webhooks) {
@@ -14,7 +15,7 @@ export function why(d, webhooks) {
   switch (w.state) {
     case 'paused': return 'webhook is paused';
     case 'disabled': return 'webhook is disabled';
-    case 'held': return w.next_probe ? `webhook is held, next try ${ago(w.next_probe)}` : 'webhook is held';
+    case 'held': return w.next_probe ? `webhook is held, ${probe(w.next_probe)}` : 'webhook is held';
     default: return '';
   }
 }
@@ -99,8 +100,8 @@ function row(d, webhooks) {
 
 const deliveries = (n) => `${count(n)} ${n === 1 ? 'delivery' : 'deliveries'}`;
 
-export async function replayAll() {
-  const q = rows.query();
+// replayAll queues again what a filter selects, by default the list's, after a question.
+export async function replayAll(q = rows.query()) {
   if ([...q].length === 0) { toast('Set a filter first: replaying everything is rarely what you want.'); return; }
   const { count: n } = await get(`count?${q}`);
   if (n === 0) { toast('No delivery matches.'); return; }

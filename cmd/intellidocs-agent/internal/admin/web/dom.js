@@ -87,6 +87,9 @@ export function ago(text) {
   return s < 0 ? `in ${size}` : `${size} ago`;
 }
 
+// probe says when a held webhook is tried next.
+export const probe = (at) => (new Date(at) > Date.now() ? `next try ${ago(at)}` : 'being tried now');
+
 // word is an event type as people say it: "scan completed".
 export const word = (type) => type.replaceAll('_', ' ').trim() || '(no type)';
 

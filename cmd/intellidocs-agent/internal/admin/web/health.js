@@ -1,6 +1,6 @@
 // The first line: is anything wrong? The agent decides, this shows it: in the page, in the
 // tab's title and in its icon.
-import { $, h, fill, count, bytes } from './dom.js';
+import { $, h, fill, count, bytes, ago } from './dom.js';
 import { link } from './route.js';
 
 const colours = { good: '#2a9d57', idle: '#8a9199', warn: '#d99a1c', bad: '#d23b30' };
@@ -21,8 +21,8 @@ export function showHealth(s, actions) {
   fill($('nav-rejected'), s.rejected, () => [s.rejected ? `Rejected (${count(s.rejected)})` : 'Rejected']);
   fill($('attention'), attention, () => attention.map((a) => item(a, actions)));
   const q = s.queue;
-  fill($('disk'), [bytes(q.bytes), bytes(q.max_size), bytes(q.disk_free)], () => [
-    `The queue uses ${bytes(q.bytes)} of at most ${bytes(q.max_size)}; ${bytes(q.disk_free)} are free on the disk.`]);
+  fill($('disk'), [bytes(q.bytes), bytes(q.max_size), bytes(q.disk_free), ago(s.started_at)], () => [
+    `Counted since the agent started, ${ago(s.started_at)}. The queue uses ${bytes(q.bytes)} of at most ${bytes(q.max_size)}; ${bytes(q.disk_free)} are free on the disk.`]);
 }
 
 export function showGone(text, why) {

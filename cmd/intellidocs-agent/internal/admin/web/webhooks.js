@@ -1,5 +1,5 @@
 // One webhook at a glance: state, rates, backlog, and the last hour as a chart.
-import { h, count, span, ago, pill } from './dom.js';
+import { h, count, span, ago, probe, pill } from './dom.js';
 import { small } from './charts.js';
 import { link } from './route.js';
 
@@ -18,11 +18,12 @@ export function card(w, actions, alone) {
   return h('article', { class: `card ${alone ? 'alone' : ''}`, 'data-webhook': w.name },
     h('h3', {}, alone ? h('span', {}, w.name) : h('a', { href: link('webhooks', w.name), 'data-focus': `open ${w.name}` }, w.name), never(w) ? pill('idle', 'no deliveries yet') : pill(w.state)),
     w.url && h('p', { class: 'url' }, w.url, w.events.length ? ` · ${w.events.join(', ')}` : '', w.format && w.format !== 'json' ? ` · ${w.format}` : ''),
-    w.reason && h('p', { class: 'why' }, w.reason, w.next_probe ? `, next try ${ago(w.next_probe)}` : ''),
+    w.reason && h('p', { class: 'why' }, w.reason, w.next_probe ? `, ${probe(w.next_probe)}` : ''),
     never(w) && h('p', { class: 'why' }, 'It waits for its first event. "Test" sends a sample now.'),
     !alone && small(w.name),
     h('dl', {}, fact('a minute', (w.per_minute || 0).toFixed(w.per_minute < 10 ? 1 : 0)), fact('p50', span(w.p50)), fact('p99', span(w.p99)), fact('in flight', count(w.in_flight)),
       fact('waiting', count(waiting)), fact('oldest due', w.oldest_due ? ago(w.oldest_due) : '–'), fact('failed', count(w.counts.failed)), fact('delivered', count(w.counts.success))),
     w.last_error && w.last_error !== w.reason && h('p', { class: 'why' }, `last error ${ago(w.last_failure)}: ${w.last_error}`),
-    h('div', { class: 'actions' }, !w.removed && [button('Test', actions.test), held ? button('Resume', actions.resume, 'Hold') : button('Pause', actions.pause, 'Hold')]));
+    h('div', { class: 'actions' }, !w.removed && [button('Test', actions.test), held ? button('Resume', actions.resume, 'Hold') : button('Pause', actions.pause, 'Hold'),
+      alone && w.counts.failed > 0 && button(`Replay ${count(w.counts.failed)} failed…`, actions.replayFailed, 'Replay failed')]));
 }
