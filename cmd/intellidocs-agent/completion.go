@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
@@ -34,13 +37,18 @@ func addCompletions(c *cli, root *cobra.Command) {
 	}
 }
 
+// tabPatience is how long the Tab key waits for the agent.
+const tabPatience = time.Second
+
 // completeWebhook offers the webhooks of the running agent, else of the configuration.
 func (c *cli) completeWebhook(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	if client, err := c.dial(cmd.Context()); err == nil {
-		if names, err := webhookNames(cmd.Context(), toAgent(client)); err == nil {
+	ctx, cancel := context.WithTimeout(cmd.Context(), tabPatience) // an agent that hangs must not hang the shell
+	defer cancel()
+	if client, err := c.dial(ctx); err == nil {
+		if names, err := webhookNames(ctx, toAgent(client)); err == nil {
 			return names, cobra.ShellCompDirectiveNoFileComp
 		}
 	}

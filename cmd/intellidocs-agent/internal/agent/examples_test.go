@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode/utf16"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/format"
 	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
@@ -139,5 +141,36 @@ func exampleInputs(t *testing.T) map[string]send.Message {
 func TestFormats_AreTheSameInBothPlaces(t *testing.T) {
 	if !slices.Equal(config.Formats, format.Names) {
 		t.Errorf("%q can be configured and %q rendered", config.Formats, format.Names)
+	}
+}
+
+func TestExamples_TheChartsConfigurationsLoad(t *testing.T) {
+	for _, name := range []string{"intellidocs-agent/values.yaml", "values-example.yaml"} {
+		text, err := os.ReadFile("../../../../examples/helm/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var values struct{ Config string }
+		if err := yaml.Unmarshal(text, &values); err != nil || values.Config == "" {
+			t.Fatalf("%s: %v", name, err)
+		}
+		dir := t.TempDir()
+		for _, secret := range []string{"admin_token", "webhook_secret"} {
+			if err := os.WriteFile(filepath.Join(dir, secret), []byte("0123456789abcdef0123456789abcdef"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		file := filepath.Join(dir, "agent.toml")
+		if err := os.WriteFile(file, []byte(strings.ReplaceAll(values.Config, "/run/secrets/", dir+"/")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		plan, err := Load(file, nil)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if cfg := plan.Config; cfg.State.Path != "/var/lib/intellidocs-agent/state" || cfg.Admin.Listen != "0.0.0.0:9723" {
+			t.Errorf("%s: the volumes and probes stand on %s and %s", name, cfg.State.Path, cfg.Admin.Listen)
+		}
 	}
 }
