@@ -63,6 +63,9 @@ func (r *reporter) attempted(d queue.Delivery, v outcome) {
 
 // change logs what the attempt changed for the webhook as a whole.
 func (r *reporter) change(v outcome) {
+	if !v.offline && !v.online && !v.opened && !v.throttled && !v.paused && v.recovered == 0 {
+		return
+	}
 	log := r.log.With("webhook", r.webhook)
 	now := time.Now()
 	if v.offline {

@@ -81,13 +81,14 @@ func (s *store) load(txn *badger.Txn, r ref) (*Delivery, error) { return s.loadW
 
 // loadWith reads a delivery whose event may be known already.
 func (s *store) loadWith(txn *badger.Txn, r ref, e *storedEvent) (*Delivery, error) {
-	value, err := get(txn, deliveryKey(r), "delivery "+s.deliveryID(r))
-	if err == nil {
-		d := &Delivery{}
-		return d, decodeJSON("delivery "+s.deliveryID(r), value, d)
-	}
-	if !errors.Is(err, ErrNotFound) {
-		return nil, err
+	item, err := txn.Get(deliveryKey(r))
+	if !errors.Is(err, badger.ErrKeyNotFound) {
+		d, what := &Delivery{}, "delivery "+s.deliveryID(r)
+		value, err := valueOf(item, err, what)
+		if err != nil {
+			return nil, err
+		}
+		return d, decodeJSON(what, value, d)
 	}
 	if e == nil {
 		if e, err = s.loadKnown(txn, r.seq); err != nil {

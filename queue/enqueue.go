@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/dgraph-io/badger/v4"
 )
 
 // intake makes batches durable, each with the position behind it: in one transaction, or in as
@@ -173,11 +175,12 @@ func (e *NewEvent) byPayload() *NewEvent {
 // latest returns the seq of the latest event of an id, 0 where there is none, and, where its
 // producer chose the id, its PayloadID.
 func (w *writeTxn) latest(id string) (seq uint64, payloadID string, err error) {
-	value, err := get(w.txn, dedupKey(id), "the id of an event")
-	switch {
-	case errors.Is(err, ErrNotFound):
+	item, err := w.txn.Get(dedupKey(id))
+	if errors.Is(err, badger.ErrKeyNotFound) {
 		return 0, "", nil
-	case err != nil:
+	}
+	value, err := valueOf(item, err, "the id of an event")
+	if err != nil {
 		return 0, "", err
 	}
 	return seqOf(value), string(value[8:]), nil

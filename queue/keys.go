@@ -182,7 +182,9 @@ func bounded(name string) string {
 
 // deliveryID is dlv_, the queue's instance, and where the delivery is kept.
 func (s *store) deliveryID(r ref) string {
-	return fmt.Sprintf("dlv_%s%016x%04x", s.instance, r.seq, r.idx)
+	id := make([]byte, 0, len("dlv_")+len(s.instance)+2*refSize)
+	id = append(append(id, "dlv_"...), s.instance...)
+	return string(hex.AppendEncode(id, r.append(make([]byte, 0, refSize))))
 }
 
 func (s *store) parseDeliveryID(id string) (ref, error) {

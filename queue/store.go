@@ -68,6 +68,11 @@ func (s *store) close() (err error) {
 // get reads a sealed value.
 func get(txn *badger.Txn, key []byte, what string) ([]byte, error) {
 	item, err := txn.Get(key)
+	return valueOf(item, err, what)
+}
+
+// valueOf reads the sealed value that a transaction returned.
+func valueOf(item *badger.Item, err error, what string) ([]byte, error) {
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, fmt.Errorf("%s: %w", what, ErrNotFound)
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -52,6 +53,7 @@ type Endpoint struct {
 	header http.Header // the webhook's own
 	policy target.Policy
 	client *client
+	bare   *http.Request     // what all requests have in common
 	safe   string            // the URL as it may be shown
 	scrub  *strings.Replacer // takes out of a response what a receiver echoes of our secrets
 }
@@ -99,6 +101,10 @@ func New(cfg Config, policy target.Policy, log *slog.Logger) (*Endpoint, error) 
 	if len(wrong) > 0 {
 		return nil, wrong
 	}
+	if e.bare, err = http.NewRequest(http.MethodPost, e.url.String(), nil); err != nil {
+		return nil, Mistakes{{"url", errors.New("it cannot be used")}} // the error's text has the URL
+	}
+	e.bare.URL = asWritten(e.url, e.client.proxy != nil && e.url.Scheme == "http")
 	e.scrub = scrubber(e.url, e.header)
 	return e, nil
 }
@@ -186,13 +192,18 @@ func (e *Endpoint) render(m Message) (body []byte, contentType string, err error
 }
 
 // request makes the request of an attempt at a moment.
-func (e *Endpoint) request(ctx context.Context, m Message, body []byte, contentType string, at time.Time) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url.String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("the URL cannot be used")
+func (e *Endpoint) request(ctx context.Context, m Message, body []byte, contentType string, at time.Time) *http.Request {
+	req := e.bare.WithContext(ctx)
+	req.ContentLength = int64(len(body))
+	req.GetBody = func() (io.ReadCloser, error) {
+		if len(body) == 0 {
+			return http.NoBody, nil
+		}
+		return io.NopCloser(bytes.NewReader(body)), nil
 	}
-	req.URL = asWritten(e.url, e.client.proxy != nil && e.url.Scheme == "http")
-	h := req.Header
+	req.Body, _ = req.GetBody() // it never fails
+	h := make(http.Header, 12+len(e.header))
+	req.Header = h
 	h.Set("Content-Type", contentType)
 	h.Set("User-Agent", UserAgent)
 	h.Set("Accept-Encoding", "gzip")
@@ -215,7 +226,7 @@ func (e *Endpoint) request(ctx context.Context, m Message, body []byte, contentT
 	if sig := e.cfg.Signer.Standard(m.EventID, at, body); sig != "" {
 		h["webhook-signature"] = []string{sig}
 	}
-	return req, nil
+	return req
 }
 
 // maxHeader bounds what an event's type may take of a header.

@@ -53,11 +53,7 @@ func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (
 	defer cancel()
 	defer kept.used(e.client)
 	var t tracer
-	req, err := e.request(httptrace.WithClientTrace(ctx, t.trace(r.At)), m, body, contentType, r.At)
-	if err != nil {
-		r.Class, r.Error = Dead, err.Error()
-		return r
-	}
+	req := e.request(httptrace.WithClientTrace(ctx, t.trace(r.At)), m, body, contentType, r.At)
 	if tr != nil {
 		tr.Request = e.transcribe(req, body)
 	}

@@ -12,9 +12,5 @@ func (e *Endpoint) Preview(m Message, at time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	req, err := e.request(context.Background(), m, body, contentType, at)
-	if err != nil {
-		return "", err
-	}
-	return e.transcribe(req, body), nil
+	return e.transcribe(e.request(context.Background(), m, body, contentType, at), body), nil
 }

@@ -76,6 +76,9 @@ func seconds(s float64) (time.Duration, bool) {
 // RateLimit header of the IETF's draft in its three forms
 // (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/).
 func quota(header http.Header, now time.Time) Quota {
+	if !limits(header) {
+		return Quota{}
+	}
 	if q := structured(header.Values("RateLimit"), now); q.Known {
 		return q
 	}
@@ -91,6 +94,16 @@ func quota(header http.Header, now time.Time) Quota {
 		}
 	}
 	return Quota{}
+}
+
+// limits reports whether any header may be about limits, which most answers have none of.
+func limits(header http.Header) bool {
+	for name := range header {
+		if strings.Contains(name, "imit") {
+			return true
+		}
+	}
+	return false
 }
 
 // structured reads `"default";r=0;t=5` and the draft's older `limit=10, remaining=0, reset=5`;
