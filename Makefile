@@ -69,6 +69,10 @@ disks: ## disks that fail, in every way and place: a table of delivered, lost, r
 scenarios: ## what becomes of a log in the field: a table of written, delivered, rejected, gaps
 	@go test -count=1 -run '^TestScenarios$$' -v ./cmd/intellidocs-agent | grep -vE '^ *(=== |--- PASS|PASS)'
 
+.PHONY: pictures
+pictures: ## README's pictures, of the page and of a Slack message (needs Chromium)
+	INTELLIDOCS_PICTURES=1 go test -count=1 -run '^TestPictures' ./cmd/intellidocs-agent
+
 .PHONY: image
 image: ## the container image, by buildah or docker: intellidocs-agent
 	examples/container/build.sh intellidocs-agent
