@@ -152,8 +152,8 @@ func (c *client) build() (*http.Transport, error) {
 		TLSClientConfig:        conf,
 		TLSHandshakeTimeout:    c.timeout,
 		ForceAttemptHTTP2:      true,
-		DisableCompression:     true,            // it would read on in what decompresses to nothing: see readBody
-		MaxIdleConnsPerHost:    max(c.conns, 2), // else every attempt beyond it connects afresh
+		DisableCompression:     true,              // it would read on in what decompresses to nothing: see readBody
+		MaxIdleConnsPerHost:    max(c.conns+1, 2), // as many as MaxConnsPerHost: each beyond it would be closed and dialled again
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: maxResponseHeader,
 		WriteBufferSize:        4 << 10,
