@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,12 +18,21 @@ import (
 // keptLog is the queue as a journal sees it.
 type keptLog struct {
 	entries []queue.LogEntry
-	fail    error
+	mu      sync.Mutex
+	failing error
+}
+
+func (k *keptLog) fail(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.failing = err
 }
 
 func (k *keptLog) AppendLog(_ context.Context, entries ...*queue.LogEntry) error {
-	if k.fail != nil {
-		return k.fail
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.failing != nil {
+		return k.failing
 	}
 	for _, e := range entries {
 		if e.N == 0 {
@@ -67,11 +77,11 @@ func TestJournal_KeepsTheOrderAndCountsRepeats(t *testing.T) {
 		wait(11 * time.Minute)
 		a.rejected("log", "/log", 1, "odd")
 		// What the queue does not take for now is written with what happens next.
-		k.fail = errors.New("no")
+		k.fail(errors.New("no"))
 		wait(2 * time.Second)
 		a.missed("log", "/log", "gone")
 		wait(2 * time.Second)
-		k.fail = nil
+		k.fail(nil)
 		j.add(queue.LogEntry{Kind: "stopped"})
 		cancel()
 		<-done
