@@ -76,6 +76,9 @@ func (d *discardCommand) deliveries(ctx context.Context, conn *connection, f adm
 		return err
 	}
 	if n == 0 {
+		if err := mistyped(ctx, conn, "--webhook", f.Webhook); err != nil {
+			return err
+		}
 		fmt.Fprintln(d.out, "No waiting deliveries match; nothing to discard.")
 		return nil
 	}

@@ -171,6 +171,16 @@ func webhookNames(ctx context.Context, conn *connection) ([]string, error) {
 	return names, nil
 }
 
+// mistyped refuses the name of a webhook that is not known and looks like one that is. Others
+// may be of webhooks that are gone, of which nothing is left.
+func mistyped(ctx context.Context, conn *connection, what, name string) error {
+	names, err := webhookNames(ctx, conn)
+	if err != nil || name == "" || slices.Contains(names, name) || nearest.Word(name, names) == "" {
+		return err
+	}
+	return unknown(what, name, names)
+}
+
 // unknown refuses a word where only some are possible.
 func unknown(flag, word string, known []string) error {
 	if near := nearest.Word(word, known); near != "" {

@@ -27,6 +27,9 @@ func newMove(c *cli) *cobra.Command {
 				return err
 			}
 			if n == 0 {
+				if err := mistyped(cmd.Context(), conn, "webhook", args[0]); err != nil {
+					return err
+				}
 				fmt.Fprintf(c.out, "No deliveries wait for %s.\n", args[0])
 				return nil
 			}

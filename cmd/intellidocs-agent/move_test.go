@@ -58,3 +58,15 @@ func TestMove_WhatWaitsForARenamedWebhookGoesToTheNewOne(t *testing.T) {
 		t.Errorf("%s %v", out, err)
 	}
 }
+
+func TestMoveAndDiscard_AMistypedWebhookIsAnErrorWithTheNearestName(t *testing.T) {
+	r := newRig(t, "")
+	for _, args := range [][]string{{"discard", "--webhook", "mian"}, {"move", "mian", "main"}} {
+		if out, err := r.run(args...); err == nil || !strings.Contains(out, `"mian" is not known; did you mean "main"?`) {
+			t.Errorf("%v: %v\n%s", args, err, out)
+		}
+	}
+	if out, err := r.run("discard", "--webhook", "gone-for-long"); err != nil || !strings.Contains(out, "nothing to discard") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
