@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
@@ -46,7 +47,11 @@ func (o *observer) run(ctx context.Context) error {
 	for _, s := range o.dispatcher.States() {
 		switch {
 		case s.State == dispatch.Held:
-			o.announcer.noticed(dispatch.Notice{Kind: dispatch.NoticeHeld, Webhook: s.Webhook, Reason: s.Reason, Since: s.Since})
+			reason := s.Reason
+			if s.LastError != "" && !strings.Contains(reason, s.LastError) {
+				reason += ": " + s.LastError
+			}
+			o.announcer.noticed(dispatch.Notice{Kind: dispatch.NoticeHeld, Webhook: s.Webhook, Reason: reason, Since: s.Since})
 		case s.Gone:
 			o.announcer.noticed(dispatch.Notice{Kind: dispatch.NoticePaused, Webhook: s.Webhook, Reason: s.Reason, Since: s.Since})
 		}
