@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -47,6 +48,22 @@ func TestDashboard_TellsOfEveryState(t *testing.T) {
 		t.Errorf("the focus went to %s", focus)
 	}
 	b.shot("held")
+
+	// So it does when a dialog closes, where the row that opened it was drawn again.
+	b.view("#/deliveries?webhook=sick")
+	b.until("its delivery", `document.querySelector('#rows td.done')?.innerText.includes('webhook is held')`)
+	for opened := false; !opened; { // the row may be drawn again in between
+		eval[bool](b, `(document.querySelector('#rows td.event a').focus(), true)`)
+		b.do(chromedp.KeyEvent(kb.Enter))
+		time.Sleep(100 * time.Millisecond)
+		opened = eval[bool](b, `location.hash.startsWith('#/deliveries/dlv_')`)
+	}
+	b.until("the dialog", `document.querySelector('#detail').open`)
+	eval[bool](b, `(window.row = document.querySelector('#rows td.event a'), true)`)
+	b.until("the row to be drawn again", `!window.row.isConnected`)
+	b.do(chromedp.KeyEvent(kb.Escape))
+	b.until("the focus to return", `!document.querySelector('#detail').open && document.activeElement === document.querySelector('#rows td.event a')`)
+	b.view("#/")
 
 	good, err := os.ReadFile(r.toml)
 	if err != nil {

@@ -61,7 +61,7 @@ func assess(s *Status) Health {
 		case !src.Ready:
 			h.add(LevelBad, "source", src.Name, "cannot be read: "+src.Reason, "Reading starts by itself once this is fixed.")
 		case src.Reason != "": // it does not exist yet, which is fine until somebody wonders
-			h.add(LevelIdle, "source", src.Name, src.Reason,
+			h.add(LevelIdle, "source", src.Name, "is not there yet: "+strings.ReplaceAll(src.Reason, src.Name, "it"),
 				"IntelliDocs writes it with its first AI event. If that never comes, check the path, and that IntelliDocs runs with PAPERLESS_AI_WEBHOOKS_ENABLED=true.")
 		}
 		if src := &s.Sources[i]; src.Warning != "" {

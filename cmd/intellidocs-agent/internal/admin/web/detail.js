@@ -2,13 +2,13 @@
 import { $, h, count, when, span, pill, kind, ago, word } from './dom.js';
 import { get, getExact } from './api.js';
 import { link } from './route.js';
-import { attempt as tried, copyButton, toast } from './dialogs.js';
+import { attempt as tried, copyButton, modal, toast } from './dialogs.js';
 import { why } from './deliveries.js';
 
 function open(title, ...body) {
   $('detail-title').textContent = title;
   $('detail-body').replaceChildren(...body.flat().filter(Boolean));
-  if (!$('detail').open) $('detail').showModal();
+  if (!$('detail').open) modal($('detail'));
 }
 
 const facts = (pairs) => h('dl', { class: 'facts' }, ...pairs.filter(([, v]) => v !== '' && v !== null && v !== undefined && v !== false)
