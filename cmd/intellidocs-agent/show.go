@@ -89,7 +89,7 @@ func showEvent(out io.Writer, s admin.EventDetail) {
 	var pretty bytes.Buffer
 	if err := json.Indent(&pretty, e.Payload, "  ", "  "); err == nil {
 		p.field("payload", "")
-		fmt.Fprintln(out, "  "+pretty.String())
+		fmt.Fprintf(out, "  %s\n", term.ReadableJSON(pretty.Bytes()))
 	}
 	if len(s.Deliveries) == 0 {
 		fmt.Fprintln(out, "\nNo webhook wanted this event.")
