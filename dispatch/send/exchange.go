@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -102,10 +103,13 @@ func severed(ctx context.Context, ph phases, err error) bool {
 			return true
 		}
 	}
-	// net/http keeps these errors of HTTP/2 to itself.
 	text := err.Error()
-	return strings.Contains(text, "server sent GOAWAY") || strings.Contains(text, "client connection lost")
+	return slices.ContainsFunc(severedTexts, func(t string) bool { return strings.Contains(text, t) })
 }
+
+// severedTexts are errors of HTTP/2 that net/http keeps to itself. The last two are of a connection
+// that ended between being chosen and being used.
+var severedTexts = []string{"server sent GOAWAY", "client connection lost", "client conn is closed", "client conn not usable"}
 
 var errTimeout = errors.New("timed out")
 
