@@ -54,6 +54,9 @@ func (r *recentEvents) put(seq uint64, e *storedEvent) {
 func (r *recentEvents) forget(seq uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.of[seq] == nil {
+		return // as nearly always: what is deleted is old
+	}
 	if i := slices.Index(r.order, seq); i >= 0 {
 		r.bytes -= r.of[seq].memory()
 		delete(r.of, seq)
