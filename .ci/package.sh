@@ -51,7 +51,8 @@ queue() { # what a running agent would have left
 present() { for p in "$@"; do [ -e "$root/$p" ] || fail "$p is missing"; done; }
 absent() { for p in "$@"; do [ ! -e "$root/$p" ] || fail "$p is left"; done; }
 own=(usr/bin/intellidocs-agent usr/lib/systemd/system/intellidocs-agent.service usr/share/man/man1/intellidocs-agent.1.gz
-  usr/share/bash-completion/completions/intellidocs-agent usr/share/intellidocs-agent/intellidocs_events/apps.py)
+  usr/share/bash-completion/completions/intellidocs-agent usr/share/intellidocs-agent/intellidocs_events/apps.py
+  usr/share/intellidocs-agent/agent.toml.example usr/share/intellidocs-agent/formats/homeassistant.tmpl usr/share/intellidocs-agent/configurations/README.md)
 state=var/lib/private/intellidocs-agent/MANIFEST
 config=etc/intellidocs-agent/agent.toml
 secret=etc/intellidocs-agent/webhook_secret

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds everything that a release offers into dist/release: release.sh [VERSION [PLATFORM…]]
 #
-#   intellidocs-agent_VERSION_OS_ARCH.tar.gz   the program, its example, schema, manual and completions
+#   intellidocs-agent_VERSION_OS_ARCH.tar.gz   the program, its example, schema, configurations, templates, manual and completions
 #   *.deb, *.rpm                               for Linux
 #   intellidocs-agent_VERSION.cdx.json         what it is made of (CycloneDX)
 #   SHA256SUMS                                 of all of these
@@ -25,7 +25,7 @@ trap 'rm -rf "$work"' EXIT
 # What is the same in each archive; the manual and the completions are the program's own.
 examples/binary/build.sh "$work/native" "$version"
 mkdir -p "$work/common/man" "$work/common/completions" "$work/common/intellidocs_events"
-cp README.md CHANGELOG.md agent.toml.example examples/agent.schema.json "$work/common/"
+cp -R README.md CHANGELOG.md agent.toml.example examples/agent.schema.json examples/configurations examples/formats "$work/common/"
 cp examples/intellidocs/intellidocs_events/*.py "$work/common/intellidocs_events/"
 "$work/native" man "$work/common/man"
 for shell in bash zsh fish; do

@@ -27,7 +27,7 @@ for ARCH in "$@"; do
   cp examples/systemd/copyright examples/systemd/README.md "$tree/usr/share/doc/intellidocs-agent/"
   [ ! -f CHANGELOG.md ] || gzip -9n < CHANGELOG.md > "$tree/usr/share/doc/intellidocs-agent/changelog.gz"
   cp examples/intellidocs/intellidocs_events/*.py "$tree/usr/share/intellidocs-agent/intellidocs_events/"
-  cp agent.toml.example examples/agent.schema.json "$tree/usr/share/intellidocs-agent/"
+  cp -R agent.toml.example examples/agent.schema.json examples/configurations examples/formats "$tree/usr/share/intellidocs-agent/"
   "$native" man "$tree/usr/share/man/man1"
   gzip -9n "$tree"/usr/share/man/man1/*.1
   "$native" completion bash > "$tree/usr/share/bash-completion/completions/intellidocs-agent"
