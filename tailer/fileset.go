@@ -143,6 +143,9 @@ func (set *fileset) wentUnread(at time.Time) {
 // were last read. One of them may be of a file that nobody has seen: if the process stood still,
 // for one, it may have been made, rotated and compressed between two looks.
 func (set *fileset) noteArchives() {
+	if set.settled.Equal(set.dir.names) {
+		return // no name has changed since
+	}
 	archived := make(map[sighting]bool, len(set.dir.archives))
 	for _, path := range set.dir.archives {
 		info, err := os.Stat(path)

@@ -8,8 +8,6 @@ import (
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-
-	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/receiver"
 )
 
 // pointAt moves the mouse to the middle of what a selector finds.
@@ -20,12 +18,7 @@ func (b *browser) pointAt(selector string) {
 }
 
 func TestDashboard_ChartsTellWhatTheQueueCounted(t *testing.T) {
-	_, failing := newRecorder(t, receiver.Options{Status: 500})
-	r := newRig(t, fmt.Sprintf("[[webhook]]\nname = \"failing\"\nurl = %q\nsecret = %q\nmax_retries = 0\nbreaker_failures = 0\n", failing, testSecret))
-	addr := r.listening()
-	r.start()
-	r.answering(addr)
-	b := newBrowser(t, addr, r.token())
+	r, b := failingRig(t)
 	r.append(eventLine(1), eventLine(2), eventLine(3))
 	b.until("a card's chart", `document.querySelector('[data-webhook=failing] .chart .readout')?.innerText === 'last hour: 0 delivered, 3 failed'`)
 	b.pointAt(`#webhooks [data-webhook=failing] .chart .bar-bad:last-child`)

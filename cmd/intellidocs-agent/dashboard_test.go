@@ -207,13 +207,19 @@ func (r *rig) answering(addr string) {
 
 const hostile = `<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script> \u202eright to left \u0634\u0643\u0631\u0627`
 
-func TestDashboard_EveryControlDoesWhatItSays(t *testing.T) {
+// failingRig is a running agent, of whose two webhooks "failing" never takes anything, and its page.
+func failingRig(t *testing.T) (*rig, *browser) {
+	t.Helper()
 	_, failing := newRecorder(t, receiver.Options{Status: 500})
 	r := newRig(t, fmt.Sprintf("[[webhook]]\nname = \"failing\"\nurl = %q\nsecret = %q\nmax_retries = 0\nbreaker_failures = 0\n", failing, testSecret))
 	addr := r.listening()
 	r.start()
 	r.answering(addr)
-	b := newBrowser(t, addr, r.token())
+	return r, newBrowser(t, addr, r.token())
+}
+
+func TestDashboard_EveryControlDoesWhatItSays(t *testing.T) {
+	r, b := failingRig(t)
 	b.until("the empty state", `document.querySelector('#health').innerText.includes('Nothing is wrong') && document.querySelector('#health').dataset.level === 'idle' && document.querySelector('[data-webhook=main] .pill').innerText === 'no deliveries yet'`)
 	b.shot("empty")
 	b.click(`nav a[data-view=rejected]`)

@@ -44,7 +44,7 @@ func (p *Policy) CheckURL(u *url.URL) error {
 	if u.Hostname() == "" {
 		return &Forbidden{"a URL without a host", "there is nobody to send to"}
 	}
-	port, err := portOf(u)
+	port, err := Port(u)
 	if err != nil {
 		return &Forbidden{"port " + strconv.Quote(u.Port()), "it is no port"}
 	}
@@ -59,7 +59,8 @@ func (p *Policy) CheckURL(u *url.URL) error {
 	return err
 }
 
-func portOf(u *url.URL) (int, error) {
+// Port is the port that a URL leads to: its own, else that of its scheme.
+func Port(u *url.URL) (int, error) {
 	if text := u.Port(); text != "" {
 		n, err := strconv.Atoi(text)
 		if err == nil && (n < 1 || n > 65535) {

@@ -4,18 +4,18 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
+
+	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
 )
 
 // maxAnswer is how much of a collector's answer is read.
@@ -31,20 +31,14 @@ func newClient(t Target) (*client, error) {
 	if t.URL == "" {
 		return nil, nil
 	}
-	config := &tls.Config{}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		if config.RootCAs = x509.NewCertPool(); !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate", t.CAFile)
-		}
+	authorities, err := send.TLS{CAFile: t.CAFile}.Authorities()
+	if err != nil {
+		return nil, err
 	}
 	return &client{t, &http.Client{
 		Timeout: t.Timeout,
 		// As every exporter of OpenTelemetry: HTTPS_PROXY counts. A redirect would take the headers with it.
-		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, MaxIdleConns: 1, IdleConnTimeout: 2 * time.Minute, ForceAttemptHTTP2: true},
+		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: authorities}, MaxIdleConns: 1, IdleConnTimeout: 2 * time.Minute, ForceAttemptHTTP2: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }

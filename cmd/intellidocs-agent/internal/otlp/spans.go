@@ -8,12 +8,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	common "go.opentelemetry.io/proto/slim/otlp/common/v1"
 	trace "go.opentelemetry.io/proto/slim/otlp/trace/v1"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
+	"github.com/dawnsystem/intellidocs-agent/dispatch/target"
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
@@ -78,7 +78,9 @@ func (e *Exporter) Attempted(d queue.Delivery, traceOf string, o queue.Outcome) 
 	a.text("url.full", o.URL) // without credentials or secret parts
 	if u, err := url.Parse(o.URL); err == nil && u.Hostname() != "" {
 		a.text("server.address", u.Hostname())
-		a.number("server.port", portOf(u))
+		if port, err := target.Port(u); err == nil {
+			a.number("server.port", port)
+		}
 	}
 	if host, port, err := net.SplitHostPort(at.Remote); err == nil {
 		n, _ := strconv.Atoi(port)
@@ -124,16 +126,6 @@ func steps(a queue.Attempt) (events []*trace.Span_Event) {
 	return events
 }
 
-func portOf(u *url.URL) int {
-	if n, err := strconv.Atoi(u.Port()); err == nil {
-		return n
-	}
-	if u.Scheme == "https" {
-		return 443
-	}
-	return 80
-}
-
 // traceID reads an event's trace, 32 hex digits.
 func traceID(text string) ([]byte, bool) {
 	id := bytesOf(text)
@@ -150,13 +142,7 @@ func nanos(t time.Time) uint64 { return uint64(t.UnixNano()) }
 // clip bounds a text and makes it what protobuf takes.
 func clip(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	for len(s) > maxText {
-		s = s[:maxText]
-		for !utf8.ValidString(s) {
-			s = s[:len(s)-1]
-		}
-	}
-	return s
+	return strings.ToValidUTF8(s[:min(len(s), maxText)], "")
 }
 
 // attributes gathers those of a span.
