@@ -11,24 +11,27 @@ export function toast(text, ...actions) {
   toast.timer = setTimeout(() => { box.hidePopover(); box.replaceChildren(); }, actions.length ? 15000 : 6000);
 }
 
-// modal opens a dialog. Once it closes, what had the focus before has it again, also where it was
-// made again meanwhile.
+// modal opens a dialog, whose closed is a promise that it was closed. Once it is, what had the
+// focus before has it again, also where it was made again meanwhile.
 export function modal(dialog) {
   const from = document.activeElement?.dataset.focus;
   dialog.showModal();
-  dialog.addEventListener('close', () => {
+  dialog.closed = new Promise((resolve) => dialog.addEventListener('close', () => {
     if (from) [...document.querySelectorAll('[data-focus]')].find((e) => e.dataset.focus === from && e.checkVisibility())?.focus({ preventScroll: true });
-  }, { once: true });
+    resolve();
+  }, { once: true }));
 }
 
 // confirmed asks before something that is hard to undo; yes names what will be done.
-export function confirmed(text, yes) {
+export async function confirmed(text, yes) {
   const dialog = $('confirm');
+  await dialog.closed; // its event comes later than the closing, and would be taken for the next answer
   $('confirm-text').textContent = text;
   dialog.querySelector('[value=yes]').textContent = yes;
   dialog.returnValue = 'no';
   modal(dialog);
-  return new Promise((resolve) => dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true }));
+  await dialog.closed;
+  return dialog.returnValue === 'yes';
 }
 
 // attempt runs what may fail and says so if it does.
