@@ -191,14 +191,15 @@ func (l *Log) lookInto(ctx context.Context, c compressedFile) (looked bool, err 
 	if l.backlog.looked[seen] {
 		return true, nil
 	}
+	// Asked first: what is not all there yet is not known either, and may be all there a moment later.
+	young := time.Since(c.info.ModTime()).Abs() < l.files.quiet
+	if failed == nil && young && a.sound() != nil {
+		return false, nil // it is being compressed
+	}
 	if failed == nil && !l.knownArchive(a) {
 		s := l.sighted(a)
 		if s.holder(nil) != nil {
 			return false, nil // it is read there
-		}
-		age := time.Since(c.info.ModTime())
-		if age >= 0 && age < l.files.quiet && a.sound() != nil {
-			return false, nil // it is being compressed
 		}
 		failed = l.readWhole(ctx, s, a, c.path)
 	}

@@ -1,6 +1,7 @@
 package tailer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -115,5 +116,64 @@ func TestBacklog_WhatNobodySawIsRead(t *testing.T) {
 	s.want(t, w.written)
 	if n := s.gapCount(); n > 0 {
 		t.Errorf("%d gaps: %+v", n, s.gaps[0])
+	}
+}
+
+// onErr does something when the nth look whether the context has ended is taken, which is before
+// each reading of a compressed file.
+type onErr struct {
+	context.Context
+	n  int
+	do func()
+}
+
+func (c *onErr) Err() error {
+	if c.n--; c.n == 0 {
+		c.do()
+	}
+	return c.Context.Err()
+}
+
+// A rotated file that was read is compressed, and looked into meanwhile: not a line of it is read
+// again, whatever the moment at which the rest of the compressed one is written.
+func TestBacklog_WhatIsBeingCompressedIsNotReadAgain(t *testing.T) {
+	t.Parallel()
+	s, w := &store{}, newWriter(t, logPath(t))
+	l, pass := byHand(t, s, w.path)
+	w.lines(400)
+	eventually(t, "what was written", func() bool {
+		pass()
+		return s.count() == len(w.written)
+	})
+	b, err := os.ReadFile(w.path)
+	must(t, err)
+	whole := gzipped(t, b)
+	for _, written := range []int{0, 5, len(whole) / 2, len(whole) - 1} {
+		for n, reached := 1, true; reached; n++ {
+			reached = false
+			path := fmt.Sprintf("%s.%d.%d.gz", w.path, written, n)
+			f, err := os.Create(path)
+			must(t, err)
+			_, err = f.Write(whole[:written])
+			must(t, err)
+			info, err := f.Stat()
+			must(t, err)
+			ctx := &onErr{t.Context(), n, func() {
+				reached = true
+				if _, err := f.Write(whole[written:]); err != nil {
+					t.Error(err)
+				}
+			}}
+			if _, err := l.lookInto(ctx, compressedFile{path, info}); err != nil {
+				t.Errorf("%d bytes, the others at reading %d: %v", written, n, err)
+			}
+			must(t, f.Close())
+			if got := s.count(); got != len(w.written) || s.gapCount() > 0 {
+				t.Fatalf("%d bytes, the others at reading %d: %d of %d lines, %d gaps", written, n, got, len(w.written), s.gapCount())
+			}
+			if looked, err := l.lookInto(t.Context(), compressedFile{path, info}); err != nil || reached && !looked || s.count() != len(w.written) {
+				t.Fatalf("%d bytes, looked into once it is whole: %v, %v, %d lines", written, looked, err, s.count())
+			}
+		}
 	}
 }
