@@ -344,3 +344,12 @@ func TestTLS_ACertificateWithACommonNameAloneIsExplained(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// A handshake that failed has taken no time that counts: what waits then waits for the connection.
+func TestTLS_AHandshakeThatFailedIsNoPhase(t *testing.T) {
+	plain := serve(t, func(http.ResponseWriter, *http.Request) {})
+	e := endpoint(t, Config{URL: strings.Replace(plain.URL, "http://", "https://", 1), Timeout: time.Minute}, open())
+	if r := e.Send(t.Context(), sample()); r.Class != Retry || r.Connect == 0 || r.TLS != 0 {
+		t.Errorf("%+v", r)
+	}
+}

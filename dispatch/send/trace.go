@@ -56,8 +56,12 @@ func (t *tracer) trace(at time.Time) *httptrace.ClientTrace {
 		GotConn: func(i httptrace.GotConnInfo) {
 			t.note(func(p *phases) { p.remote, p.reused = i.Conn.RemoteAddr().String(), i.Reused })
 		},
-		TLSHandshakeDone: func(tls.ConnectionState, error) { t.note(func(p *phases) { p.tls = time.Since(at) }) },
-		WroteRequest:     func(i httptrace.WroteRequestInfo) { t.note(func(p *phases) { p.wrote = i.Err == nil }) },
+		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
+			if err == nil { // it is also called when one is given up
+				t.note(func(p *phases) { p.tls = time.Since(at) })
+			}
+		},
+		WroteRequest: func(i httptrace.WroteRequestInfo) { t.note(func(p *phases) { p.wrote = i.Err == nil }) },
 		GotFirstResponseByte: func() {
 			t.note(func(p *phases) { p.firstByte = time.Since(at) })
 		},
