@@ -29,13 +29,16 @@ type unrecorded struct {
 // so that a sync is not paid for by each.
 type recorder struct {
 	d      *Dispatcher
-	in     chan unrecorded
-	failed []unrecorded // could not be recorded yet
+	in     chan *unrecorded
+	failed []*unrecorded // could not be recorded yet
 	retry  backoff
+	// batch and outcomes are those of the call of Store.Record under way, kept for the next one.
+	batch    []*unrecorded
+	outcomes []queue.Outcome
 }
 
 func newRecorder(d *Dispatcher) *recorder {
-	return &recorder{d: d, in: make(chan unrecorded, maxUnrecorded)}
+	return &recorder{d: d, in: make(chan *unrecorded, maxUnrecorded)}
 }
 
 // run ends once in is closed and empty. After ctx has ended, what cannot be recorded at
@@ -57,7 +60,8 @@ func (r *recorder) run(ctx context.Context) {
 		select {
 		case s, ok := <-in:
 			if closed = !ok; ok {
-				r.record(ctx, gather(in, s))
+				r.record(ctx, r.gather(s))
+				clear(r.batch)
 			}
 		case <-retry:
 			r.again(ctx)
@@ -72,30 +76,33 @@ func (r *recorder) run(ctx context.Context) {
 }
 
 // gather takes what else is there.
-func gather(in <-chan unrecorded, first unrecorded) []unrecorded {
-	batch := []unrecorded{first}
-	for len(batch) < maxRecordBatch {
+func (r *recorder) gather(first *unrecorded) []*unrecorded {
+	r.batch = append(r.batch[:0], first)
+	for len(r.batch) < maxRecordBatch {
 		select {
-		case s, ok := <-in:
+		case s, ok := <-r.in:
 			if !ok {
-				return batch
+				return r.batch
 			}
-			batch = append(batch, s)
+			r.batch = append(r.batch, s)
 		default:
-			return batch
+			return r.batch
 		}
 	}
-	return batch
+	return r.batch
 }
 
 // record makes outcomes durable, all that can be: one that the store refuses does not
 // keep the others back.
-func (r *recorder) record(ctx context.Context, batch []unrecorded) {
-	outcomes := make([]queue.Outcome, len(batch))
-	for i := range batch {
-		outcomes[i] = batch[i].v.Outcome
+func (r *recorder) record(ctx context.Context, batch []*unrecorded) {
+	r.outcomes = r.outcomes[:0]
+	for _, s := range batch {
+		r.outcomes = append(r.outcomes, s.v.Outcome)
 	}
-	err := r.d.store.Record(ctx, outcomes...)
+	err := r.d.store.Record(ctx, r.outcomes...)
+	if clear(r.outcomes); err != nil { // the texts of responses
+		r.outcomes = nil // the store may still be at them
+	}
 	switch {
 	case err == nil:
 		r.retry.succeeded()
@@ -109,7 +116,7 @@ func (r *recorder) record(ctx context.Context, batch []unrecorded) {
 	}
 }
 
-func (r *recorder) keep(s unrecorded, err error) {
+func (r *recorder) keep(s *unrecorded, err error) {
 	if now := time.Now(); !r.retry.until.After(now) && r.retry.failed(now) {
 		r.d.log.Error("cannot record an outcome; trying until it succeeds",
 			"webhook", s.w.name, "delivery_id", s.d.ID, "outcome", s.v.Attempt.Outcome, "error", err)
@@ -136,9 +143,8 @@ func (r *recorder) giveUp() {
 }
 
 // recorded is what follows once outcomes are durable.
-func (r *recorder) recorded(batch []unrecorded) {
-	for i := range batch {
-		s := &batch[i]
+func (r *recorder) recorded(batch []*unrecorded) {
+	for _, s := range batch {
 		r.d.metrics.observe(s.w.name, s.event.ReadAt, s.v)
 		if r.d.traced != nil {
 			r.d.traced(s.d, s.event.TraceID, s.v.Outcome)

@@ -15,8 +15,17 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// sealSize is what a checksum takes at the beginning of a value.
+const sealSize = 4
+
 func seal(data []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(data)), crc32.Checksum(data, castagnoli)), data...)
+	return sealIn(append(make([]byte, sealSize, sealSize+len(data)), data...))
+}
+
+// sealIn seals data that begins behind the checksum's place.
+func sealIn(value []byte) []byte {
+	binary.BigEndian.PutUint32(value, crc32.Checksum(value[sealSize:], castagnoli))
+	return value
 }
 
 func unseal(what string, value []byte) ([]byte, error) {
@@ -28,10 +37,10 @@ func unseal(what string, value []byte) ([]byte, error) {
 }
 
 func unsealed(value []byte) ([]byte, bool) {
-	if len(value) < 4 || binary.BigEndian.Uint32(value) != crc32.Checksum(value[4:], castagnoli) {
+	if len(value) < sealSize || binary.BigEndian.Uint32(value) != crc32.Checksum(value[sealSize:], castagnoli) {
 		return nil, false
 	}
-	return value[4:], true
+	return value[sealSize:], true
 }
 
 // storedEvent is an event as kept: its metadata, then its body as it is sent.
@@ -55,9 +64,10 @@ func encodeEvent(e *storedEvent) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := binary.AppendUvarint(make([]byte, 0, len(meta)+len(e.Body)+4), uint64(len(meta)))
+	data := make([]byte, sealSize, sealSize+binary.MaxVarintLen32+len(meta)+len(e.Body))
+	data = binary.AppendUvarint(data, uint64(len(meta)))
 	data = append(data, meta...)
-	return seal(append(data, e.Body...)), nil
+	return sealIn(append(data, e.Body...)), nil
 }
 
 // decodeEvent reads what encodeEvent gave; without its body unless that is wanted.

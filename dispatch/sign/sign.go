@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,14 +40,15 @@ func (s *Signer) Body(body []byte) string {
 // Standard is the webhook-signature header: an entry by each secret in use, and one by
 // the signing key; "" where there is neither.
 func (s *Signer) Standard(id string, at time.Time, body []byte) string {
-	signed := content(id, strconv.FormatInt(at.Unix(), 10), body)
+	before := prefix(id, strconv.FormatInt(at.Unix(), 10))
 	var entries []string
 	for _, secret := range s.Secrets {
 		if secret.usable(at) {
-			entries = append(entries, "v1,"+base64.StdEncoding.EncodeToString(mac(secret, signed)))
+			entries = append(entries, "v1,"+base64.StdEncoding.EncodeToString(mac(secret, before, body)))
 		}
 	}
 	if s.Key.Set() {
+		signed := slices.Concat(before, body)
 		entries = append(entries, "v1a,"+base64.StdEncoding.EncodeToString(ed25519.Sign(s.Key.Reveal(), signed)))
 	}
 	return strings.Join(entries, " ")
@@ -54,20 +56,16 @@ func (s *Signer) Standard(id string, at time.Time, body []byte) string {
 
 func hub(s HMACKey, body []byte) string { return "sha256=" + hex.EncodeToString(mac(s, body)) }
 
-func mac(s HMACKey, data []byte) []byte {
+func mac(s HMACKey, parts ...[]byte) []byte {
 	m := hmac.New(sha256.New, s.Reveal())
-	m.Write(data)
+	for _, part := range parts {
+		m.Write(part)
+	}
 	return m.Sum(nil)
 }
 
-func content(id, timestamp string, body []byte) []byte {
-	out := make([]byte, 0, len(id)+len(timestamp)+2+len(body))
-	out = append(out, id...)
-	out = append(out, '.')
-	out = append(out, timestamp...)
-	out = append(out, '.')
-	return append(out, body...)
-}
+// prefix is what is signed before the body.
+func prefix(id, timestamp string) []byte { return []byte(id + "." + timestamp + ".") }
 
 // VerifyBody checks an X-IntelliDocs-Signature over the body as it came.
 func VerifyBody(secrets []HMACKey, body []byte, header string) error {
@@ -108,7 +106,7 @@ func Verify(c Check) error {
 	if age := c.Now.Sub(time.Unix(seconds, 0)); c.Tolerance > 0 && age.Abs() > c.Tolerance {
 		return fmt.Errorf("the %s header is %s off, more than %s: is it a replay, or is a clock wrong?", HeaderTimestamp, age.Abs().Round(time.Second), c.Tolerance)
 	}
-	signed := content(id, stamp, c.Body)
+	before := prefix(id, stamp)
 	for entry := range strings.FieldsSeq(header) {
 		version, encoded, _ := strings.Cut(entry, ",")
 		sig, err := base64.StdEncoding.DecodeString(encoded)
@@ -118,12 +116,12 @@ func Verify(c Check) error {
 		switch version {
 		case "v1":
 			for _, s := range c.Secrets {
-				if s.usable(c.Now) && hmac.Equal(mac(s, signed), sig) {
+				if s.usable(c.Now) && hmac.Equal(mac(s, before, c.Body), sig) {
 					return nil
 				}
 			}
 		case "v1a":
-			if c.PublicKey != nil && ed25519.Verify(ed25519.PublicKey(c.PublicKey), signed, sig) {
+			if c.PublicKey != nil && ed25519.Verify(ed25519.PublicKey(c.PublicKey), slices.Concat(before, c.Body), sig) {
 				return nil
 			}
 		}
