@@ -95,6 +95,11 @@ func (s *store) loadWith(txn *badger.Txn, r ref, e *storedEvent) (*Delivery, err
 			return nil, fmt.Errorf("delivery %s: %w", s.deliveryID(r), err)
 		}
 	}
+	return s.untriedAt(e, r)
+}
+
+// untriedAt is untried, unless the event has no such delivery.
+func (s *store) untriedAt(e *storedEvent, r ref) (*Delivery, error) {
 	if int(r.idx) >= len(e.Webhooks) {
 		return nil, fmt.Errorf("delivery %s: %w", s.deliveryID(r), ErrNotFound)
 	}
@@ -178,9 +183,19 @@ func (w *writeTxn) record(o *Outcome) error {
 
 func (d *Delivery) finished() bool { return d.Status == Success || d.Status == Failed }
 
+// load is store.load, which need not ask whether an event that was read recently is still there:
+// only the writer deletes any.
+func (w *writeTxn) load(r ref) (*Delivery, error) {
+	var e *storedEvent
+	if !slices.Contains(w.forgotten, r.seq) {
+		e = w.wr.recent.get(r.seq)
+	}
+	return w.wr.loadWith(w.txn, r, e)
+}
+
 // change rewrites a delivery and moves it where it then belongs.
 func (w *writeTxn) change(at ref, f func(d *Delivery)) error {
-	d, err := w.wr.load(w.txn, at)
+	d, err := w.load(at)
 	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotFound) {
 		d, err = w.wr.locate(w.txn, at)
 	}
@@ -199,7 +214,7 @@ func (w *writeTxn) change(at ref, f func(d *Delivery)) error {
 		}
 	}
 	if !d.finished() {
-		if err := w.enqueue(dueKey(d.Webhook, d.NextAttemptAt, at), d.Webhook); err != nil {
+		if err := w.enqueue(dueKey(d.Webhook, d.NextAttemptAt, at), d.Webhook, 0); err != nil {
 			return err
 		}
 	}
@@ -245,10 +260,10 @@ func dueKeyOf(txn *badger.Txn, prefix []byte, r ref) []byte {
 func (rd *reader) Due(webhook string, now time.Time, limit int, skip func(id string) bool) ([]Delivery, time.Time, error) {
 	var out []Delivery
 	var next time.Time
-	token := rd.hints.token()
+	token, recent := rd.hints.token(), rd.recent.token()
 	err := rd.view(func(txn *badger.Txn) error {
-		var refs []ref
-		rd.ascend(txn, token, duePrefix(webhook), func(key []byte) bool {
+		var refs []dueRef
+		rd.ascend(txn, token, duePrefix(webhook), func(key []byte, mark byte) bool {
 			r := refAt(key)
 			if skip != nil && skip(rd.deliveryID(r)) {
 				return true
@@ -257,11 +272,11 @@ func (rd *reader) Due(webhook string, now time.Time, limit int, skip func(id str
 				next = due
 				return false
 			}
-			refs = append(refs, r)
+			refs = append(refs, dueRef{r, mark == markUntried})
 			return true
 		})
 		for _, r := range refs {
-			d, err := rd.claimable(txn, r, webhook)
+			d, err := rd.claimable(txn, r, webhook, recent)
 			if err != nil {
 				return err
 			}
@@ -277,33 +292,45 @@ func (rd *reader) Due(webhook string, now time.Time, limit int, skip func(id str
 // claimable loads a delivery for sending. One that is damaged or half gone must be
 // claimed to be given up, or it would be in the way forever; EventOf says what is wrong
 // with it.
-func (s *store) claimable(txn *badger.Txn, r ref, webhook string) (*Delivery, error) {
-	size, e := s.readAhead(txn, r.seq)
-	d, err := s.loadWith(txn, r, e)
+func (s *store) claimable(txn *badger.Txn, r dueRef, webhook string, recent uint64) (d *Delivery, err error) {
+	size, e := s.readAhead(txn, r.seq, recent)
+	if r.untried && e != nil {
+		d, err = s.untriedAt(e, r.ref)
+	} else {
+		d, err = s.loadWith(txn, r.ref, e)
+	}
 	if err == nil {
 		d.Size = size
 	}
 	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotFound) {
-		return &Delivery{ID: s.deliveryID(r), Webhook: webhook, Status: Pending, CreatedAt: seqTime(r.seq), NextAttemptAt: seqTime(r.seq)}, nil
+		return &Delivery{ID: s.deliveryID(r.ref), Webhook: webhook, Status: Pending, CreatedAt: seqTime(r.seq), NextAttemptAt: seqTime(r.seq)}, nil
 	}
 	return d, err
 }
 
+// dueRef is a delivery that is due; untried where it is known to have no record of its own.
+type dueRef struct {
+	ref
+	untried bool
+}
+
 // readAhead reads an event that will be wanted soon, with its body, unless it is large, and
 // returns about what its body takes. What is wrong with an event is told where it is wanted.
-func (s *store) readAhead(txn *badger.Txn, seq uint64) (size int, e *storedEvent) {
+func (s *store) readAhead(txn *badger.Txn, seq, recent uint64) (size int, e *storedEvent) {
+	if e = s.recent.get(seq); e != nil {
+		return e.memory(), e
+	}
 	item, err := eventItem(txn, seq)
 	if err != nil {
 		return 0, nil
 	}
-	size = int(item.ValueSize())
-	if e = s.recent.get(seq); e != nil || size >= ownRecord {
-		return size, e
+	if size = int(item.ValueSize()); size >= ownRecord {
+		return size, nil
 	}
 	if e, err = eventOf(item, seq, true); err != nil {
 		return size, nil
 	}
-	s.recent.put(seq, e)
+	s.recent.put(seq, e, recent)
 	return size, e
 }
 
@@ -318,11 +345,11 @@ func (rd *reader) Head(webhook string) (Delivery, bool, error) {
 		return c.webhook == name && (c.status == Pending || c.status == Retrying)
 	})
 	var d *Delivery
-	token := rd.hints.token()
+	token, recent := rd.hints.token(), rd.recent.token()
 	err := rd.view(func(txn *badger.Txn) (err error) {
 		var head *ref
 		for co := range waiting {
-			rd.ascend(txn, token, co.prefix(), func(key []byte) bool {
+			rd.ascend(txn, token, co.prefix(), func(key []byte, _ byte) bool {
 				r := refAt(key)
 				if head == nil || r.seq < head.seq {
 					head = &r
@@ -331,7 +358,7 @@ func (rd *reader) Head(webhook string) (Delivery, bool, error) {
 			})
 		}
 		if head != nil {
-			d, err = rd.claimable(txn, *head, webhook)
+			d, err = rd.claimable(txn, dueRef{ref: *head}, webhook, recent)
 		}
 		return err
 	})
@@ -346,7 +373,7 @@ func (rd *reader) OldestDue(webhook string) (due time.Time) {
 	token := rd.hints.token()
 	// For display only: an error shows elsewhere.
 	_ = rd.view(func(txn *badger.Txn) error {
-		rd.ascend(txn, token, duePrefix(webhook), func(key []byte) bool {
+		rd.ascend(txn, token, duePrefix(webhook), func(key []byte, _ byte) bool {
 			due = dueOf(key)
 			return false
 		})

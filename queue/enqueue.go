@@ -213,10 +213,14 @@ func (w *writeTxn) event(e *NewEvent) error {
 		if err := w.index(d, indexKey{}, indexKeyFor(webhook, Pending, stored.Type)); err != nil {
 			return err
 		}
-		if err := w.enqueue(dueKey(webhook, stored.queued(seq), d), webhook); err != nil {
+		mark := byte(0)
+		if len(e.Body) < ownRecord {
+			mark = markUntried
+		}
+		if err := w.enqueue(dueKey(webhook, stored.queued(seq), d), webhook, mark); err != nil {
 			return err
 		}
-		if len(e.Body) < ownRecord {
+		if mark == markUntried {
 			continue
 		}
 		value, err := encodeJSON(w.wr.untried(stored, d))

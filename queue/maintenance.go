@@ -88,14 +88,15 @@ func (m *maintenance) keepSmall(ctx context.Context) {
 			return
 		case <-next.C:
 		}
-		if p.pageOut(m.dir) || m.touched.Swap(false) {
+		touched := m.touched.Swap(false)
+		if !touched && time.Since(busy) >= linger {
+			next.Reset(memoryCalm)
+			continue
+		}
+		if p.pageOut(m.dir) || touched {
 			busy = time.Now()
 		}
-		if time.Since(busy) < linger {
-			next.Reset(memoryBusy)
-		} else {
-			next.Reset(memoryCalm)
-		}
+		next.Reset(memoryBusy)
 	}
 }
 

@@ -53,18 +53,14 @@ func (p *pager) pageOut(dir string) bool {
 
 // resident is how much memory the process's file mappings take, 0 where that cannot be told.
 func resident() int64 {
-	status, err := os.ReadFile("/proc/self/status")
+	statm, err := os.ReadFile("/proc/self/statm")
+	fields := strings.Fields(string(statm))
+	if err != nil || len(fields) < 3 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(fields[2], 10, 64)
 	if err != nil {
 		return 0
 	}
-	_, rest, ok := strings.Cut(string(status), "RssFile:")
-	if !ok {
-		return 0
-	}
-	field, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
-	kb, err := strconv.ParseInt(field, 10, 64)
-	if err != nil {
-		return 0
-	}
-	return kb << 10
+	return pages * int64(os.Getpagesize())
 }

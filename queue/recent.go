@@ -22,6 +22,16 @@ type recentEvents struct {
 	of    map[uint64]*storedEvent
 	order []uint64 // the one that was read first at the beginning
 	bytes int
+	// deletions counts what was deleted, in memory or not: what is read of an older snapshot may be
+	// of an event that is gone by now, and would stay here.
+	deletions uint64
+}
+
+// token is for put, taken before the transaction is opened in which the event is read.
+func (r *recentEvents) token() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.deletions
 }
 
 func (r *recentEvents) get(seq uint64) *storedEvent {
@@ -30,12 +40,15 @@ func (r *recentEvents) get(seq uint64) *storedEvent {
 	return r.of[seq]
 }
 
-func (r *recentEvents) put(seq uint64, e *storedEvent) {
+func (r *recentEvents) put(seq uint64, e *storedEvent, token uint64) {
 	if len(e.Body) >= ownRecord {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if token != r.deletions {
+		return
+	}
 	if r.of == nil {
 		r.of = map[uint64]*storedEvent{}
 	}
@@ -54,6 +67,7 @@ func (r *recentEvents) put(seq uint64, e *storedEvent) {
 func (r *recentEvents) forget(seq uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.deletions++
 	if r.of[seq] == nil {
 		return // as nearly always: what is deleted is old
 	}

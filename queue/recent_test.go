@@ -54,3 +54,15 @@ func TestRecent_IsBoundedAndForgetsWhatIsDeleted(t *testing.T) {
 		}
 	}
 }
+
+// What is read of a snapshot from before a deletion may be what was deleted.
+func TestRecent_KeepsNothingThatMayBeDeletedByNow(t *testing.T) {
+	var r recentEvents
+	before := r.token()
+	r.forget(1)
+	r.put(1, &storedEvent{}, before)
+	r.put(2, &storedEvent{}, r.token())
+	if r.get(1) != nil || r.get(2) == nil {
+		t.Errorf("kept: %v", r.of)
+	}
+}

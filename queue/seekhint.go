@@ -121,8 +121,8 @@ func (k *seekHint) add(gen uint64, key []byte) {
 }
 
 // ascend walks the keys with a prefix from its hint on, until f says no. token is from
-// before txn was opened.
-func (s *store) ascend(txn *badger.Txn, token uint64, prefix []byte, f func(key []byte) bool) {
+// before txn was opened. f gets the key, which is its own, and the mark it was set with.
+func (s *store) ascend(txn *badger.Txn, token uint64, prefix []byte, f func(key []byte, mark byte) bool) {
 	from := s.hints.start(prefix)
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
@@ -133,7 +133,7 @@ func (s *store) ascend(txn *badger.Txn, token uint64, prefix []byte, f func(key 
 			s.hints.raise(prefix, key, token)
 			first = false
 		}
-		if !f(key) {
+		if !f(key, it.Item().UserMeta()) {
 			return
 		}
 	}

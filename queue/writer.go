@@ -248,9 +248,11 @@ type placed struct{ prefix, key []byte }
 // errTooBig is a request of ours that one transaction cannot hold: its ops were counted wrong.
 var errTooBig = errors.New("a change is too big for one transaction; please report this")
 
-func (w *writeTxn) set(key, value []byte) error {
-	err := w.txn.Set(key, value)
-	w.bytes += int64(len(key) + len(value))
+func (w *writeTxn) set(key, value []byte) error { return w.setEntry(badger.NewEntry(key, value)) }
+
+func (w *writeTxn) setEntry(e *badger.Entry) error {
+	err := w.txn.SetEntry(e)
+	w.bytes += int64(len(e.Key) + len(e.Value))
 	if errors.Is(err, badger.ErrTxnTooBig) {
 		return errTooBig
 	}
@@ -296,9 +298,13 @@ func (w *writeTxn) index(d ref, from, to indexKey) error {
 	return w.set(key, nil)
 }
 
+// markUntried is on the due key of a delivery that has no record of its own: nobody need look
+// for one. Keys without it, as older agents wrote them all, may or may not have a record.
+const markUntried = 1
+
 // enqueue makes a delivery due.
-func (w *writeTxn) enqueue(key []byte, webhook string) error {
+func (w *writeTxn) enqueue(key []byte, webhook string, mark byte) error {
 	w.due[webhook] = true
 	w.low = append(w.low, placed{duePrefix(webhook), key})
-	return w.set(key, nil)
+	return w.setEntry(badger.NewEntry(key, nil).WithMeta(mark))
 }
