@@ -60,7 +60,7 @@ type client struct {
 	proxy    *url.URL // nil: straight to the endpoint
 	log      *slog.Logger
 
-	open int // connections, guarded by kept
+	open, underWay int // connections and exchanges, guarded by kept
 
 	mu        sync.Mutex
 	transport *http.Transport

@@ -52,6 +52,7 @@ func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (
 	}
 	ctx, cancel := context.WithDeadlineCause(parent, r.At.Add(e.cfg.Timeout), errTimeout)
 	defer cancel()
+	kept.using(e.client)
 	defer kept.used(e.client)
 	var t tracer
 	req := e.request(httptrace.WithClientTrace(ctx, t.trace(r.At)), m, body, contentType, r.At)

@@ -7,22 +7,31 @@ import (
 	"sync"
 )
 
-// maxKept is how many connections all endpoints together have open before those that are not
-// in use are closed: each takes some 25 KiB, with TLS twice that.
-const maxKept = 128
+const (
+	// maxKept is how many connections all endpoints together have open before those that are not
+	// in use are closed: each takes some 25 KiB, with TLS twice that.
+	maxKept = 128
+	// minIdle is how many of these are kept all the same: where receivers hang with more than
+	// maxKept, the others would connect for each event.
+	minIdle = 32
+)
 
 // kept belongs to the process, as its memory does.
-var kept = pool{most: maxKept}
+var kept = pool{most: maxKept, least: minIdle}
 
 // pool counts the open connections of all endpoints. Where there are too many, those that the
 // endpoints keep for their next exchanges go, of the ones that had none for longest first.
 type pool struct {
-	most int
+	most, least int
 
 	mu      sync.Mutex
 	open    int
 	clients []*client // that have connections, the one that was used last at the end
 }
+
+// idle is how many of a client's connections are not in use; kept's mu is held. Over HTTP/2 it
+// is a guess, too low where several exchanges share one.
+func (c *client) idle() int { return max(0, c.open-c.underWay) }
 
 // dial makes a client's dialer count what it opens.
 func (p *pool) dial(c *client, dial func(ctx context.Context, network, addr string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
@@ -48,12 +57,19 @@ func (p *pool) latest(c *client) {
 	p.clients = append(p.clients, c)
 }
 
+// using notes that a client begins an exchange.
+func (p *pool) using(c *client) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.underWay++
+}
+
 // used notes that a client has ended an exchange, and closes what is too much by now.
 func (p *pool) used(c *client) {
-	for _, idle := range p.tooMany(c) {
+	for _, idle := range p.ended(c) {
 		idle.close()
 		p.mu.Lock()
-		enough := p.open <= p.most
+		enough := p.enough()
 		p.mu.Unlock()
 		if enough {
 			return
@@ -61,18 +77,43 @@ func (p *pool) used(c *client) {
 	}
 }
 
-// tooMany returns the clients whose idle connections are to be closed, until there are few
-// enough, the first ones first.
-func (p *pool) tooMany(c *client) []*client {
+// enough reports whether nothing more needs to be closed. mu is held.
+func (p *pool) enough() bool {
+	if p.open <= p.most {
+		return true
+	}
+	idle := 0
+	for _, c := range p.clients {
+		idle += c.idle()
+	}
+	return idle <= p.least
+}
+
+// ended returns the clients whose idle connections are to be closed until there are few
+// enough, the first ones first. A client with nothing idle is none of them: its transport
+// would close what is under way, too, once that has ended. For the same reason those with
+// nothing under way come before all others.
+func (p *pool) ended(c *client) []*client {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	c.underWay--
 	if c.open > 0 {
 		p.latest(c)
 	}
-	if p.open <= p.most {
+	if p.enough() {
 		return nil
 	}
-	return slices.Clone(p.clients)
+	var whole, partly []*client
+	for _, c := range p.clients {
+		switch {
+		case c.idle() == 0:
+		case c.underWay == 0:
+			whole = append(whole, c)
+		default:
+			partly = append(partly, c)
+		}
+	}
+	return append(whole, partly...)
 }
 
 // counted is a connection that is counted until it is closed.
