@@ -208,8 +208,10 @@ func (g *gate) decideDelivered(v *outcome, r send.Result, now time.Time) {
 	} else {
 		g.breaker.answered(g.cfg.Concurrency)
 	}
-	if g.throttle.succeeded(r.At, now) {
-		g.dirty = true
+	stored, toldSince := g.throttle.succeeded(r.At, now)
+	g.dirty = g.dirty || stored
+	if !v.closed && !toldSince.IsZero() {
+		v.closed, v.heldSince = true, toldSince
 	}
 }
 
@@ -227,8 +229,8 @@ func (g *gate) decideThrottled(v *outcome, p probe, d queue.Delivery, r send.Res
 	} else if !g.breaker.open {
 		g.breaker.ramp = 1
 	}
-	v.heldSince = now
 	v.throttled, v.until = g.throttle.refused(now, r, g.cfg.RetryDelay)
+	v.long, v.heldSince = g.throttle.long(), g.throttle.since
 	if g.throttle.lasts(now) {
 		g.dirty = true
 	}

@@ -294,6 +294,9 @@ type bench struct {
 	store *modelStore
 	log   *lockedBuffer
 	end   func() // stops it and waits
+
+	mu      sync.Mutex
+	notices []Notice
 }
 
 func newBench(t *testing.T, store *modelStore, webhooks ...Webhook) *bench {
@@ -302,6 +305,7 @@ func newBench(t *testing.T, store *modelStore, webhooks ...Webhook) *bench {
 	b.Dispatcher = New(Options{
 		Store: store, Grace: 10 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelInfo})),
+		Notice: b.heard,
 	})
 	if err := b.Apply(webhooks); err != nil {
 		t.Fatal(err)
@@ -320,6 +324,23 @@ func newBench(t *testing.T, store *modelStore, webhooks ...Webhook) *bench {
 	}
 	synctest.Wait()
 	return b
+}
+
+// heard takes in what people are told.
+func (b *bench) heard(n Notice) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.notices = append(b.notices, n)
+}
+
+// told are the kinds of what people were told by now, and the latest of it.
+func (b *bench) told() (kinds []Kind, latest Notice) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, n := range b.notices {
+		kinds, latest = append(kinds, n.Kind), n
+	}
+	return kinds, latest
 }
 
 // queue adds n events for the webhook and tells the dispatcher.

@@ -23,6 +23,8 @@ type Notice struct {
 	Webhook string
 	Reason  string    // for people
 	Since   time.Time // of NoticeHeld and NoticeRecovered: when it was first held
+	// NextProbe, of NoticeHeld, is when it is tried again, where its endpoint named a time.
+	NextProbe time.Time
 	// Of NoticeFailed: the event and its delivery.
 	EventType, EventID, DeliveryID string
 }

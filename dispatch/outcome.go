@@ -28,6 +28,7 @@ type outcome struct {
 	paused     bool
 	throttled  bool      // its endpoint takes no more until …, which must be logged
 	until      time.Time // with throttled
+	long       bool      // with throttled: and people should hear of it
 	offline    bool      // the machine is found offline
 	online     bool      // it is found online again
 	since      time.Time // with online, when the network went

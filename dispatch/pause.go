@@ -58,6 +58,8 @@ func (g *gate) restore(state []byte, now time.Time) error {
 		g.cfg.Digest = t.Digest
 		// No later than any is: the clock may have been set back since.
 		g.throttle = throttle{since: t.Since, latest: t.Since, until: earliest(t.Until, now.Add(throttleMax)), reason: t.Reason, serial: true, stored: true}
+		// Of one that still lasts people hear at the start, if they have not before.
+		g.throttle.announced = g.throttle.long() || g.throttle.until.After(now)
 	}
 	if h := s.Held; h != nil {
 		g.cfg.Digest = h.Digest

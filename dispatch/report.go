@@ -9,9 +9,6 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-// noticeThrottled is how long an endpoint must put deliveries off for people to hear of it.
-const noticeThrottled = 10 * time.Minute
-
 // reporter tells what came of one webhook's attempts: in the log, and to the people who
 // should hear of it.
 type reporter struct {
@@ -63,7 +60,7 @@ func (r *reporter) attempted(d queue.Delivery, v outcome) {
 
 // change logs what the attempt changed for the webhook as a whole.
 func (r *reporter) change(v outcome) {
-	if !v.offline && !v.online && !v.opened && !v.throttled && !v.paused && v.recovered == 0 {
+	if !v.offline && !v.online && !v.opened && !v.throttled && !v.paused && !v.closed && v.recovered == 0 {
 		return
 	}
 	log := r.log.With("webhook", r.webhook)
@@ -85,8 +82,12 @@ func (r *reporter) change(v outcome) {
 	if v.paused {
 		log.Warn("webhook paused: the endpoint answered 410 Gone; change its configuration or resume it to continue")
 	}
-	if v.recovered > 0 {
-		log.Info("webhook recovered", "failures", v.recovered, "after", now.Sub(v.failingFrom).Round(time.Second), "held", v.closed)
+	if v.recovered > 0 || v.closed {
+		from := v.failingFrom
+		if v.recovered == 0 {
+			from = v.heldSince
+		}
+		log.Info("webhook recovered", "failures", v.recovered, "after", now.Sub(from).Round(time.Second), "held", v.closed)
 	}
 }
 
@@ -100,8 +101,8 @@ func (r *reporter) notify(v outcome, eventType, eventID string) {
 	switch {
 	case v.opened:
 		n.Kind = NoticeHeld
-	case v.throttled && time.Until(v.until) >= noticeThrottled:
-		n.Kind = NoticeHeld
+	case v.throttled && v.long:
+		n.Kind, n.NextProbe = NoticeHeld, v.until
 	case v.closed:
 		n.Kind = NoticeRecovered
 	case v.paused:

@@ -22,6 +22,9 @@ const (
 	throttleStored = 10 * time.Second
 	// throttleMention is how often it is logged that an endpoint takes no more.
 	throttleMention = 10 * time.Minute
+	// throttleTold is how long it puts deliveries off for people to hear of it: ten minutes,
+	// which many name, and of which a moment is over by then.
+	throttleTold = 10*time.Minute - 5*time.Second
 	// recently is how old a success may be for a 503 to be taken for "too much".
 	recently = 10 * time.Second
 )
@@ -38,9 +41,11 @@ type throttle struct {
 	since     time.Time // when the refusals in a row began
 	reason    string
 	latest    time.Time // when the latest one came
-	mentioned time.Time
-	serial    bool // one attempt at a time, until one succeeds
-	stored    bool // a restart knows of it
+	mentioned time.Time // when it was last logged
+	logged    time.Time // and until when it was to wait by that
+	serial    bool      // one attempt at a time, until one succeeds
+	stored    bool      // a restart knows of it
+	announced bool      // people have heard of it
 
 	left   int       // attempts that a quota leaves
 	resets time.Time // when it is full again; zero: none is known
@@ -116,23 +121,32 @@ func (t *throttle) refused(now time.Time, r send.Result, retryDelay time.Duratio
 	t.pace.refused(r.At, now, at.Sub(now))
 	t.until, t.latest, t.serial = latest(t.until, at), now, true
 	t.reason, t.stored = cmp.Or(r.Error, "it asked to wait"), t.stored || t.lasts(now)
-	if mention = now.Sub(t.mentioned) >= throttleMention; mention {
-		t.mentioned = now
+	// One that is much longer than what was logged is news, too.
+	if mention = now.Sub(t.mentioned) >= throttleMention || t.until.Sub(t.logged) >= throttleTold; mention {
+		t.mentioned, t.logged = now, t.until
+		t.announced = t.announced || t.long()
 	}
 	return mention, t.until
 }
 
 // succeeded takes in a success of an attempt that began at a moment, and reports whether it
-// ended what a restart would have to know.
-func (t *throttle) succeeded(began, now time.Time) (stored bool) {
+// ended what a restart would have to know, and since when it lasted if people have heard of it.
+func (t *throttle) succeeded(began, now time.Time) (stored bool, toldSince time.Time) {
 	t.pace.succeeded(began, now)
 	if !t.serial || began.Before(t.latest) {
-		return false
+		return false, time.Time{}
+	}
+	if t.announced {
+		toldSince = t.since
 	}
 	stored = t.stored
-	t.until, t.since, t.serial, t.stored = time.Time{}, time.Time{}, false, false
-	return stored
+	t.until, t.since, t.serial, t.stored, t.announced = time.Time{}, time.Time{}, false, false, false
+	return stored, toldSince
 }
+
+// long reports whether deliveries will have waited for so long that people should hear of it,
+// by one refusal or by many.
+func (t *throttle) long() bool { return t.until.Sub(t.since) >= throttleTold }
 
 // lasts reports whether deliveries wait for so long that a restart must know of it.
 func (t *throttle) lasts(now time.Time) bool { return t.until.Sub(now) >= throttleStored }

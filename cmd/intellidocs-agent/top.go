@@ -209,8 +209,12 @@ func (v *view) webhooks(width, room int, colors bool) (lines []string) {
 				oldest = term.Until(*w.OldestDue)
 			}
 		}
+		why := cmp.Or(w.Reason, w.LastError)
+		if w.State.State == dispatch.Held && w.NextProbe.After(v.now) {
+			why = "next try " + term.Until(w.NextProbe) + "; " + why
+		}
 		state := string(w.State.State)
-		rest := fmt.Sprintf("%s %7.1f %7s %8d  %-10s %s", term.Cell(w.Name, name), w.PerMinute, p99, w.Counts.Waiting(), oldest, cmp.Or(w.Reason, w.LastError))
+		rest := fmt.Sprintf("%s %7.1f %7s %8d  %-10s %s", term.Cell(w.Name, name), w.PerMinute, p99, w.Counts.Waiting(), oldest, why)
 		lines = append(lines, term.Paint(colors, term.StatusStyle(state), term.Cell(state, 9))+"  "+term.Cell(rest, max(width-11, 10)))
 	}
 	return lines

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/term"
 	"github.com/dawnsystem/intellidocs-agent/dispatch"
@@ -94,10 +95,18 @@ func (h *Health) webhook(w *WebhookStatus) {
 	case w.State.State == dispatch.Paused:
 		h.add(LevelBad, "webhook", w.Name, "is paused: "+w.Reason, "Resume it when its receiver is ready"+waitNote(waiting))
 	case w.State.State == dispatch.Held:
-		h.add(LevelBad, "webhook", w.Name, "is held: "+w.Reason+lastError(w), "It is probed and recovers by itself once its receiver answers"+waitNote(waiting))
+		h.add(LevelBad, "webhook", w.Name, "is held: "+w.Reason+lastError(w), "It is probed"+probed(w.NextProbe)+" and recovers by itself once its receiver answers"+waitNote(waiting))
 	case w.State.State == dispatch.Retrying:
 		h.add(LevelWarn, "webhook", w.Name, "is failing: "+w.Reason, retried(waiting))
 	}
+}
+
+// probed says when a webhook is probed, unless that is over when somebody reads it.
+func probed(at time.Time) string {
+	if time.Until(at) < time.Minute {
+		return ""
+	}
+	return " at " + at.UTC().Format("2006-01-02 15:04:05") + " UTC"
 }
 
 func retried(waiting int64) string {

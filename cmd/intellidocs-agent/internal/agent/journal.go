@@ -120,6 +120,9 @@ func (j *journal) announced(n announcement) {
 	if reason, _ := n.fields["reason"].(string); reason != "" {
 		e.Detail = reason
 	}
+	if next, _ := n.fields["next_probe"].(string); next != "" {
+		e.Detail += "; next tried at " + next
+	}
 	switch n.kind {
 	case "record_rejected", "gap", "source_failed":
 		e.Source = n.about

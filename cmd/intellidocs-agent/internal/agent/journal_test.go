@@ -73,7 +73,8 @@ func TestJournal_KeepsTheOrderAndCountsRepeats(t *testing.T) {
 			a.rejected("log", "/log", int64(i), "odd")
 			wait(10 * time.Millisecond)
 		}
-		a.noticed(dispatch.Notice{Kind: dispatch.NoticeHeld, Webhook: "a", Reason: "again"})
+		next := time.Now().Add(10 * time.Minute)
+		a.noticed(dispatch.Notice{Kind: dispatch.NoticeHeld, Webhook: "a", Reason: "again", NextProbe: next})
 		wait(11 * time.Minute)
 		a.rejected("log", "/log", 1, "odd")
 		// What the queue does not take for now is written with what happens next.
@@ -95,6 +96,9 @@ func TestJournal_KeepsTheOrderAndCountsRepeats(t *testing.T) {
 		}
 		if e := k.entries[1]; !e.Bad || e.Text != "Webhook a is held" || e.Detail != "it is down" {
 			t.Errorf("%+v", e)
+		}
+		if e := k.entries[8]; e.Detail != "again; next tried at "+next.UTC().Format(time.RFC3339) {
+			t.Errorf("it does not say until when: %+v", e)
 		}
 	})
 }

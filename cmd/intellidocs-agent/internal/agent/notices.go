@@ -20,6 +20,11 @@ func (a *announcer) noticed(n dispatch.Notice) {
 	case dispatch.NoticeHeld:
 		about.title = fmt.Sprintf("Webhook %s is held", n.Webhook)
 		about.message = "Its endpoint is down or accepts no more for now. Its deliveries wait without using up attempts, and are sent once it answers again."
+		if time.Until(n.NextProbe) > time.Minute { // what is nearer is over when somebody reads it
+			at := n.NextProbe.UTC().Format(time.RFC3339)
+			about.fields["next_probe"] = at
+			about.message += " It is next tried at " + at + "."
+		}
 	case dispatch.NoticeRecovered:
 		about.title, about.bad = fmt.Sprintf("Webhook %s has recovered", n.Webhook), false
 		about.message = "Its endpoint answers again; the waiting deliveries are being sent."

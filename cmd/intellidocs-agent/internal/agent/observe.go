@@ -51,7 +51,7 @@ func (o *observer) run(ctx context.Context) error {
 			if s.LastError != "" && !strings.Contains(reason, s.LastError) {
 				reason += ": " + s.LastError
 			}
-			o.announcer.noticed(dispatch.Notice{Kind: dispatch.NoticeHeld, Webhook: s.Webhook, Reason: reason, Since: s.Since})
+			o.announcer.noticed(dispatch.Notice{Kind: dispatch.NoticeHeld, Webhook: s.Webhook, Reason: reason, Since: s.Since, NextProbe: s.NextProbe})
 		case s.Gone:
 			o.announcer.noticed(dispatch.Notice{Kind: dispatch.NoticePaused, Webhook: s.Webhook, Reason: s.Reason, Since: s.Since})
 		}
