@@ -22,11 +22,12 @@ func newCheck(c *cli) *cobra.Command {
 		Use: "check", Short: "Check the configuration and report every error and warning", Args: cobra.NoArgs,
 		Long: "Reads the configuration and the secrets it names, and reports every error and warning with its\n" +
 			"line. It also reports sources that this user cannot read, so run it as the agent's user.\n" +
-			"--connect also resolves each webhook's host name, connects and does the TLS handshake. It sends nothing.",
+			"--connect also resolves each enabled webhook's host name, connects and does the TLS handshake. It\n" +
+			"sends nothing.",
 		Example: "  intellidocs-agent check -c agent.toml\n  intellidocs-agent check --connect",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return k.run(cmd.Context()) },
 	}
-	cmd.Flags().BoolVar(&k.connectToo, "connect", false, "also connect to each webhook (name, port, TLS), sending nothing")
+	cmd.Flags().BoolVar(&k.connectToo, "connect", false, "also connect to each enabled webhook (name, port, TLS), sending nothing")
 	return cmd
 }
 
@@ -52,16 +53,19 @@ func (k *checkCommand) run(ctx context.Context) error {
 	return nil
 }
 
-// probe connects to each webhook, and reports whether all were reached.
+// probe connects to each enabled webhook, and reports whether all of them were reached.
 func (k *checkCommand) probe(ctx context.Context, plan *agent.Plan) bool {
 	good := true
-	plan.Probe(ctx, func(webhook, url, remote string, err error) {
-		if err != nil {
+	plan.Probe(ctx, func(p agent.Probed) {
+		said := fmt.Sprintf("reached %s at %s", p.URL, p.Remote)
+		switch {
+		case p.Disabled:
+			said = "disabled, not tried"
+		case p.Err != nil:
 			good = false
-			fmt.Fprintf(k.out, "%-20s NOT reached: %v\n", webhook, err)
-			return
+			said = fmt.Sprintf("NOT reached: %v", p.Err)
 		}
-		fmt.Fprintf(k.out, "%-20s reached %s at %s\n", webhook, url, remote)
+		fmt.Fprintf(k.out, "%-20s %s\n", p.Webhook, said)
 	})
 	return good
 }

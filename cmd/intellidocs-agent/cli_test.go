@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -99,5 +101,25 @@ func TestCommands_WaitForNoPipe(t *testing.T) {
 	}
 	if out, err := r.run("check"); err != nil || !strings.Contains(out, "a log must be a regular file") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// What is switched off need not be there: nothing is sent to it.
+func TestCheck_TriesNoDisabledWebhook(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := l.Addr().String()
+	l.Close()
+	off := fmt.Sprintf("[[webhook]]\nname = \"off\"\nurl = \"http://%s\"\nenabled = false\n", nobody)
+	r := newRig(t, off)
+	out, err := r.run("check", "--connect")
+	if err != nil || !regexp.MustCompile(`(?m)^off +disabled, not tried$`).MatchString(out) || !regexp.MustCompile(`(?m)^main +reached `).MatchString(out) {
+		t.Errorf("disabled: %v\n%s", err, out)
+	}
+	r.configure(strings.Replace(off, "false", "true", 1))
+	if out, err := r.run("check", "--connect"); err == nil || !regexp.MustCompile(`(?m)^off +NOT reached: `).MatchString(out) {
+		t.Errorf("enabled: %v\n%s", err, out)
 	}
 }

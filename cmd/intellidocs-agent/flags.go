@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -139,12 +140,8 @@ var statuses = []string{string(queue.Pending), string(queue.Retrying), string(qu
 // with a typo it would look as if all were well.
 func (f *filterFlags) check(ctx context.Context, conn *connection) error {
 	if f.webhook != "" {
-		names, err := webhookNames(ctx, conn)
-		if err != nil {
+		if err := knownWebhook(ctx, conn, "--webhook", f.webhook); err != nil {
 			return err
-		}
-		if !slices.Contains(names, f.webhook) {
-			return unknown("--webhook", f.webhook, names)
 		}
 	}
 	// Of other types any may come.
@@ -171,6 +168,24 @@ func webhookNames(ctx context.Context, conn *connection) ([]string, error) {
 	return names, nil
 }
 
+// knownWebhook refuses a name that no webhook has.
+func knownWebhook(ctx context.Context, conn *connection, what, name string) error {
+	names, err := webhookNames(ctx, conn)
+	if err != nil || slices.Contains(names, name) {
+		return err
+	}
+	return unknown(what, name, names)
+}
+
+// namedWebhook says of an error that there is no such webhook which one was probably meant. The
+// agent's own words are for one that has deliveries but is not in the configuration any more.
+func namedWebhook(ctx context.Context, conn *connection, name string, err error) error {
+	if errors.Is(err, admin.ErrNotFound) {
+		err = cmp.Or(knownWebhook(ctx, conn, "webhook", name), err)
+	}
+	return err
+}
+
 // mistyped refuses the name of a webhook that is not known and looks like one that is. Others
 // may be of webhooks that are gone, of which nothing is left.
 func mistyped(ctx context.Context, conn *connection, what, name string) error {
@@ -186,14 +201,14 @@ func unknown(flag, word string, known []string) error {
 	if near := nearest.Word(word, known); near != "" {
 		return usagef("%s %q is not known; did you mean %q?", flag, word, near)
 	}
-	if len(known) == 0 {
+	n := len(known) - 1
+	switch n {
+	case -1:
 		return usagef("%s %q is not known; none is configured", flag, word)
+	case 0:
+		return usagef("%s %q is not known; there is only %s", flag, word, known[0])
 	}
-	list := known[0]
-	if n := len(known) - 1; n > 0 {
-		list = strings.Join(known[:n], ", ") + " and " + known[n]
-	}
-	return usagef("%s %q is not known; there are %s", flag, word, list)
+	return usagef("%s %q is not known; there are %s and %s", flag, word, strings.Join(known[:n], ", "), known[n])
 }
 
 // nearestFlag adds to the error of a flag that does not exist the one that was meant.

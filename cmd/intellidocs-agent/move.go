@@ -33,6 +33,9 @@ func newMove(c *cli) *cobra.Command {
 				fmt.Fprintf(c.out, "No deliveries wait for %s.\n", args[0])
 				return nil
 			}
+			if err := knownWebhook(cmd.Context(), conn, "webhook", args[1]); err != nil {
+				return err
+			}
 			if ok, err := c.confirm(cmd.Context(), yes, fmt.Sprintf("Move %s from %s to %s?", deliveries(n), args[0], args[1]), "Nothing moved."); err != nil || !ok {
 				return err
 			}

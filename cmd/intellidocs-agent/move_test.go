@@ -1,10 +1,15 @@
 package main
 
 import (
+	"errors"
+	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 )
 
 // A webhook that was renamed leaves its deliveries behind: the reload and check say so, and
@@ -15,7 +20,7 @@ func TestMove_WhatWaitsForARenamedWebhookGoesToTheNewOne(t *testing.T) {
 	r.start()
 	r.append(eventLine(1), eventLine(2))
 	r.until("both wait", 30*time.Second, func() bool { return len(r.rows("--status", "retrying")) == 4 })
-	if out, err := r.run("move", "old", "new", "--yes"); err == nil || !strings.Contains(out, `"old" is in use`) {
+	if out, err := r.run("move", "old", "main", "--yes"); err == nil || !strings.Contains(out, `"old" is in use`) {
 		t.Errorf("%s %v", out, err)
 	}
 	news, newURL := newMailbox(t)
@@ -29,7 +34,7 @@ func TestMove_WhatWaitsForARenamedWebhookGoesToTheNewOne(t *testing.T) {
 	if out, err := r.run("replay", "--webhook", "old", "--yes"); err != nil || !strings.Contains(out, "Nothing is sent to old now: it is not in the configuration") {
 		t.Errorf("%s %v", out, err)
 	}
-	if out, err := r.run("move", "old", "nowhere", "--yes"); err == nil || !strings.Contains(out, "no such webhook") {
+	if out, err := r.run("move", "old", "nowhere", "--yes"); err == nil || !strings.Contains(out, `webhook "nowhere" is not known; there are main, new, `) {
 		t.Errorf("%s %v", out, err)
 	}
 	if out, err := r.run("move", "old", "new", "--yes"); err != nil || !strings.Contains(out, "2 deliveries moved to new") {
@@ -59,14 +64,33 @@ func TestMove_WhatWaitsForARenamedWebhookGoesToTheNewOne(t *testing.T) {
 	}
 }
 
-func TestMoveAndDiscard_AMistypedWebhookIsAnErrorWithTheNearestName(t *testing.T) {
-	r := newRig(t, "")
-	for _, args := range [][]string{{"discard", "--webhook", "mian"}, {"move", "mian", "main"}} {
-		if out, err := r.run(args...); err == nil || !strings.Contains(out, `"mian" is not known; did you mean "main"?`) {
-			t.Errorf("%v: %v\n%s", args, err, out)
+// Wherever a webhook is named, a slip is answered alike, by a running agent and without one.
+func TestCommands_AMistypedWebhookIsAnErrorWithTheNearestName(t *testing.T) {
+	r := newRig(t, "[[webhook]]\nname = \"second\"\nurl = \"http://127.0.0.1:1/\"\n")
+	const near, all = `"mian" is not known; did you mean "main"?`, `"elsewhere" is not known; there are main and second`
+	for _, running := range []bool{false, true} {
+		if running {
+			r.start()
+			r.status(func(st admin.Status) bool { return st.Running })
 		}
-	}
-	if out, err := r.run("discard", "--webhook", "gone-for-long"); err != nil || !strings.Contains(out, "nothing to discard") {
-		t.Errorf("%v\n%s", err, out)
+		for _, args := range [][]string{
+			{"pause"}, {"resume"}, {"test"}, {"deliveries", "--webhook"}, {"replay", "--webhook"}, {"discard", "--webhook"}, {"move", "NAME", "second"},
+		} {
+			for name, want := range map[string]string{"mian": near, "elsewhere": all} {
+				// Deliveries may wait for one that is gone; where none do there is nothing to drop.
+				if (args[0] == "discard" || args[0] == "move") && want == all {
+					want = ""
+				}
+				command := append(slices.Clone(args), name)
+				if i := slices.Index(command, "NAME"); i >= 0 {
+					command = slices.Replace(command[:len(command)-1], i, i+1, name)
+				}
+				out, err := r.run(command...)
+				var exit *exec.ExitError
+				if want == "" && err != nil || want != "" && (!errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(out, want)) {
+					t.Errorf("running %v, %v: %v\n%s", running, command, err, out)
+				}
+			}
+		}
 	}
 }

@@ -15,7 +15,7 @@ func newPause(c *cli) *cobra.Command {
 		Long:    "Holds a webhook's deliveries until you resume it, also across restarts. Its events are still queued.",
 		Example: "  intellidocs-agent pause slack-ai --reason 'channel moves'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return changeWebhook(c, cmd, "paused", func(conn *connection) (admin.WebhookStatus, error) {
+			return changeWebhook(c, cmd, args[0], "paused", func(conn *connection) (admin.WebhookStatus, error) {
 				return conn.Pause(cmd.Context(), args[0], reason)
 			})
 		},
@@ -25,7 +25,7 @@ func newPause(c *cli) *cobra.Command {
 }
 
 // changeWebhook calls the agent and says what was done, and what waits for the webhook now.
-func changeWebhook(c *cli, cmd *cobra.Command, done string, call func(*connection) (admin.WebhookStatus, error)) error {
+func changeWebhook(c *cli, cmd *cobra.Command, webhook, done string, call func(*connection) (admin.WebhookStatus, error)) error {
 	conn, err := c.connect(cmd.Context())
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func changeWebhook(c *cli, cmd *cobra.Command, done string, call func(*connectio
 	defer conn.Close()
 	st, err := call(conn)
 	if err != nil {
-		return err
+		return namedWebhook(cmd.Context(), conn, webhook, err)
 	}
 	waiting, hint := int(st.Counts.Waiting()), ""
 	if done == "resumed" {

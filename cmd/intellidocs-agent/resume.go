@@ -11,7 +11,7 @@ func newResume(c *cli) *cobra.Command {
 		Use: "resume WEBHOOK", Short: "Resume a held or paused webhook", Args: cobra.ExactArgs(1),
 		Example: "  intellidocs-agent resume slack-ai",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return changeWebhook(c, cmd, "resumed", func(conn *connection) (admin.WebhookStatus, error) {
+			return changeWebhook(c, cmd, args[0], "resumed", func(conn *connection) (admin.WebhookStatus, error) {
 				return conn.Resume(cmd.Context(), args[0])
 			})
 		},

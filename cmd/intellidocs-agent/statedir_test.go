@@ -107,3 +107,26 @@ func TestRoot_IsWarnedOfOthersFiles(t *testing.T) {
 		t.Errorf("run: %v\n%s", err, said)
 	}
 }
+
+// Whoever may write to a directory above the state can put another state there. It is said,
+// and stops nothing.
+func TestStateDir_ThatOthersMayReplaceIsWarnedOf(t *testing.T) {
+	r := newRig(t, "")
+	const want = "[state].path: every user of this machine may replace it: "
+	if out, err := r.run("check"); err != nil || strings.Contains(out, want) {
+		t.Fatalf("before: %v\n%s", err, out)
+	}
+	if err := os.Chmod(r.dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	r.append(eventLine(1))
+	out, err := r.run("check")
+	if err != nil || !strings.Contains(out, want+r.dir+" is ") || !strings.Contains(out, "mode 0777; chmod ") || strings.Count(out, "may replace") != 1 {
+		t.Errorf("check: %v\n%s", err, out)
+	}
+	r.start()
+	r.until("the event", time.Minute, func() bool { return r.recv.distinct() == 1 })
+	if n := strings.Count(r.agentLog(), want); n != 1 {
+		t.Errorf("run says it %d times\n%s", n, r.agentLog())
+	}
+}

@@ -51,7 +51,7 @@ func (t *testCommand) run(ctx context.Context, webhook string) error {
 	for _, eventType := range types {
 		res, err := conn.Test(ctx, webhook, admin.TestRequest{EventType: eventType, Anyway: t.every})
 		if err != nil {
-			return err
+			return namedWebhook(ctx, conn, webhook, err)
 		}
 		if err := t.print(res); err != nil {
 			failed = err

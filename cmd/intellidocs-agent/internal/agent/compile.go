@@ -220,14 +220,25 @@ func policyOf(cfg *config.Config) target.Policy {
 	}
 }
 
-// Probe resolves each webhook's name, connects and shakes hands, sending nothing, and
-// reports what came of it: the address that was reached, or the error.
-func (p *Plan) Probe(ctx context.Context, report func(webhook, url, remote string, err error)) {
+// Probed is what came of trying a webhook.
+type Probed struct {
+	Webhook, URL string
+	Disabled     bool   // it was not tried
+	Remote       string // the address that was reached
+	Err          error
+}
+
+// Probe resolves each enabled webhook's name, connects and shakes hands, sending nothing, and
+// reports what came of it.
+func (p *Plan) Probe(ctx context.Context, report func(Probed)) {
 	for _, w := range p.webhooks {
 		ep := p.endpoints[w.Name]
-		remote, err := ep.Probe(ctx)
-		report(w.Name, ep.URL(), remote, err)
-		ep.Close()
+		r := Probed{Webhook: w.Name, URL: ep.URL(), Disabled: !w.Enabled}
+		if !r.Disabled {
+			r.Remote, r.Err = ep.Probe(ctx)
+			ep.Close()
+		}
+		report(r)
 	}
 }
 

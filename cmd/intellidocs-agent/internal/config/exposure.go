@@ -3,11 +3,9 @@ package config
 import (
 	"encoding/base64"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -67,8 +65,9 @@ func strength(t *table, key string, s Secret) {
 // written is the form in which a secret's key stands in the file: key, key_file or key_env.
 func (t *table) written(key string) string { return key + t.b.where.written(t.path+"."+key) }
 
-// exposure warns of files that others may read or change although secrets are in them.
-func (b *binder) exposure() {
+// exposure warns of files that others may read or change although secrets are in them, and of
+// directories in which others may replace them or the state directory.
+func (b *binder) exposure(state string) {
 	warn := func(path, format string, args ...any) {
 		b.warnings = append(b.warnings, Problem{File: path, Text: fmt.Sprintf(format, args...)})
 	}
@@ -79,15 +78,24 @@ func (b *binder) exposure() {
 	if info.Mode().Perm()&0o004 != 0 && len(b.inline) > 0 {
 		warn(b.file, "every user of this machine may read it, and there are secrets in it (%s): chmod 640 it, or put them into separate files (secret_file, url_file)", strings.Join(b.inline, ", "))
 	}
+	said := map[string]bool{}
+	if state != "" {
+		for _, w := range weaknesses(state) {
+			said[w.dir] = true
+			b.warnings = append(b.warnings, Problem{File: b.file, Line: b.where.line("state.path"), Key: "[state].path", Text: w.text})
+		}
+	}
 	files := append([]string{b.file}, b.secretFiles...)
 	slices.Sort(files)
 	for _, path := range slices.Compact(files) {
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o002 != 0 {
 			warn(path, "every user of this machine may change it: chmod o-w it")
 		}
-		dir := filepath.Dir(path)
-		if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
-			warn(path, "every user of this machine may replace it: chmod o-w %s", dir)
+		for _, w := range weaknesses(path) {
+			if !said[w.dir] {
+				warn(path, "%s", w.text)
+			}
+			said[w.dir] = true
 		}
 	}
 }

@@ -142,7 +142,7 @@ func TestExposure_FilesThatOthersReadOrChangeAreWarnedOf(t *testing.T) {
 		"readable without any":          {"secret_file = \"secret\"\n", 0o644, 0o600, 0o755, 0, 0, 0},
 		"a secret that others change":   {"secret_file = \"secret\"\n", 0o644, 0o666, 0o755, 0, 1, 0},
 		"a file that others change":     {"", 0o646, 0o600, 0o755, 0, 1, 0},
-		"a directory that others write": {"secret_file = \"secret\"\n", 0o600, 0o600, 0o777, 0, 0, 2},
+		"a directory that others write": {"secret_file = \"secret\"\n", 0o600, 0o600, 0o777, 0, 0, 1},
 		"one with the sticky bit":       {"secret_file = \"secret\"\n", 0o600, 0o600, 0o777 | os.ModeSticky, 0, 0, 0},
 		"a token that others change":    {"[admin]\ntoken_file = \"secret\"\n", 0o600, 0o622, 0o755, 0, 1, 0},
 	} {

@@ -40,7 +40,7 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 	}
 	b := newBinder(abs, text, env)
 	c := b.config(&table{b: b, m: root})
-	b.exposure()
+	b.exposure(c.State.Path)
 	c.Path, c.Warnings, c.Files, c.where = abs, b.warnings, fingerprints(b.files), b.where
 	if len(b.errors) > 0 {
 		return c, b.errors.Sorted()
