@@ -15,6 +15,7 @@ import (
 type hook struct {
 	url, ca string
 	atOnce  int
+	events  string // the type it wants; empty: all
 }
 
 // process is an agent, or syslog-ng, that runs.
@@ -34,6 +35,9 @@ func (b *bench) start(log string, hooks ...hook) (*process, error) {
 	fmt.Fprintf(&c, "[state]\npath = %q\n[admin]\nlisten = \"\"\n[[source]]\ntype = \"log\"\npath = %q\n", filepath.Join(dir, "state"), log)
 	for i, h := range hooks {
 		fmt.Fprintf(&c, "[[webhook]]\nname = \"hook-%d\"\nurl = %q\nsecret = \"a secret of the benchmark\"\nconcurrency = %d\n", i, h.url, h.atOnce)
+		if h.events != "" {
+			fmt.Fprintf(&c, "events = [%q]\n", h.events)
+		}
 		if h.ca != "" {
 			fmt.Fprintf(&c, "tls = { ca_file = %q }\n", h.ca)
 		}
@@ -101,7 +105,7 @@ func (b *bench) delivers(secure bool, atOnce, n int) (figures, error) {
 	}
 	var hooks []hook
 	for i := range n {
-		hooks = append(hooks, hook{fmt.Sprintf("%s/%d", r.URL, i), ca, atOnce})
+		hooks = append(hooks, hook{url: fmt.Sprintf("%s/%d", r.URL, i), ca: ca, atOnce: atOnce})
 	}
 	p, err := b.start(b.log, hooks...)
 	if err != nil {

@@ -25,7 +25,7 @@ func postAll(ctx context.Context, url, ca string, n, atOnce int) error {
 		t.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem)
 	}
 	client := &http.Client{Transport: t}
-	body := bytes.TrimSuffix(eventLine(0, 700), []byte("\n"))
+	body := bytes.TrimSuffix(eventLine(anEvent, 0, 700), []byte("\n"))
 	var failed atomic.Pointer[error]
 	var left atomic.Int64
 	left.Store(int64(n))

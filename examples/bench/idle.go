@@ -18,7 +18,7 @@ func (b *bench) idle() error {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		return err
 	}
-	p, err := b.start(path, hook{"http://127.0.0.1:1/", "", 8})
+	p, err := b.start(path, hook{url: "http://127.0.0.1:1/", atOnce: 8})
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (b *bench) open() (*queue.Queue, error) {
 }
 
 func event(n int) queue.NewEvent {
-	body := eventLine(n, 1000)
+	body := eventLine(anEvent, n, 1000)
 	return queue.NewEvent{Event: queue.Event{ID: fmt.Sprintf("evt_%032x", n), Type: "scan_completed", Source: "bench", Path: "/log", TraceID: fmt.Sprintf("%032x", n), ReadAt: time.Now(), Body: body}, Webhooks: []string{"a"}}
 }
 

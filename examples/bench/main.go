@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -76,7 +77,7 @@ func (b *bench) measure(only []string, result string) (err error) {
 		}
 	}
 	b.log = filepath.Join(b.dir, "events.log")
-	if err := writeLog(b.log, b.events); err != nil {
+	if err := writeLog(b.log, anEvent, b.events); err != nil {
 		return err
 	}
 	for _, part := range []struct {
@@ -120,17 +121,25 @@ func (b *bench) build() error {
 	return nil
 }
 
-// writeLog writes events as IntelliDocs would, one a line, 700 bytes each.
-func writeLog(path string, n int) error {
+// anEvent is the type of most events.
+const anEvent = "scan_completed"
+
+// writeLog adds n events to a log as IntelliDocs would, one a line, 700 bytes each.
+func writeLog(path, eventType string, n int) error {
 	var text strings.Builder
 	for i := range n {
-		text.Write(eventLine(i, 700))
+		text.Write(eventLine(eventType, i, 700))
 	}
-	return os.WriteFile(path, []byte(text.String()), 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text.String())
+	return errors.Join(err, f.Close())
 }
 
-func eventLine(n, size int) []byte {
-	head := fmt.Sprintf(`{"event_type":"scan_completed","source":"bench","timestamp":"%s","document":{"id":%d,"title":"`, time.Now().UTC().Format(time.RFC3339Nano), n)
+func eventLine(eventType string, n, size int) []byte {
+	head := fmt.Sprintf(`{"event_type":"%s","source":"bench","timestamp":"%s","document":{"id":%d,"title":"`, eventType, time.Now().UTC().Format(time.RFC3339Nano), n)
 	return append([]byte(head+strings.Repeat("x", max(0, size-len(head)-4))), "\"}}\n"...)
 }
 
