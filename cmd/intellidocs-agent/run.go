@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -42,15 +41,4 @@ func newRun(c *cli) *cobra.Command {
 	}
 	cmd.Flags().Var(&grace, "grace", "how long requests under way may continue after SIGTERM")
 	return cmd
-}
-
-// limitMemory keeps the heap small: a sidecar's memory is taken from what it stands
-// beside. GOMEMLIMIT and GOGC still have the last word.
-func limitMemory() {
-	if debug.SetMemoryLimit(-1) == 1<<63-1 {
-		debug.SetMemoryLimit(40 << 20)
-	}
-	if previous := debug.SetGCPercent(50); previous != 100 {
-		debug.SetGCPercent(previous)
-	}
 }

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"math"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+)
+
+// How much memory the Go runtime may take of the system: a sidecar's is taken from what it stands
+// beside. Close to the limit the collector runs without a pause and takes half of the CPU, so
+// it gets some room beyond what is in use, up to the most that a container of 64 MiB bears.
+const (
+	leastMemory = 40 << 20
+	mostMemory  = 48 << 20
+	memoryRoom  = 10 << 20
+)
+
+// limitMemory keeps the heap small. GOMEMLIMIT and GOGC still have the last word.
+func limitMemory() {
+	if previous := debug.SetGCPercent(50); previous != 100 {
+		debug.SetGCPercent(previous)
+	}
+	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
+		return
+	}
+	limit := int64(leastMemory)
+	debug.SetMemoryLimit(limit)
+	afterCollections(func() bool {
+		if debug.SetMemoryLimit(-1) != limit {
+			return false // it is another's now
+		}
+		if now := limitFor(memoryInUse()); now != limit {
+			limit = now
+			debug.SetMemoryLimit(limit)
+		}
+		return true
+	})
+}
+
+// limitFor is the limit where so much is in use, in steps, since each change stops everything
+// for a moment.
+func limitFor(inUse int64) int64 {
+	const step = 2 << 20
+	return min(max((inUse+memoryRoom+step-1)/step*step, leastMemory), mostMemory)
+}
+
+// memoryInUse is what the last collection could not free, and what the runtime takes beside the
+// heap: stacks, and what it keeps of both.
+func memoryInUse() int64 {
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/total:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/memory/classes/heap/released:bytes"},
+	}
+	metrics.Read(samples)
+	inUse := int64(samples[0].Value.Uint64() + samples[1].Value.Uint64())
+	for _, heap := range samples[2:] {
+		inUse -= int64(heap.Value.Uint64())
+	}
+	return inUse
+}
+
+// afterCollections calls f after each collection of garbage, one call at a time, until it says no.
+// Between them it costs nothing.
+func afterCollections(f func() bool) {
+	garbage := new([64]byte)
+	runtime.AddCleanup(garbage, func(struct{}) {
+		if f() {
+			afterCollections(f)
+		}
+	}, struct{}{})
+}
