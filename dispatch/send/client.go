@@ -60,7 +60,8 @@ type client struct {
 	proxy    *url.URL // nil: straight to the endpoint
 	log      *slog.Logger
 
-	open, underWay int // connections and exchanges, guarded by kept
+	open, underWay int          // connections and exchanges, guarded by kept
+	exchanges      sync.RWMutex // held for reading by each exchange under way
 
 	mu        sync.Mutex
 	transport *http.Transport

@@ -52,10 +52,11 @@ func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (
 	}
 	ctx, cancel := context.WithDeadlineCause(parent, r.At.Add(e.cfg.Timeout), errTimeout)
 	defer cancel()
-	kept.using(e.client)
+	last := kept.using(e.client)
 	defer kept.used(e.client)
 	var t tracer
 	req := e.request(httptrace.WithClientTrace(ctx, t.trace(r.At)), m, body, contentType, r.At)
+	req.Close = last
 	if tr != nil {
 		tr.Request = e.transcribe(req, body)
 	}
@@ -95,8 +96,17 @@ func (e *Endpoint) exchange(parent context.Context, m Message, tr *Transcript) (
 // anything of the response came, as receivers and what is in front of them close those that
 // have been idle for long. The request is sent once more, by a new one: receivers tell repeats
 // by webhook-id. Over HTTP/1 the transport has done so.
+//
+// Where the agent itself has closed it, with a webhook's former configuration or certificates,
+// the response may have been lost, and the endpoint is not to blame either.
 func severed(ctx context.Context, ph phases, err error) bool {
-	if !ph.reused || ph.firstByte != 0 || ctx.Err() != nil {
+	text := err.Error()
+	switch {
+	case ctx.Err() != nil:
+		return false
+	case strings.Contains(text, "CloseIdleConnections called"):
+		return true
+	case !ph.reused || ph.firstByte != 0:
 		return false
 	}
 	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed} {
@@ -104,7 +114,6 @@ func severed(ctx context.Context, ph phases, err error) bool {
 			return true
 		}
 	}
-	text := err.Error()
 	return slices.ContainsFunc(severedTexts, func(t string) bool { return strings.Contains(text, t) })
 }
 

@@ -57,23 +57,36 @@ func (p *pool) latest(c *client) {
 	p.clients = append(p.clients, c)
 }
 
-// using notes that a client begins an exchange.
-func (p *pool) using(c *client) {
+// using notes that a client begins an exchange, after which used must be called. last: the
+// connection is to be closed at its end, since there are too many and the client has others.
+func (p *pool) using(c *client) (last bool) {
+	c.exchanges.RLock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.underWay++
+	return !p.enough() && c.idle() > 0
 }
 
 // used notes that a client has ended an exchange, and closes what is too much by now.
 func (p *pool) used(c *client) {
+	c.exchanges.RUnlock()
 	for _, idle := range p.ended(c) {
-		idle.close()
+		idle.closeIdle()
 		p.mu.Lock()
 		enough := p.enough()
 		p.mu.Unlock()
 		if enough {
 			return
 		}
+	}
+}
+
+// closeIdle closes the connections of a client that has nothing under way. net/http may have a
+// connection as idle before it hands out the response that came by it, which would be lost.
+func (c *client) closeIdle() {
+	if c.exchanges.TryLock() {
+		defer c.exchanges.Unlock()
+		c.close()
 	}
 }
 
@@ -89,11 +102,9 @@ func (p *pool) enough() bool {
 	return idle <= p.least
 }
 
-// ended returns the clients whose idle connections are to be closed until there are few
-// enough, the first ones first. A client with nothing idle is none of them: its transport
-// would close what is under way, too, once that has ended. For the same reason those with
-// nothing under way come before all others.
-func (p *pool) ended(c *client) []*client {
+// ended returns the clients whose idle connections are to be closed until there are few enough,
+// the first ones first: those that have nothing under way.
+func (p *pool) ended(c *client) (whole []*client) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.underWay--
@@ -103,17 +114,12 @@ func (p *pool) ended(c *client) []*client {
 	if p.enough() {
 		return nil
 	}
-	var whole, partly []*client
 	for _, c := range p.clients {
-		switch {
-		case c.idle() == 0:
-		case c.underWay == 0:
+		if c.underWay == 0 {
 			whole = append(whole, c)
-		default:
-			partly = append(partly, c)
 		}
 	}
-	return append(whole, partly...)
+	return whole
 }
 
 // counted is a connection that is counted until it is closed.

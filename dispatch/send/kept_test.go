@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -153,5 +154,74 @@ func TestKept_TheLeastRecentlyUsedGoFirst(t *testing.T) {
 	send(t, endpoints[1])
 	if n := int(srv.connections.Load()); n != len(endpoints)+1 {
 		t.Errorf("%d connections: the one that was used first is still there", n)
+	}
+}
+
+// Receivers that are always busy, with more connections between them than are kept: what is too
+// much is closed without failing anything.
+func TestKept_ClosingFailsNothing(t *testing.T) {
+	srv := newSlow(t)
+	var wg sync.WaitGroup
+	var most atomic.Int64
+	for range 100 {
+		e := endpoint(t, Config{URL: srv.URL, Timeout: time.Minute, Concurrency: 4}, open())
+		defer e.Close()
+		for range 4 {
+			wg.Go(func() {
+				for range 15 {
+					if r := e.Send(t.Context(), sample()); r.Class != Delivered {
+						t.Errorf("%+v", r)
+					}
+					most.Store(max(most.Load(), int64(openConnections())))
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if open := openConnections(); most.Load() <= maxKept || open > maxKept+8 { // other tests may have some
+		t.Errorf("%d connections were open at once, %d are left", most.Load(), open)
+	}
+}
+
+// net/http has a connection as idle for a moment before it hands out the response that came by it.
+// The configuration or the certificates change in that moment.
+func TestKept_AFormerConfigurationsExchangeIsNotCutOff(t *testing.T) {
+	srv := newSlow(t)
+	e := endpoint(t, Config{URL: srv.URL, Timeout: time.Minute}, open())
+	closed := 0
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{PutIdleConn: func(error) {
+		if closed++; closed == 1 {
+			e.Close()
+			time.Sleep(100 * time.Millisecond) // the one who waits for the response sees the end of the connection
+		}
+	}})
+	if r := e.Send(ctx, sample()); r.Class != Delivered || closed == 0 {
+		t.Errorf("%+v; closed %d times", r, closed)
+	}
+}
+
+// The same while there are too many connections and another endpoint closes what is idle.
+func TestKept_WhoIsCloseToItsEndKeepsItsConnection(t *testing.T) {
+	srv := newSlow(t)
+	for range maxKept + minIdle {
+		o := endpoint(t, Config{URL: srv.URL}, open())
+		defer o.Close()
+		send(t, o)
+	}
+	e := endpoint(t, Config{URL: srv.URL, Timeout: time.Minute}, open())
+	defer e.Close()
+	before := srv.connections.Load()
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{PutIdleConn: func(error) {
+		for range maxKept + minIdle {
+			o := endpoint(t, Config{URL: srv.URL}, open())
+			defer o.Close()
+			send(t, o)
+		}
+	}})
+	if r := e.Send(ctx, sample()); r.Class != Delivered {
+		t.Errorf("%+v", r)
+	}
+	if n := srv.connections.Load() - before - maxKept - minIdle; n != 1 {
+		t.Errorf("%d connections for one exchange", n)
 	}
 }
