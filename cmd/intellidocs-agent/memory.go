@@ -9,11 +9,13 @@ import (
 
 // How much memory the Go runtime may take of the system: a sidecar's is taken from what it stands
 // beside. Close to the limit the collector runs without a pause and takes half of the CPU, so
-// it gets some room beyond what is in use, up to the most that a container of 64 MiB bears.
+// it gets some room beyond what is in use. Not so in a small container, where the pages of the
+// program and of the queue's files would go for it, and be read again and again.
 const (
 	leastMemory = 40 << 20
 	mostMemory  = 48 << 20
 	memoryRoom  = 10 << 20
+	smallest    = 80 << 20 // that bears the most
 )
 
 // limitMemory keeps the heap small. GOMEMLIMIT and GOGC still have the last word.
@@ -26,6 +28,9 @@ func limitMemory() {
 	}
 	limit := int64(leastMemory)
 	debug.SetMemoryLimit(limit)
+	if memoryAllowed() < smallest {
+		return
+	}
 	afterCollections(func() bool {
 		if debug.SetMemoryLimit(-1) != limit {
 			return false // it is another's now

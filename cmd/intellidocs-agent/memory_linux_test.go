@@ -405,3 +405,25 @@ func (s *sink) quantile(q float64) time.Duration {
 	slices.Sort(s.took)
 	return s.took[min(int(q*float64(len(s.took))), len(s.took)-1)]
 }
+
+// A process learns of the limit of the cgroup that it is in.
+func TestMemorySoak_TheCgroupsLimitIsKnown(t *testing.T) {
+	const child = "MEMORY_TEST_IN_CGROUP"
+	if os.Getenv(child) != "" {
+		fmt.Printf("allowed %d\n", memoryAllowed())
+		return
+	}
+	if !soak() {
+		t.Skip("set INTELLIDOCS_SOAK=1 to make a memory cgroup")
+	}
+	g := newCgroup(t)
+	cmd := exec.Command("/bin/sh", "-c", `echo $$ > "$0/cgroup.procs" && exec "$@"`, g.dir, os.Args[0], "-test.run=^TestMemorySoak_TheCgroupsLimitIsKnown$")
+	cmd.Env = append(os.Environ(), child+"=1")
+	out, err := cmd.CombinedOutput()
+	if want := fmt.Sprintf("allowed %d\n", memoryLimit); err != nil || !strings.Contains(string(out), want) {
+		t.Errorf("%v: %s, want %s", err, out, want)
+	}
+	if here := memoryAllowed(); here <= memoryLimit {
+		t.Errorf("%d outside of it", here)
+	}
+}
