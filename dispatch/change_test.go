@@ -14,8 +14,8 @@ import (
 // What a restart, a reload or the clock must not carry over, and what they must.
 
 func (b *bench) workerCount() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.Dispatcher.mu.Lock() // b.mu is of its notices
+	defer b.Dispatcher.mu.Unlock()
 	return len(b.workers)
 }
 
