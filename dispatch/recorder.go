@@ -100,7 +100,9 @@ func (r *recorder) record(ctx context.Context, batch []*unrecorded) {
 		r.outcomes = append(r.outcomes, s.v.Outcome)
 	}
 	err := r.d.store.Record(ctx, r.outcomes...)
-	if clear(r.outcomes); err != nil { // the texts of responses
+	if err == nil {
+		clear(r.outcomes) // the texts of responses
+	} else {
 		r.outcomes = nil // the store may still be at them
 	}
 	switch {

@@ -126,3 +126,45 @@ func TestRecorder_AnOutcomeThatCannotBeRecordedKeepsNoOtherBack(t *testing.T) {
 		<-done
 	})
 }
+
+// stuckStore fails while it is still at the outcomes it was given, as one whose disk hangs.
+type stuckStore struct {
+	*modelStore
+	given []queue.Outcome
+}
+
+func (s *stuckStore) Record(ctx context.Context, outcomes ...queue.Outcome) error {
+	if s.given == nil {
+		s.given = outcomes
+		return errDisk
+	}
+	return s.modelStore.Record(ctx, outcomes...)
+}
+
+func TestRecorder_LeavesToTheStoreWhatItFailedWith(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := &stuckStore{modelStore: newModelStore()}
+		b := &bench{store: store.modelStore, log: &lockedBuffer{}}
+		b.Dispatcher = New(Options{Store: store, Grace: 10 * time.Second})
+		if err := b.Apply([]Webhook{hook("a", answering(delivered))}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- b.Run(ctx) }()
+		b.queue("a", 50)
+		after(time.Minute)
+		cancel()
+		if err := <-done; err != nil || b.store.count(queue.Success) != 50 {
+			t.Errorf("%v; %d delivered", err, b.store.count(queue.Success))
+		}
+		for _, o := range store.given {
+			if o.DeliveryID == "" || o.Status != queue.Success {
+				t.Errorf("the store was still at %+v", o)
+			}
+		}
+		if len(store.given) == 0 {
+			t.Error("nothing was recorded")
+		}
+	})
+}

@@ -22,7 +22,7 @@ type Store interface {
 	Get(deliveryID string) (queue.Delivery, error)
 	// EventOf returns the event a delivery belongs to, with its body.
 	EventOf(deliveryID string) (queue.Event, error)
-	// Record makes the outcomes durable, all or none.
+	// Record makes the outcomes durable, all or none. With an error it may still read them.
 	Record(ctx context.Context, outcomes ...queue.Outcome) error
 	// LastFailed returns the webhook's latest failed attempt, where none succeeded after it.
 	LastFailed(ctx context.Context, webhook string) (queue.Attempt, bool, error)

@@ -203,7 +203,9 @@ func (w *writeTxn) change(at ref, f func(d *Delivery)) error {
 		return err
 	}
 	before, webhook, due, waiting := d.indexed(), d.Webhook, d.NextAttemptAt, !d.finished()
-	f(d)
+	if f(d); statusByte[d.Status] == 0 {
+		return fmt.Errorf("delivery %s cannot become %q; please report this", d.ID, d.Status) // no key could be read again
+	}
 	value, err := encodeJSON(d)
 	if err != nil {
 		return err
