@@ -157,12 +157,13 @@ func fillTo(t *testing.T, path string, n int64) {
 }
 
 func TestMaxSize_IntakeWaitsAndGoesOnWhenItIsRaised(t *testing.T) {
-	q := open(t, Options{MaxSize: 1 << 20})
+	q := open(t, Options{})
 	fill := Batch{}
 	for n := range 2000 {
 		fill.Events = append(fill.Events, bigEvent(n, "a"))
 	}
 	commit(t, q, fill)
+	q.SetLimits(1<<20, 0, 0) // not before: a commit of several transactions waits between two of them
 	q.disk.measure()
 	if s := q.Stats(); !s.Full || s.Reason == "" {
 		t.Fatalf("%+v", s)
