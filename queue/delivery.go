@@ -62,7 +62,12 @@ func eventItem(txn *badger.Txn, seq uint64) (*badger.Item, error) {
 }
 
 func eventOf(item *badger.Item, seq uint64, body bool) (e *storedEvent, err error) {
-	if err := item.Value(func(v []byte) (err error) { e, err = decodeEvent(seq, v, body); return err }); err != nil {
+	err = item.Value(func(v []byte) (err error) {
+		readAtOnce(v)
+		e, err = decodeEvent(seq, v, body)
+		return err
+	})
+	if err != nil {
 		if !errors.Is(err, ErrDamaged) {
 			err = fmt.Errorf("%w: %w", ErrDamaged, err)
 		}

@@ -80,6 +80,7 @@ func (m *maintenance) run(ctx context.Context) error {
 func (m *maintenance) keepSmall(ctx context.Context) {
 	var p pager
 	var busy time.Time
+	p.readNothingAhead(m.dir)
 	next := time.NewTimer(memoryCalm)
 	defer next.Stop()
 	for {
@@ -93,6 +94,7 @@ func (m *maintenance) keepSmall(ctx context.Context) {
 			next.Reset(memoryCalm)
 			continue
 		}
+		p.readNothingAhead(m.dir)
 		if p.pageOut(m.dir) || touched {
 			busy = time.Now()
 		}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"sync"
@@ -79,7 +80,12 @@ func valueOf(item *badger.Item, err error, what string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
-	value, err := item.ValueCopy(nil)
+	var value []byte
+	err = item.Value(func(v []byte) error {
+		readAtOnce(v)
+		value = bytes.Clone(v)
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: read %s: %w", ErrDamaged, what, err)
 	}

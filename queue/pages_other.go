@@ -6,3 +6,7 @@ package queue
 type pager struct{}
 
 func (*pager) pageOut(string) bool { return false }
+
+func (*pager) readNothingAhead(string) {}
+
+func readAtOnce([]byte) {}
