@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -215,50 +214,5 @@ func TestOpen_SaysWhatIsWrongWithTheDirectory(t *testing.T) {
 	}
 	if _, err := Open(t.Context(), Options{Dir: filepath.Join(shut, "state")}); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("not writable: %v", err)
-	}
-}
-
-// TestDiskFull_ReadingStopsAndDeliveringGoesOn works on a small file system of its own.
-func TestDiskFull_ReadingStopsAndDeliveringGoesOn(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: it mounts a small tmpfs")
-	}
-	mount := t.TempDir()
-	if err := syscall.Mount("tmpfs", mount, "tmpfs", 0, "size=160m"); err != nil {
-		t.Skipf("needs a mount: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(mount, syscall.MNT_DETACH) })
-	q := open(t, Options{Dir: filepath.Join(mount, "state"), Retention: time.Hour})
-	commit(t, q, Batch{Events: []NewEvent{event(1, "a"), event(2, "a")}})
-	hog := filepath.Join(mount, "hog")
-	free, total := diskFree(mount)
-	if err := os.WriteFile(hog, make([]byte, free-total/8), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	q.disk.measure()
-	if s := q.Stats(); !s.Full || s.Reason == "" {
-		t.Fatalf("%+v", s)
-	}
-	committed := make(chan error, 1)
-	go func() {
-		_, err := q.Commit(t.Context(), Batch{Events: []NewEvent{event(3, "a")}})
-		committed <- err
-	}()
-	for _, d := range due(t, q, "a", time.Now()) {
-		record(t, q, Outcome{DeliveryID: d.ID, Status: Success, Attempt: Attempt{N: 1, At: time.Now()}})
-	}
-	select {
-	case err := <-committed:
-		t.Fatalf("queued on a full disk: %v", err)
-	default:
-	}
-	if err := os.Remove(hog); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-committed; err != nil { // it continues by itself
-		t.Fatal(err)
-	}
-	if n := q.Counts()["a"]; n[Success] != 2 || n[Pending] != 1 {
-		t.Fatal(n)
 	}
 }

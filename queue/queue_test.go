@@ -241,3 +241,13 @@ func TestUpkeep_RetentionDeletesOnlyWhatIsFinishedAndOld(t *testing.T) {
 		t.Fatal("an id is still known after the dedup window")
 	}
 }
+
+// eventually polls until f is true.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !f(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(what)
+		}
+	}
+}
