@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -265,4 +268,58 @@ func TestBounds_ListsAreCutByTheirBytesAndGoOn(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &detail); err != nil || len(detail.Event.Type) < 500 || len(detail.Event.Type) > 600 || len(detail.Deliveries) != 1 || string(detail.Event.Payload) != `{"event_type":"x"}` {
 		t.Errorf("%v: %.300s", err, w.Body)
 	}
+}
+
+// One page is put together at a time, and then, where others wait, none for as long as that took, up
+// to a bound: many who ask for one after another leave half of the time to others.
+func TestGate_PagesArePutTogetherOneAtATimeAndRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun, takes := time.Now(), []time.Duration{100 * time.Millisecond, 2 * time.Second, time.Second, time.Second, 0}
+		var starts []time.Duration
+		page := newGate().paged(func(http.ResponseWriter, *http.Request) (any, error) {
+			starts = append(starts, time.Since(begun)) // the race detector minds two at once
+			time.Sleep(takes[len(starts)-1])
+			return nil, nil
+		})
+		var calls sync.WaitGroup
+		call := func() {
+			if _, err := page(nil, httptest.NewRequest(http.MethodGet, "/api/v1/deliveries", nil)); err != nil {
+				t.Error(err)
+			}
+		}
+		for range 3 {
+			calls.Go(call)
+		}
+		calls.Wait()
+		call()
+		call()
+		third := 2200*time.Millisecond + longestRest
+		want := []time.Duration{0, 200 * time.Millisecond, third, third + time.Second, third + 2*time.Second}
+		if !slices.Equal(starts, want) {
+			t.Errorf("pages began after %v, not %v", starts, want)
+		}
+	})
+}
+
+// Whoever leaves while a page rests gives up no place of another.
+func TestGate_ACallThatEndsWhileItWaitsForAPageTakesNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		page := newGate().paged(func(http.ResponseWriter, *http.Request) (any, error) { time.Sleep(time.Second); return nil, nil })
+		ctx, leave := context.WithCancel(t.Context())
+		go func() { _, _ = page(nil, httptest.NewRequest(http.MethodGet, "/api/v1/deliveries", nil)) }()
+		synctest.Wait()
+		left := make(chan error)
+		go func() {
+			_, err := page(nil, httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/v1/deliveries", nil))
+			left <- err
+		}()
+		synctest.Wait()
+		leave()
+		if err := <-left; !errors.Is(err, errBusy) {
+			t.Error(err)
+		}
+		if _, err := page(nil, httptest.NewRequest(http.MethodGet, "/api/v1/deliveries", nil)); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -14,6 +14,7 @@ import (
 const (
 	atOnce     = 4 // reads, and changes beside them: those may have to wait for the disk
 	whole      = 1 // reads of one event whole, with its payload of up to 7 MiB
+	listed     = 1 // pages of a list being put together; on their way out they are reads
 	bodies     = 8 // bodies on their way in
 	backfills  = 2 // old logs being read
 	scrapes    = 4 // answers of /metrics
@@ -29,16 +30,20 @@ const (
 	patience = 30 * time.Second
 	// bodyPatience is how long a call's body may take, and an answer of /metrics.
 	bodyPatience = 5 * time.Second
+	// longestRest is how long the place of a page rests at most. What is read of the queue and written
+	// again for a page is many times its size: many who ask for one after another would have the
+	// processor, and the garbage collector, work for nobody else.
+	longestRest = 250 * time.Millisecond
 )
 
 // gate has the places of the calls under way.
 type gate struct {
-	reads, whole, changes, bodies, backfills, scrapes, streams, waiting chan struct{}
+	reads, whole, pages, changes, bodies, backfills, scrapes, streams, waiting chan struct{}
 }
 
 func newGate() *gate {
 	places := func(n int) chan struct{} { return make(chan struct{}, n) }
-	return &gate{places(atOnce), places(whole), places(atOnce), places(bodies), places(backfills), places(scrapes), places(maxStreams), places(maxWaiting)}
+	return &gate{places(atOnce), places(whole), places(listed), places(atOnce), places(bodies), places(backfills), places(scrapes), places(maxStreams), places(maxWaiting)}
 }
 
 var errBusy = errors.New("the agent is busy with other API calls; try again")
@@ -90,6 +95,26 @@ func (g *gate) admit(next http.Handler) http.Handler {
 		defer release()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// paged has one page put together at a time, and then, where others wait, none for as long as that
+// took.
+func (g *gate) paged(f handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) (any, error) {
+		release, err := g.take(r.Context(), g.pages)
+		if err != nil {
+			return nil, err
+		}
+		begun := time.Now()
+		defer func() {
+			if len(g.waiting) == 0 {
+				release()
+				return
+			}
+			time.AfterFunc(min(time.Since(begun), longestRest), release)
+		}()
+		return f(w, r)
+	}
 }
 
 // placesOf returns the places that a request needs one of; nil: none.
@@ -144,12 +169,9 @@ func (g *gate) readBody(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (g *gate) refuse(w http.ResponseWriter, err error) {
-	if errors.Is(err, errBusy) {
-		w.Header().Set("Retry-After", "5")
-		problem(w, http.StatusServiceUnavailable, err.Error())
-		return
+	if !errors.Is(err, errBusy) {
+		w.Header().Set("Connection", "close")
 	}
-	w.Header().Set("Connection", "close")
 	fail(w, err)
 }
 

@@ -56,8 +56,11 @@ type Body interface {
 	Read(p []byte) (int, error)
 }
 
+// handler returns its answer, nil where it has written that itself.
+type handler = func(w http.ResponseWriter, r *http.Request) (any, error)
+
 // routes serves the API. Each group of handlers has what it remembers of its own.
-func routes(mux *http.ServeMux, a *Agent, log *slog.Logger, stopping context.Context) {
+func routes(mux *http.ServeMux, g *gate, a *Agent, log *slog.Logger, stopping context.Context) {
 	status := newStatusHandlers(a, stopping)
 	deliveries := &deliveryHandlers{agent: a}
 	changes := &changeHandlers{agent: a, log: log, stopping: stopping}
@@ -67,18 +70,18 @@ func routes(mux *http.ServeMux, a *Agent, log *slog.Logger, stopping context.Con
 	mux.HandleFunc("GET /healthz", status.healthz)
 	mux.HandleFunc("GET /readyz", status.readyz)
 	mux.HandleFunc("GET /api/v1/stream", status.stream)
-	for pattern, f := range map[string]func(w http.ResponseWriter, r *http.Request) (any, error){
+	for pattern, f := range map[string]handler{
 		"GET /api/v1/status":                  status.status,
 		"GET /api/v1/history":                 status.history,
-		"GET /api/v1/deliveries":              deliveries.list,
+		"GET /api/v1/deliveries":              g.paged(deliveries.list),
 		"GET /api/v1/deliveries/{id}":         deliveries.delivery,
 		"GET /api/v1/deliveries/{id}/request": deliveries.request,
 		"GET /api/v1/count":                   deliveries.count,
 		"GET /api/v1/find":                    deliveries.find,
 		"GET /api/v1/log":                     status.log,
-		"GET /api/v1/events":                  deliveries.events,
+		"GET /api/v1/events":                  g.paged(deliveries.events),
 		"GET /api/v1/events/{id}":             deliveries.event,
-		"GET /api/v1/rejected":                rejected.list,
+		"GET /api/v1/rejected":                g.paged(rejected.list),
 		"GET /api/v1/rejected/{id}":           rejected.one,
 		"POST /api/v1/rejected/retry":         rejected.retry,
 		"POST /api/v1/rejected/discard":       rejected.discard,
@@ -96,7 +99,11 @@ func routes(mux *http.ServeMux, a *Agent, log *slog.Logger, stopping context.Con
 				fail(w, err)
 				return
 			}
-			if v != nil { // else the handler has answered
+			switch v := v.(type) {
+			case nil: // the handler has answered
+			case *page:
+				v.answer(w)
+			default:
 				answer(w, http.StatusOK, v)
 			}
 		})
@@ -125,6 +132,9 @@ func fail(w http.ResponseWriter, err error) {
 		code = http.StatusBadRequest
 	case errors.As(err, &large):
 		code = http.StatusRequestEntityTooLarge
+	case errors.Is(err, errBusy):
+		w.Header().Set("Retry-After", "5")
+		code = http.StatusServiceUnavailable
 	case errors.Is(err, queue.ErrNotFound), errors.Is(err, dispatch.ErrUnknownWebhook):
 		code = http.StatusNotFound
 	}

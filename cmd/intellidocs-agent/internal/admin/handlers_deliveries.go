@@ -31,13 +31,13 @@ func (h *deliveryHandlers) urls() func(webhook string) string {
 // maxRowText is how long a text of a row is, in bytes; a delivery by itself has them whole.
 const maxRowText = 1024
 
-func (h *deliveryHandlers) list(w http.ResponseWriter, r *http.Request) (any, error) {
+func (h *deliveryHandlers) list(_ http.ResponseWriter, r *http.Request) (any, error) {
 	f, err := parseFilter(r.URL.Query())
 	if err != nil {
 		return nil, err
 	}
 	q, url := f.queue(), h.urls()
-	out := page{most: q.Limit}
+	out := &page{key: "deliveries", most: q.Limit}
 	q.MaxText = maxRowText
 	for next := ""; ; {
 		q.Limit = min(out.most-out.n, chunk)
@@ -55,14 +55,12 @@ func (h *deliveryHandlers) list(w http.ResponseWriter, r *http.Request) (any, er
 				return nil, err
 			}
 			if !ok {
-				out.answer(w, "deliveries", next)
-				return nil, nil
+				return out.upTo(next), nil
 			}
 			next = d.ID
 		}
 		if part.Next == "" || out.n >= out.most || len(part.Deliveries) < q.Limit {
-			out.answer(w, "deliveries", part.Next) // a search that took too long ends a page early
-			return nil, nil
+			return out.upTo(part.Next), nil // a search that took too long ends a page early
 		}
 		q.Before = part.Next
 	}
@@ -182,7 +180,7 @@ func clip(text string, most int) string {
 	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
-func (h *deliveryHandlers) events(w http.ResponseWriter, r *http.Request) (any, error) {
+func (h *deliveryHandlers) events(_ http.ResponseWriter, r *http.Request) (any, error) {
 	limit, err := number(r.URL.Query(), "limit", 20, 200)
 	if err != nil {
 		return nil, err
@@ -191,7 +189,7 @@ func (h *deliveryHandlers) events(w http.ResponseWriter, r *http.Request) (any, 
 	if err != nil {
 		return nil, err
 	}
-	out := page{most: limit}
+	out := &page{key: "events", most: limit}
 	for i := range events {
 		e := &events[i]
 		view := EventView{Event: *e, Subject: h.subjects.get(e.ID, func() (queue.Event, error) { return h.agent.Queue.Event(e.ID) })}
@@ -199,6 +197,5 @@ func (h *deliveryHandlers) events(w http.ResponseWriter, r *http.Request) (any, 
 			break // only the latest are wanted
 		}
 	}
-	out.answer(w, "events", "")
-	return nil, nil
+	return out, nil
 }

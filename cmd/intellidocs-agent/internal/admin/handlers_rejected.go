@@ -22,13 +22,13 @@ type rejectedHandlers struct {
 	log   *slog.Logger
 }
 
-func (h *rejectedHandlers) list(w http.ResponseWriter, r *http.Request) (any, error) {
+func (h *rejectedHandlers) list(_ http.ResponseWriter, r *http.Request) (any, error) {
 	f, err := parseRejectedFilter(r.URL.Query())
 	if err != nil {
 		return nil, err
 	}
 	q := queue.RejectedFilter{Source: f.Source, Since: f.Since, Before: f.Before}
-	out := page{most: f.Limit}
+	out := &page{key: "rejected", most: f.Limit}
 	for last := ""; ; {
 		q.Limit = min(out.most-out.n, rejectedChunk)
 		records, next, err := h.agent.Queue.Rejected(r.Context(), q)
@@ -46,14 +46,12 @@ func (h *rejectedHandlers) list(w http.ResponseWriter, r *http.Request) (any, er
 				return nil, err
 			}
 			if !ok {
-				out.answer(w, "rejected", last)
-				return nil, nil
+				return out.upTo(last), nil
 			}
 			last = v.ID
 		}
 		if next == "" || out.n >= out.most {
-			out.answer(w, "rejected", next)
-			return nil, nil
+			return out.upTo(next), nil
 		}
 		q.Before = next
 	}

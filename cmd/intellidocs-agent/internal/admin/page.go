@@ -15,6 +15,8 @@ const chunk = 50
 
 // page is a list that is being written, up to its bounds.
 type page struct {
+	key  string // of the rows in the answer
+	next string // the cursor of the next page; empty for the last one
 	rows bytes.Buffer
 	n    int
 	most int
@@ -36,18 +38,23 @@ func (p *page) add(row any) (bool, error) {
 	return true, nil
 }
 
-// answer sends the page under its key, with the cursor of the next one.
-func (p *page) answer(w http.ResponseWriter, key, next string) {
+// upTo ends the page, with the cursor of the next one.
+func (p *page) upTo(next string) *page {
+	p.next = next
+	return p
+}
+
+func (p *page) answer(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	var b bytes.Buffer
-	b.WriteString(`{"` + key + `":[`)
+	b.WriteString(`{"` + p.key + `":[`)
 	_, _ = w.Write(b.Bytes()) // the other side may be gone; there is nobody to tell
 	_, _ = w.Write(p.rows.Bytes())
 	b.Reset()
 	b.WriteByte(']')
-	if next != "" {
+	if p.next != "" {
 		b.WriteString(`,"next":`)
-		data, _ := json.Marshal(next)
+		data, _ := json.Marshal(p.next)
 		b.Write(data)
 	}
 	b.WriteString("}\n")

@@ -38,7 +38,8 @@ type Server struct {
 func New(a Agent, gather prometheus.Gatherer, log *slog.Logger) *Server {
 	mux := http.NewServeMux()
 	stopping, stop := context.WithCancel(context.Background())
-	routes(mux, &a, log, stopping)
+	gate := newGate()
+	routes(mux, gate, &a, log, stopping)
 	if gather != nil {
 		metrics := promhttp.HandlerFor(gather, promhttp.HandlerOpts{})
 		mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
@@ -54,7 +55,7 @@ func New(a Agent, gather prometheus.Gatherer, log *slog.Logger) *Server {
 	page := http.FileServerFS(files)
 	mux.Handle("GET /{$}", page)
 	mux.Handle("GET /static/", http.StripPrefix("/static/", page))
-	return &Server{handler: mux, gate: newGate(), log: log, stop: stop, done: make(chan error, 2)}
+	return &Server{handler: mux, gate: gate, log: log, stop: stop, done: make(chan error, 2)}
 }
 
 // Handler is the API as the socket serves it, for a caller in the same process.
