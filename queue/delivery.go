@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/dawnsystem/intellidocs-agent/queue/mapped"
 )
 
 // How much of an attempt is kept.
@@ -63,7 +65,7 @@ func eventItem(txn *badger.Txn, seq uint64) (*badger.Item, error) {
 
 func eventOf(item *badger.Item, seq uint64, body bool) (e *storedEvent, err error) {
 	err = item.Value(func(v []byte) (err error) {
-		readAtOnce(v)
+		mapped.ReadAtOnce(v)
 		e, err = decodeEvent(seq, v, body)
 		return err
 	})

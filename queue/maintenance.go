@@ -78,9 +78,9 @@ func (m *maintenance) run(ctx context.Context) error {
 
 // keepSmall returns memory to the system until ctx ends.
 func (m *maintenance) keepSmall(ctx context.Context) {
-	var p pager
+	p := pager{dir: m.dir}
 	var busy time.Time
-	p.readNothingAhead(m.dir)
+	p.advise()
 	next := time.NewTimer(memoryCalm)
 	defer next.Stop()
 	for {
@@ -94,8 +94,8 @@ func (m *maintenance) keepSmall(ctx context.Context) {
 			next.Reset(memoryCalm)
 			continue
 		}
-		p.readNothingAhead(m.dir)
-		if p.pageOut(m.dir) || touched {
+		p.advise()
+		if p.pageOut() || touched {
 			busy = time.Now()
 		}
 		next.Reset(memoryBusy)

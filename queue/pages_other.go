@@ -3,10 +3,8 @@
 package queue
 
 // pager is for Linux only.
-type pager struct{}
+type pager struct{ dir string }
 
-func (*pager) pageOut(string) bool { return false }
+func (*pager) pageOut() bool { return false }
 
-func (*pager) readNothingAhead(string) {}
-
-func readAtOnce([]byte) {}
+func (*pager) advise() {}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/dawnsystem/intellidocs-agent/queue/mapped"
 )
 
 // store is the open database with what is derived from it in memory, and how it is read.
@@ -82,7 +84,7 @@ func valueOf(item *badger.Item, err error, what string) ([]byte, error) {
 	}
 	var value []byte
 	err = item.Value(func(v []byte) error {
-		readAtOnce(v)
+		mapped.ReadAtOnce(v)
 		value = bytes.Clone(v)
 		return nil
 	})

@@ -2,9 +2,12 @@ package main
 
 import (
 	"math"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+
+	"github.com/dawnsystem/intellidocs-agent/queue/mapped"
 )
 
 // How much memory the Go runtime may take of the system: a sidecar's is taken from what it stands
@@ -29,6 +32,7 @@ func limitMemory() {
 	limit := int64(leastMemory)
 	debug.SetMemoryLimit(limit)
 	if memoryAllowed() < smallest {
+		readProgramByThePage()
 		return
 	}
 	afterCollections(func() bool {
@@ -41,6 +45,18 @@ func limitMemory() {
 		}
 		return true
 	})
+}
+
+// readProgramByThePage has no more of the program in memory than what is used of it, about two
+// thirds. Where its pages must go for others now and then, what surrounds those that are read again
+// would have to go for them: it stood still for a minute. On a disk that turns a program read by the
+// page comes slowly, so it is for small containers alone.
+func readProgramByThePage() {
+	program, err := os.Executable()
+	if err != nil {
+		return // it is read in larger pieces
+	}
+	mapped.Advise(func(path string) bool { return path == program }, mapped.Random)
 }
 
 // limitFor is the limit where so much is in use, in steps, since each change stops everything

@@ -1,0 +1,62 @@
+package mapped
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Advice is what the kernel is told of a file's pages (madvise(2)).
+type Advice uintptr
+
+const (
+	// Random has nothing read but what is touched. It holds as long as the mapping.
+	Random Advice = unix.MADV_RANDOM
+	// Cold has the pages that are in memory now go before others, should it be short.
+	Cold Advice = unix.MADV_COLD
+	// PageOut has them go now; what was changed is written first. MADV_DONTNEED would be quicker
+	// and not safe.
+	PageOut Advice = unix.MADV_PAGEOUT
+)
+
+// inOnePiece is from which size a value is read at once: the pages of smaller ones are few.
+const inOnePiece = 16 << 10
+
+// Advise tells the kernel of each mapped file that is wanted, by its real path. It reads
+// /proc/self/maps, which takes some tens of microseconds.
+func Advise(wanted func(path string) bool, advice ...Advice) {
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(maps)) {
+		at := strings.IndexByte(line, '/')
+		if at < 0 || !wanted(strings.TrimSuffix(line[at:], "\n")) {
+			continue
+		}
+		span, _, _ := strings.Cut(line, " ")
+		lo, hi, _ := strings.Cut(span, "-")
+		start, err1 := strconv.ParseUint(lo, 16, 64)
+		end, err2 := strconv.ParseUint(hi, 16, 64)
+		if err1 != nil || err2 != nil {
+			continue
+		}
+		for _, a := range advice {
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(start), uintptr(end-start), uintptr(a))
+		}
+	}
+}
+
+// ReadAtOnce has a large value of a mapped file read in as few pieces as the disk allows. Where
+// the file is Random, it would come page by page.
+func ReadAtOnce(value []byte) {
+	if len(value) < inOnePiece {
+		return
+	}
+	start := uintptr(unsafe.Pointer(unsafe.SliceData(value)))
+	before := start % uintptr(os.Getpagesize())
+	_, _, _ = unix.Syscall(unix.SYS_MADVISE, start-before, uintptr(len(value))+before, unix.MADV_WILLNEED)
+}
