@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/queue/mapped"
 )
@@ -19,6 +20,9 @@ const (
 	mostMemory  = 48 << 20
 	memoryRoom  = 10 << 20
 	smallest    = 80 << 20 // that bears the most
+
+	// started is when the pages of the program that were needed for the start alone are given back.
+	started = 3 * time.Second
 )
 
 // limitMemory keeps the heap small. GOMEMLIMIT and GOGC still have the last word.
@@ -26,13 +30,17 @@ func limitMemory() {
 	if previous := debug.SetGCPercent(50); previous != 100 {
 		debug.SetGCPercent(previous)
 	}
+	time.AfterFunc(started, func() { mapped.Unmap(isProgram) })
 	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
 		return
 	}
 	limit := int64(leastMemory)
 	debug.SetMemoryLimit(limit)
 	if memoryAllowed() < smallest {
-		readProgramByThePage()
+		// About two thirds of the program are used. Where its pages must go for others now and then,
+		// what surrounds those that are read again would have to go for them: it stood still for a
+		// minute. On a disk that turns it comes slowly by the page, so it is for small containers alone.
+		mapped.Advise(isProgram, mapped.Random)
 		return
 	}
 	afterCollections(func() bool {
@@ -47,16 +55,10 @@ func limitMemory() {
 	})
 }
 
-// readProgramByThePage has no more of the program in memory than what is used of it, about two
-// thirds. Where its pages must go for others now and then, what surrounds those that are read again
-// would have to go for them: it stood still for a minute. On a disk that turns a program read by the
-// page comes slowly, so it is for small containers alone.
-func readProgramByThePage() {
+// isProgram is about a mapped file.
+func isProgram(path string) bool {
 	program, err := os.Executable()
-	if err != nil {
-		return // it is read in larger pieces
-	}
-	mapped.Advise(func(path string) bool { return path == program }, mapped.Random)
+	return err == nil && path == program
 }
 
 // limitFor is the limit where so much is in use, in steps, since each change stops everything

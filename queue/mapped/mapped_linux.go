@@ -38,15 +38,42 @@ func Advise(wanted func(path string) bool, advice ...Advice) {
 			continue
 		}
 		span, _, _ := strings.Cut(line, " ")
-		lo, hi, _ := strings.Cut(span, "-")
-		start, err1 := strconv.ParseUint(lo, 16, 64)
-		end, err2 := strconv.ParseUint(hi, 16, 64)
-		if err1 != nil || err2 != nil {
-			continue
-		}
 		for _, a := range advice {
-			_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(start), uintptr(end-start), uintptr(a))
+			advise(span, uintptr(a))
 		}
+	}
+}
+
+// Unmap leaves the pages of files that are wanted to the system's cache, where they are anybody's
+// and count as no process's; those that are needed come back without being read. It passes over
+// mappings that may be written to, or were: a program that is linked to run anywhere has what was
+// changed for that in mappings that nobody may write to any more.
+func Unmap(wanted func(path string) bool) {
+	maps, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		return
+	}
+	span := "" // of the mapping that the lines are about, while it is one of these
+	for line := range strings.Lines(string(maps)) {
+		switch fields := strings.Fields(line); {
+		case len(fields) < 2:
+		case !strings.HasSuffix(fields[0], ":"): // a line as in maps
+			span = ""
+			if at := strings.IndexByte(line, '/'); at >= 0 && fields[1][1] == '-' && wanted(strings.TrimSuffix(line[at:], "\n")) {
+				span = fields[0]
+			}
+		case fields[0] == "Anonymous:" && fields[1] == "0" && span != "":
+			advise(span, unix.MADV_DONTNEED)
+		}
+	}
+}
+
+func advise(span string, advice uintptr) {
+	lo, hi, _ := strings.Cut(span, "-")
+	start, err1 := strconv.ParseUint(lo, 16, 64)
+	end, err2 := strconv.ParseUint(hi, 16, 64)
+	if err1 == nil && err2 == nil {
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(start), uintptr(end-start), advice)
 	}
 }
 

@@ -15,5 +15,8 @@ const (
 // Advise does nothing here.
 func Advise(func(path string) bool, ...Advice) {}
 
+// Unmap does nothing here.
+func Unmap(func(path string) bool) {}
+
 // ReadAtOnce does nothing here.
 func ReadAtOnce([]byte) {}
