@@ -198,7 +198,7 @@ func (w *writeTxn) forget(seq uint64) (bool, error) {
 	var ds []*Delivery
 	for i := range e.Webhooks {
 		at.idx = uint16(i)
-		d, err := w.wr.load(w.txn, at)
+		d, err := w.wr.loadWith(w.txn, at, e)
 		if err != nil || !d.finished() {
 			return false, err
 		}

@@ -25,8 +25,23 @@ import (
 // TestMain makes the test binary answer as intellidocs-agent, so that tests run the
 // real program in a process of its own, which can be killed.
 func TestMain(m *testing.M) {
-	testscript.Main(m, programs)
+	testscript.Main(tests{m}, programs)
 }
+
+// tests are those of this package, and what is to be done once all have ended.
+type tests struct{ *testing.M }
+
+func (m tests) Run() int {
+	defer func() {
+		for _, f := range afterwards {
+			f()
+		}
+	}()
+	return m.M.Run()
+}
+
+// afterwards is what several tests share and the last of them leaves.
+var afterwards []func()
 
 // programs are what tests can start.
 var programs = map[string]func(){"intellidocs-agent": main}

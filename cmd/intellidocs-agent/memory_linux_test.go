@@ -142,6 +142,7 @@ var built = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	afterwards = append(afterwards, func() { _ = os.RemoveAll(dir) })
 	path := filepath.Join(dir, "intellidocs-agent")
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

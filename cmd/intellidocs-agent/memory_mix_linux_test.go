@@ -17,7 +17,7 @@ func mixTimes() (alone, together time.Duration) {
 	if inFull() {
 		return time.Minute, 5 * time.Minute
 	}
-	return 10 * time.Second, 25 * time.Second
+	return 10 * time.Second, 40 * time.Second
 }
 
 // TestMemorySoak_AHealthyWebhookBesideEverythingAtOnce has producers, receivers and readers do
