@@ -45,19 +45,20 @@ func TestBounds_CallsUnderWay(t *testing.T) {
 		if n := inside.Load(); n != atOnce {
 			t.Errorf("%d reads are under way, not %d", n, atOnce)
 		}
-		// Neither changes nor what the page and probes ask for wait behind them.
+		// Neither changes, nor other reads, nor what the page and probes ask for wait behind them.
 		for range 50 {
 			go call("POST", "/api/v1/replay")
 		}
 		go call("GET", "/healthz")
 		go call("GET", "/api/v1/stream")
+		go call("GET", "/api/v1/status")
 		synctest.Wait()
-		if n := inside.Load(); n != 2*atOnce+2 {
-			t.Errorf("%d calls are under way, not %d", n, 2*atOnce+2)
+		if n := inside.Load(); n != 2*atOnce+3 {
+			t.Errorf("%d calls are under way, not %d", n, 2*atOnce+3)
 		}
 		close(release)
 		synctest.Wait()
-		if answered.Load() != 102 || refused.Load() != 0 {
+		if answered.Load() != 103 || refused.Load() != 0 {
 			t.Errorf("%d answered, %d refused", answered.Load(), refused.Load())
 		}
 	})

@@ -6,15 +6,16 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 )
 
 // The bounds of what is under way at once, over all listeners, since each call has its answer,
 // or what it reads, in memory. What has no place yet waits; health and the page never do.
 const (
-	atOnce     = 4 // reads, and changes beside them: those may have to wait for the disk
+	atOnce     = 4 // reads, pages of lists, and changes: none holds up the others
 	whole      = 1 // reads of one event whole, with its payload of up to 7 MiB
-	listed     = 1 // pages of a list being put together; on their way out they are reads
+	listed     = 1 // pages being put together, of those
 	bodies     = 8 // bodies on their way in
 	backfills  = 2 // old logs being read
 	scrapes    = 4 // answers of /metrics
@@ -38,12 +39,15 @@ const (
 
 // gate has the places of the calls under way.
 type gate struct {
-	reads, whole, pages, changes, bodies, backfills, scrapes, streams, waiting chan struct{}
+	reads, whole, lists, pages, changes, bodies, backfills, scrapes, streams, waiting chan struct{}
 }
 
 func newGate() *gate {
 	places := func(n int) chan struct{} { return make(chan struct{}, n) }
-	return &gate{places(atOnce), places(whole), places(listed), places(atOnce), places(bodies), places(backfills), places(scrapes), places(maxStreams), places(maxWaiting)}
+	return &gate{
+		reads: places(atOnce), whole: places(whole), lists: places(atOnce), pages: places(listed), changes: places(atOnce), bodies: places(bodies),
+		backfills: places(backfills), scrapes: places(scrapes), streams: places(maxStreams), waiting: places(maxWaiting),
+	}
 }
 
 var errBusy = errors.New("the agent is busy with other API calls; try again")
@@ -131,11 +135,16 @@ func (g *gate) placesOf(r *http.Request) chan struct{} {
 		return g.backfills
 	case read && oneWhole(path):
 		return g.whole
+	case read && slices.Contains(lists, path):
+		return g.lists
 	case read:
 		return g.reads
 	}
 	return g.changes
 }
+
+// lists are what is answered by the page.
+var lists = []string{"/api/v1/deliveries", "/api/v1/events", "/api/v1/rejected"}
 
 func oneWhole(path string) bool {
 	for _, list := range []string{"/api/v1/deliveries/", "/api/v1/events/"} {
