@@ -33,6 +33,7 @@ type maintenance struct {
 	disk   *disk
 	limits *limits
 	log    *slog.Logger
+	small  bool // Options.SmallMemory
 	// webhooks names the configured ones.
 	webhooks func() []string
 
@@ -78,7 +79,7 @@ func (m *maintenance) run(ctx context.Context) error {
 
 // keepSmall returns memory to the system until ctx ends.
 func (m *maintenance) keepSmall(ctx context.Context) {
-	p := pager{dir: m.dir}
+	p := pager{dir: m.dir, small: m.small}
 	var busy time.Time
 	p.advise()
 	next := time.NewTimer(memoryCalm)

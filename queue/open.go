@@ -116,7 +116,7 @@ func newQueue(o *Options, s *store) *Queue {
 	q := &Queue{
 		reader: reader{store: s}, writer: wr, disk: disk, limits: limits, unregister: func() {},
 		intake:      intake{writer: wr, disk: disk, limits: limits},
-		maintenance: &maintenance{store: s, writer: wr, disk: disk, limits: limits, log: o.Logger, webhooks: o.Webhooks},
+		maintenance: &maintenance{store: s, writer: wr, disk: disk, limits: limits, log: o.Logger, webhooks: o.Webhooks, small: o.SmallMemory},
 	}
 	q.changes = changes{reader: &q.reader, writer: wr}
 	return q
@@ -216,7 +216,9 @@ func dbOptions(dir string, sizes Sizes) badger.Options {
 		WithDetectConflicts(false).
 		WithNumVersionsToKeep(1).
 		WithMetricsEnabled(false).
-		WithVerifyValueChecksum(true)
+		// Badger would read a value whole for it before ReadAtOnce is told of it. Each has a checksum
+		// of its own (seal).
+		WithVerifyValueChecksum(false)
 	o.TableSizeMultiplier = 1
 	return o
 }

@@ -20,6 +20,7 @@ const (
 // pager keeps the pages of the database's mapped files from taking the memory that others need.
 type pager struct {
 	dir     string
+	small   bool  // Options.SmallMemory
 	rest    int64 // what the other mapped files take: the program itself
 	advised time.Time
 }
@@ -40,10 +41,11 @@ func (p *pager) pageOut() bool {
 
 // advise has nothing read ahead of the logs, of values and of memtables, which are read by the
 // value and written at their end, and has those of their pages that are in memory go first: each
-// is wanted for a moment. Tables, which a compaction reads from one end to the other, are left
-// alone. It is for files that are new, too.
+// is wanted for a moment. Where there is room they are better read ahead, since a backlog, and
+// what is rewritten to reclaim space, come in their order. Tables, which a compaction reads from
+// one end to the other, are left alone. It is for files that are new, too.
 func (p *pager) advise() {
-	if time.Since(p.advised) < adviseEvery {
+	if !p.small || time.Since(p.advised) < adviseEvery {
 		return
 	}
 	p.advised = time.Now()

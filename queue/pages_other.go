@@ -3,7 +3,10 @@
 package queue
 
 // pager is for Linux only.
-type pager struct{ dir string }
+type pager struct {
+	dir   string
+	small bool
+}
 
 func (*pager) pageOut() bool { return false }
 

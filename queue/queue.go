@@ -47,6 +47,10 @@ type Options struct {
 	// Notify is told which webhooks have something due; it must not block.
 	Notify func(webhooks []string)
 
+	// SmallMemory: there is little for the pages of files, as in a small container. Nothing is read
+	// ahead of the logs then.
+	SmallMemory bool
+
 	Sizes Sizes // zero: the usual
 }
 

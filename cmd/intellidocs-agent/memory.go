@@ -22,26 +22,29 @@ const (
 	smallest    = 80 << 20 // that bears the most
 
 	// started is when the pages of the program that were needed for the start alone are given back.
-	started = 3 * time.Second
+	started = 10 * time.Second
 )
 
-// limitMemory keeps the heap small. GOMEMLIMIT and GOGC still have the last word.
-func limitMemory() {
-	if previous := debug.SetGCPercent(50); previous != 100 {
-		debug.SetGCPercent(previous)
-	}
+// limitMemory keeps the heap small, and says whether there is little memory for the pages of files.
+// GOMEMLIMIT and GOGC still have the last word of the heap.
+func limitMemory() (small bool) {
 	time.AfterFunc(started, func() { mapped.Unmap(isProgram) })
-	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
-		return
-	}
-	limit := int64(leastMemory)
-	debug.SetMemoryLimit(limit)
-	if memoryAllowed() < smallest {
+	if small = memoryAllowed() < smallest; small {
 		// About two thirds of the program are used. Where its pages must go for others now and then,
 		// what surrounds those that are read again would have to go for them: it stood still for a
 		// minute. On a disk that turns it comes slowly by the page, so it is for small containers alone.
 		mapped.Advise(isProgram, mapped.Random)
-		return
+	}
+	if previous := debug.SetGCPercent(50); previous != 100 {
+		debug.SetGCPercent(previous)
+	}
+	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
+		return small
+	}
+	limit := int64(leastMemory)
+	debug.SetMemoryLimit(limit)
+	if small {
+		return small
 	}
 	afterCollections(func() bool {
 		if debug.SetMemoryLimit(-1) != limit {
@@ -53,6 +56,7 @@ func limitMemory() {
 		}
 		return true
 	})
+	return small
 }
 
 // isProgram is about a mapped file.

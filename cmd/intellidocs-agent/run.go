@@ -29,9 +29,9 @@ func newRun(c *cli) *cobra.Command {
 				return err
 			}
 			plan.Config.Warnings = append(plan.Config.Warnings, rootWarnings(plan.Config)...)
-			limitMemory()
+			small := limitMemory()
 			a, err := agent.Open(cmd.Context(), plan, agent.Options{
-				Version: buildVersion(), Running: true, Grace: time.Duration(grace), Hangup: hangup, Sizes: c.sizes,
+				Version: buildVersion(), Running: true, Grace: time.Duration(grace), Hangup: hangup, SmallMemory: small, Sizes: c.sizes,
 			})
 			if err != nil {
 				return err

@@ -13,7 +13,8 @@ import (
 type Advice uintptr
 
 const (
-	// Random has nothing read but what is touched. It holds as long as the mapping.
+	// Random has nothing read but what is touched. It holds as long as the mapping. Since Linux 6.3
+	// that a page was touched does not keep it in memory either.
 	Random Advice = unix.MADV_RANDOM
 	// Cold has the pages that are in memory now go before others, should it be short.
 	Cold Advice = unix.MADV_COLD
@@ -46,8 +47,9 @@ func Advise(wanted func(path string) bool, advice ...Advice) {
 
 // Unmap leaves the pages of files that are wanted to the system's cache, where they are anybody's
 // and count as no process's; those that are needed come back without being read. It passes over
-// mappings that may be written to, or were: a program that is linked to run anywhere has what was
-// changed for that in mappings that nobody may write to any more.
+// mappings that may be written to, or were, whether what was written is in memory or swapped out: a
+// program that is linked to run anywhere has what was changed for that in mappings that nobody may
+// write to any more.
 func Unmap(wanted func(path string) bool) {
 	maps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
@@ -62,7 +64,9 @@ func Unmap(wanted func(path string) bool) {
 			if at := strings.IndexByte(line, '/'); at >= 0 && fields[1][1] == '-' && wanted(strings.TrimSuffix(line[at:], "\n")) {
 				span = fields[0]
 			}
-		case fields[0] == "Anonymous:" && fields[1] == "0" && span != "":
+		case (fields[0] == "Anonymous:" || fields[0] == "Swap:") && fields[1] != "0":
+			span = ""
+		case fields[0] == "VmFlags:" && span != "": // the last of a mapping's lines (proc_pid_smaps(5))
 			advise(span, unix.MADV_DONTNEED)
 		}
 	}
@@ -70,8 +74,8 @@ func Unmap(wanted func(path string) bool) {
 
 func advise(span string, advice uintptr) {
 	lo, hi, _ := strings.Cut(span, "-")
-	start, err1 := strconv.ParseUint(lo, 16, 64)
-	end, err2 := strconv.ParseUint(hi, 16, 64)
+	start, err1 := strconv.ParseUint(lo, 16, strconv.IntSize)
+	end, err2 := strconv.ParseUint(hi, 16, strconv.IntSize)
 	if err1 == nil && err2 == nil {
 		_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(start), uintptr(end-start), advice)
 	}

@@ -302,7 +302,7 @@ func TestGate_PagesArePutTogetherOneAtATimeAndRest(t *testing.T) {
 	})
 }
 
-// Whoever leaves while a page rests gives up no place of another.
+// Whoever leaves while it waits for a page takes no place, and gives up none.
 func TestGate_ACallThatEndsWhileItWaitsForAPageTakesNoPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		page := newGate().paged(func(http.ResponseWriter, *http.Request) (any, error) { time.Sleep(time.Second); return nil, nil })
@@ -319,8 +319,12 @@ func TestGate_ACallThatEndsWhileItWaitsForAPageTakesNoPlace(t *testing.T) {
 		if err := <-left; !errors.Is(err, errBusy) {
 			t.Error(err)
 		}
+		begun := time.Now()
 		if _, err := page(nil, httptest.NewRequest(http.MethodGet, "/api/v1/deliveries", nil)); err != nil {
 			t.Error(err)
+		}
+		if took := time.Since(begun); took != 2*time.Second+longestRest {
+			t.Errorf("the page after it took %v", took)
 		}
 	})
 }

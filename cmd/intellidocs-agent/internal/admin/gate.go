@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,6 +41,8 @@ const (
 // gate has the places of the calls under way.
 type gate struct {
 	reads, whole, lists, pages, changes, bodies, backfills, scrapes, streams, waiting chan struct{}
+
+	forPage atomic.Int64 // lists that wait for a page
 }
 
 func newGate() *gate {
@@ -66,13 +69,18 @@ func (g *gate) take(ctx context.Context, places chan struct{}) (release func(), 
 	default:
 		return nil, errBusy
 	}
+	return release, inTime(ctx, places)
+}
+
+// inTime waits for a place, and for no longer than that makes sense to whoever has asked.
+func inTime(ctx context.Context, places chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, patience/2)
 	defer cancel()
 	select {
 	case places <- struct{}{}:
-		return release, nil
+		return nil
 	case <-ctx.Done():
-		return nil, errBusy
+		return errBusy
 	}
 }
 
@@ -102,20 +110,22 @@ func (g *gate) admit(next http.Handler) http.Handler {
 }
 
 // paged has one page put together at a time, and then, where others wait, none for as long as that
-// took.
+// took. A list that waits has its place among the lists already.
 func (g *gate) paged(f handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) (any, error) {
-		release, err := g.take(r.Context(), g.pages)
+		g.forPage.Add(1)
+		err := inTime(r.Context(), g.pages)
+		g.forPage.Add(-1)
 		if err != nil {
 			return nil, err
 		}
 		begun := time.Now()
 		defer func() {
-			if len(g.waiting) == 0 {
-				release()
-				return
+			rest := time.Duration(0)
+			if g.forPage.Load() > 0 {
+				rest = min(time.Since(begun), longestRest)
 			}
-			time.AfterFunc(min(time.Since(begun), longestRest), release)
+			time.AfterFunc(rest, func() { <-g.pages })
 		}()
 		return f(w, r)
 	}

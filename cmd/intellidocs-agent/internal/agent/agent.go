@@ -59,7 +59,8 @@ type Options struct {
 	// Grace is how long requests under way may take once the agent is stopped.
 	Grace time.Duration
 	// Hangup asks for the configuration to be read again; nil: never.
-	Hangup <-chan os.Signal
+	Hangup      <-chan os.Signal
+	SmallMemory bool // there is little for the pages of files
 	// Sizes of the queue's files; zero: the usual.
 	Sizes queue.Sizes
 }
@@ -83,7 +84,7 @@ func Open(ctx context.Context, p *Plan, o Options) (_ *Agent, err error) {
 	a.queue, err = openQueue(ctx, patience, queue.Options{
 		Dir: cfg.State.Path, MaxSize: cfg.State.MaxSize, Retention: cfg.State.Retention, DedupWindow: cfg.State.DedupWindow,
 		Logger: log, Registerer: a.registry, Notify: func(webhooks []string) { a.dispatcher.Notify(webhooks) },
-		Webhooks: a.config.webhooks, Sizes: o.Sizes,
+		Webhooks: a.config.webhooks, SmallMemory: o.SmallMemory, Sizes: o.Sizes,
 	})
 	switch {
 	case errors.Is(err, fs.ErrPermission):
