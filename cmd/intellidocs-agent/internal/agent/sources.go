@@ -58,6 +58,9 @@ func (s *sources) apply(want []config.Source) {
 	s.wanted = slices.Clone(want)
 	ctx := s.ctx
 	s.mu.Unlock()
+	for _, cfg := range want {
+		s.ingest.Expect(cfg.Path) // whoever scrapes may come before a source is opened, or can be
+	}
 	if ctx != nil {
 		s.reconcile(ctx)
 	}

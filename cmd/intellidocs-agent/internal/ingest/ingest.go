@@ -108,6 +108,9 @@ func (in *Ingest) Source(name string, kind Kind, key []byte) *Source {
 	return &Source{in: in, name: name, kind: kind, key: key, totals: Totals{Events: map[string]int{}}}
 }
 
+// Expect makes the series of a source that will be read, at zero.
+func (in *Ingest) Expect(name string) { in.metrics.begin(name) }
+
 // Backfill makes the ingest of old records: what the queue remembers at all is not
 // queued again, however long ago it was.
 func (in *Ingest) Backfill(name string, kind Kind, key []byte) *Source {
