@@ -61,7 +61,7 @@ func Unmap(wanted func(path string) bool) {
 		case len(fields) < 2:
 		case !strings.HasSuffix(fields[0], ":"): // a line as in maps
 			span = ""
-			if at := strings.IndexByte(line, '/'); at >= 0 && fields[1][1] == '-' && wanted(strings.TrimSuffix(line[at:], "\n")) {
+			if at := strings.IndexByte(line, '/'); at >= 0 && strings.HasPrefix(fields[1], "r-") && wanted(strings.TrimSuffix(line[at:], "\n")) {
 				span = fields[0]
 			}
 		case (fields[0] == "Anonymous:" || fields[0] == "Swap:") && fields[1] != "0":
