@@ -328,3 +328,21 @@ func TestGate_ACallThatEndsWhileItWaitsForAPageTakesNoPlace(t *testing.T) {
 		}
 	})
 }
+
+// Every list, and nothing else that is read, waits while a page is put together.
+func TestGate_ListsAloneWaitForAPage(t *testing.T) {
+	s := serve(t)
+	s.server.gate.pages <- struct{}{}
+	gone, leave := context.WithCancel(t.Context())
+	leave() // it would wait for seconds
+	for path, want := range map[string]int{
+		"/api/v1/deliveries": 503, "/api/v1/events": 503, "/api/v1/rejected": 503,
+		"/api/v1/status": 200, "/api/v1/count": 200, "/api/v1/log": 200,
+	} {
+		w := httptest.NewRecorder()
+		s.server.Handler().ServeHTTP(w, httptest.NewRequestWithContext(gone, http.MethodGet, path, nil))
+		if w.Code != want || (w.Header().Get("Retry-After") != "") != (want == 503) {
+			t.Errorf("%s: %d, %v", path, w.Code, w.Header())
+		}
+	}
+}

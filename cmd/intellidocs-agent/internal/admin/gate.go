@@ -145,7 +145,7 @@ func (g *gate) placesOf(r *http.Request) chan struct{} {
 		return g.backfills
 	case read && oneWhole(path):
 		return g.whole
-	case read && slices.Contains(lists, path):
+	case read && isList(path):
 		return g.lists
 	case read:
 		return g.reads
@@ -153,8 +153,10 @@ func (g *gate) placesOf(r *http.Request) chan struct{} {
 	return g.changes
 }
 
-// lists are what is answered by the page.
-var lists = []string{"/api/v1/deliveries", "/api/v1/events", "/api/v1/rejected"}
+// isList reports whether a path is answered by the page.
+func isList(path string) bool {
+	return slices.Contains([]string{"/api/v1/deliveries", "/api/v1/events", "/api/v1/rejected"}, path)
+}
 
 func oneWhole(path string) bool {
 	for _, list := range []string{"/api/v1/deliveries/", "/api/v1/events/"} {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/ingest"
@@ -73,15 +74,15 @@ func routes(mux *http.ServeMux, g *gate, a *Agent, log *slog.Logger, stopping co
 	for pattern, f := range map[string]handler{
 		"GET /api/v1/status":                  status.status,
 		"GET /api/v1/history":                 status.history,
-		"GET /api/v1/deliveries":              g.paged(deliveries.list),
+		"GET /api/v1/deliveries":              deliveries.list,
 		"GET /api/v1/deliveries/{id}":         deliveries.delivery,
 		"GET /api/v1/deliveries/{id}/request": deliveries.request,
 		"GET /api/v1/count":                   deliveries.count,
 		"GET /api/v1/find":                    deliveries.find,
 		"GET /api/v1/log":                     status.log,
-		"GET /api/v1/events":                  g.paged(deliveries.events),
+		"GET /api/v1/events":                  deliveries.events,
 		"GET /api/v1/events/{id}":             deliveries.event,
-		"GET /api/v1/rejected":                g.paged(rejected.list),
+		"GET /api/v1/rejected":                rejected.list,
 		"GET /api/v1/rejected/{id}":           rejected.one,
 		"POST /api/v1/rejected/retry":         rejected.retry,
 		"POST /api/v1/rejected/discard":       rejected.discard,
@@ -93,6 +94,9 @@ func routes(mux *http.ServeMux, g *gate, a *Agent, log *slog.Logger, stopping co
 		"POST /api/v1/webhooks/{name}/resume": webhooks.resume,
 		"POST /api/v1/webhooks/{name}/test":   webhooks.test,
 	} {
+		if isList(strings.TrimPrefix(pattern, "GET ")) {
+			f = g.paged(f)
+		}
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			v, err := f(w, r)
 			if err != nil {
