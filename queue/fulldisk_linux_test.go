@@ -154,29 +154,11 @@ func TestFullDisk_ReadingStopsAndDeliveringGoesOn(t *testing.T) {
 	if err := os.WriteFile(hog, make([]byte, free-total/8), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	q.disk.measure()
-	if s := q.Stats(); !s.Full || s.Reason == "" {
-		t.Fatalf("%+v", s)
-	}
-	committed := make(chan error, 1)
-	go func() {
-		_, err := q.Commit(t.Context(), Batch{Events: []NewEvent{event(3, "a")}})
-		committed <- err
-	}()
-	for _, d := range due(t, q, "a", time.Now()) {
-		record(t, q, Outcome{DeliveryID: d.ID, Status: Success, Attempt: Attempt{N: 1, At: time.Now()}})
-	}
-	select {
-	case err := <-committed:
-		t.Fatalf("queued on a full disk: %v", err)
-	default:
-	}
-	if err := os.Remove(hog); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-committed; err != nil { // it continues by itself
-		t.Fatal(err)
-	}
+	intakeWaits(t, q, func() {
+		if err := os.Remove(hog); err != nil {
+			t.Fatal(err)
+		}
+	})
 	if n := q.Counts()["a"]; n[Success] != 2 || n[Pending] != 1 {
 		t.Fatal(n)
 	}

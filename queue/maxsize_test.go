@@ -14,24 +14,31 @@ func TestMaxSize_IntakeWaitsAndGoesOnWhenItIsRaised(t *testing.T) {
 	}
 	commit(t, q, fill)
 	q.SetLimits(1<<20, 0, 0) // not before: a commit of several transactions waits between two of them
+	intakeWaits(t, q, func() { q.SetLimits(1<<30, 0, 0) })
+}
+
+// intakeWaits has an event wait while the queue is full, and outcomes not, until there is room.
+func intakeWaits(t *testing.T, q *Queue, makeRoom func()) {
+	t.Helper()
 	q.disk.measure()
 	if s := q.Stats(); !s.Full || s.Reason == "" {
 		t.Fatalf("%+v", s)
 	}
-	done := make(chan error, 1)
+	committed := make(chan error, 1)
 	go func() {
 		_, err := q.Commit(t.Context(), Batch{Events: []NewEvent{event(5000, "a")}})
-		done <- err
+		committed <- err
 	}()
-	d := due(t, q, "a", time.Now())[0]
-	record(t, q, Outcome{DeliveryID: d.ID, Status: Success, Attempt: Attempt{N: 1, At: time.Now()}})
+	for _, d := range due(t, q, "a", time.Now()) {
+		record(t, q, Outcome{DeliveryID: d.ID, Status: Success, Attempt: Attempt{N: 1, At: time.Now()}})
+	}
 	select {
-	case err := <-done:
+	case err := <-committed:
 		t.Fatalf("it was committed while full: %v", err)
 	default:
 	}
-	q.SetLimits(1<<30, 0, 0)
-	if err := <-done; err != nil {
+	makeRoom()
+	if err := <-committed; err != nil { // it continues by itself
 		t.Fatal(err)
 	}
 }
