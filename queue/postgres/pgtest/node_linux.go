@@ -1,0 +1,159 @@
+package pgtest
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+)
+
+// settings keep a server small. fsync stays on: what is committed is on the disk.
+const settings = `
+listen_addresses = '127.0.0.1'
+shared_buffers = 16MB
+max_connections = 100
+min_wal_size = 16MB
+max_wal_size = 128MB
+dynamic_shared_memory_type = mmap # in the data directory, so that nothing is left elsewhere
+log_line_prefix = '%m [%p] %u@%d '
+lc_messages = 'C'
+`
+
+// installed is the directory of the newest PostgreSQL's programs; without one the test is skipped.
+func installed(t testing.TB) string {
+	t.Helper()
+	newest, bin := 0, ""
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	for _, f := range found {
+		dir := filepath.Dir(f)
+		if v, err := strconv.Atoi(filepath.Base(filepath.Dir(dir))); err == nil && v > newest {
+			newest, bin = v, dir
+		}
+	}
+	if bin == "" {
+		t.Skip("needs a PostgreSQL server: apt install postgresql")
+	}
+	return bin
+}
+
+// unprivileged is who runs the servers: PostgreSQL refuses to run as root. Nil: whoever runs the tests.
+func unprivileged() (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+		gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, errors.Join(err1, err2)
+	}
+	return nil, errors.New("PostgreSQL does not run as root, and there is no user postgres or nobody")
+}
+
+// node is one server: its directory, with the data in it, its socket and its log.
+type node struct {
+	name, dir, bin string
+	port           int
+	as             *syscall.Credential
+}
+
+func newNode(base, bin, name string) (*node, error) {
+	as, err := unprivileged()
+	if err != nil {
+		return nil, err
+	}
+	n := &node{name: name, dir: filepath.Join(base, name), bin: bin, as: as}
+	if err := n.ownDir(n.dir); err != nil {
+		return nil, err
+	}
+	n.port, err = freePort()
+	return n, err
+}
+
+func (n *node) data() string    { return filepath.Join(n.dir, "data") }
+func (n *node) sockets() string { return n.dir }
+
+// ownDir makes a directory that belongs to whoever runs the server.
+func (n *node) ownDir(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	if n.as == nil {
+		return nil
+	}
+	return os.Chown(dir, int(n.as.Uid), int(n.as.Gid))
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// run runs one of PostgreSQL's programs to its end.
+func (n *node) run(program string, args ...string) error {
+	c := exec.Command(filepath.Join(n.bin, program), args...)
+	c.Dir = n.dir
+	c.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TZ=UTC"}
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: n.as}
+	out, err := c.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s of %s: %w\n%s%s", program, n.name, err, out, n.logTail())
+	}
+	return nil
+}
+
+func (n *node) logFile() string { return filepath.Join(n.dir, "log") }
+
+// logTail is the end of the server's log.
+func (n *node) logTail() []byte {
+	b, _ := os.ReadFile(n.logFile())
+	return b[max(0, len(b)-4096):]
+}
+
+// initdb makes an empty server, in which passwords are asked for over TCP only.
+func (n *node) initdb() error {
+	password := filepath.Join(n.dir, "password")
+	if err := os.WriteFile(password, []byte(Password), 0o644); err != nil { // in a directory of 0700
+		return err
+	}
+	err := n.run("initdb", "--no-sync", "--no-instructions", "--no-locale", "-E", "UTF8", "--wal-segsize=4",
+		"--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile", password, "-U", superuser, "-D", n.data())
+	if err != nil {
+		return err
+	}
+	return n.configure(settings)
+}
+
+// configure appends to the server's configuration, where the last word counts.
+func (n *node) configure(settings string) error {
+	f, err := os.OpenFile(filepath.Join(n.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(settings)
+	return errors.Join(err, f.Close())
+}
+
+// start starts the server and returns once it takes connections.
+func (n *node) start() error {
+	options := fmt.Sprintf("-p %d -k %s", n.port, n.sockets())
+	return n.run("pg_ctl", "-D", n.data(), "-l", n.logFile(), "-o", options, "-w", "-t", "60", "-s", "start")
+}
+
+// stop ends the server in order, at once for its clients.
+func (n *node) stop() error {
+	return n.run("pg_ctl", "-D", n.data(), "-m", "fast", "-w", "-s", "stop")
+}

@@ -1,0 +1,91 @@
+package pgtest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// server is the one that the tests of this binary share.
+var server struct {
+	sync.Once
+	*node
+	err error
+}
+
+// Server returns the URL of a fresh database that belongs to t, on a server that the whole
+// test binary shares. It skips the test where PostgreSQL is not installed.
+func Server(t testing.TB) string {
+	t.Helper()
+	bin := installed(t)
+	server.Do(func() {
+		server.node, server.err = single(bin)
+	})
+	if server.err != nil {
+		t.Fatal(server.err)
+	}
+	return server.freshDatabase(t)
+}
+
+func single(bin string) (*node, error) {
+	base, err := keptDir()
+	if err != nil {
+		return nil, err
+	}
+	n, err := newNode(base, bin, "server")
+	if err != nil {
+		return nil, err
+	}
+	if err := n.initdb(); err != nil {
+		return nil, err
+	}
+	if err := n.start(); err != nil {
+		return nil, err
+	}
+	return n, n.createRole()
+}
+
+// createRole makes the role that owns the tests' databases.
+func (n *node) createRole() error {
+	return n.asSuperuser(fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", Role, Password))
+}
+
+// freshDatabase makes a database for a test, and drops it when the test ends.
+func (n *node) freshDatabase(t testing.TB) string {
+	t.Helper()
+	name := "test_" + strings.ToLower(rand.Text()[:10])
+	if err := n.asSuperuser("CREATE DATABASE " + name + " OWNER " + Role + " TEMPLATE template0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.asSuperuser("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)"); err != nil {
+			t.Errorf("drop the test's database: %v", err)
+		}
+	})
+	return n.url(name)
+}
+
+func (n *node) url(database string) string {
+	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", Role, Password, n.port, database)
+}
+
+// asSuperuser runs statements one after another, through the socket that only this machine's superuser reaches.
+func (n *node) asSuperuser(statements ...string) error {
+	ctx := context.Background()
+	c, err := pgx.Connect(ctx, fmt.Sprintf("host=%s port=%d user=%s database=postgres", n.sockets(), n.port, superuser))
+	if err != nil {
+		return err
+	}
+	defer c.Close(ctx)
+	for _, s := range statements {
+		if _, err := c.Exec(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	return nil
+}
