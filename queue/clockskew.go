@@ -37,7 +37,7 @@ func (m *maintenance) undoSkew(ctx context.Context) error {
 		err = errors.Join(err, m.writer.submit(ctx, changeCost(len(part)), func(w *writeTxn) error {
 			for _, a := range part {
 				err := w.change(a.ref, func(d *Delivery) {
-					if !d.finished() && d.dueFrom().Equal(a.from) {
+					if !d.Finished() && d.DueFrom().Equal(a.from) {
 						d.NextAttemptAt = now.Add(d.NextAttemptAt.Sub(a.from))
 					}
 				})
@@ -71,7 +71,7 @@ func (m *maintenance) findMisdated(txn *badger.Txn, webhook string, now time.Tim
 		if err != nil {
 			continue // what is damaged is given up when it is due
 		}
-		from := d.dueFrom()
+		from := d.DueFrom()
 		if from.Before(now.Add(slack)) {
 			break
 		}
@@ -80,9 +80,9 @@ func (m *maintenance) findMisdated(txn *badger.Txn, webhook string, now time.Tim
 	return found
 }
 
-// dueFrom is the moment from which a delivery's due time was: the latest before it that
+// DueFrom is the moment from which a delivery's due time was: the latest before it that
 // the delivery knows of.
-func (d *Delivery) dueFrom() (at time.Time) {
+func (d *Delivery) DueFrom() (at time.Time) {
 	moments := []time.Time{d.CreatedAt, d.LastAttemptAt}
 	if n := len(d.Replays); n > 0 {
 		moments = append(moments, d.Replays[n-1].At)

@@ -13,16 +13,6 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue/mapped"
 )
 
-// How much of an attempt is kept.
-const (
-	maxHistory  = 50
-	maxReplays  = 20
-	maxHeader   = 2000
-	maxHeaders  = 10 // attempts
-	maxResponse = 1000
-	maxError    = 2000
-)
-
 func indexKeyFor(webhook string, s Status, typ string) indexKey {
 	return indexKey{bounded(webhook), s, bounded(typ)}
 }
@@ -159,23 +149,7 @@ func (w *writeTxn) record(o *Outcome) error {
 		return err
 	}
 	err = w.change(at, func(d *Delivery) {
-		a := o.Attempt
-		a.Header, a.Response, a.Error = clip(a.Header, maxHeader), clip(a.Response, maxResponse), clip(a.Error, maxError)
-		d.Attempts = max(d.Attempts, a.N)
-		if !o.Free {
-			d.Spent++
-		}
-		d.Status, d.URL = o.Status, o.URL
-		d.LastAttemptAt, d.NextAttemptAt, d.CompletedAt = a.At, o.Due, time.Time{}
-		d.ResponseCode, d.ResponseBody, d.Error = a.Status, a.Response, a.Error
-		if d.finished() {
-			d.NextAttemptAt, d.CompletedAt = time.Time{}, a.At.Add(a.Took)
-		}
-		d.History = append(d.History, a)
-		d.History = d.History[max(0, len(d.History)-maxHistory):]
-		if old := len(d.History) - 1 - maxHeaders; old >= 0 {
-			d.History[old].Header = ""
-		}
+		d.Attempted(o)
 		w.attempted(d.Webhook, o)
 	})
 	if !errors.Is(err, ErrNotFound) {
@@ -187,8 +161,6 @@ func (w *writeTxn) record(o *Outcome) error {
 	}
 	return nil
 }
-
-func (d *Delivery) finished() bool { return d.Status == Success || d.Status == Failed }
 
 // load is store.load, which need not ask whether an event that was read recently is still there:
 // only the writer deletes any.
@@ -209,7 +181,7 @@ func (w *writeTxn) change(at ref, f func(d *Delivery)) error {
 	if err != nil {
 		return err
 	}
-	before, webhook, due, waiting := d.indexed(), d.Webhook, d.NextAttemptAt, !d.finished()
+	before, webhook, due, waiting := d.indexed(), d.Webhook, d.NextAttemptAt, !d.Finished()
 	if f(d); statusByte[d.Status] == 0 {
 		return fmt.Errorf("delivery %s cannot become %q; please report this", d.ID, d.Status) // no key could be read again
 	}
@@ -222,7 +194,7 @@ func (w *writeTxn) change(at ref, f func(d *Delivery)) error {
 			return err
 		}
 	}
-	if !d.finished() {
+	if !d.Finished() {
 		if err := w.enqueue(dueKey(d.Webhook, d.NextAttemptAt, at), d.Webhook, 0); err != nil {
 			return err
 		}
@@ -289,7 +261,7 @@ func (rd *reader) Due(webhook string, now time.Time, limit int, skip func(id str
 			if err != nil {
 				return err
 			}
-			if !d.finished() {
+			if !d.Finished() {
 				out = append(out, *d)
 			}
 		}

@@ -94,7 +94,7 @@ func eventCost(e *NewEvent, counted map[indexKey]bool) cost {
 		co := indexKeyFor(webhook, Pending, e.Type)
 		c.keys, c.bytes = c.keys+2, c.bytes+int64(2*len(co.webhook)+len(co.typ)+80)
 		if len(e.Body) >= ownRecord {
-			c.keys, c.bytes = c.keys+1, c.bytes+int64(len(webhook)+2*maxType+600)
+			c.keys, c.bytes = c.keys+1, c.bytes+int64(len(webhook)+2*MaxType+600)
 		}
 		if !counted[co] {
 			counted[co] = true
@@ -124,9 +124,9 @@ func (in *intake) commitPart(ctx context.Context, b Batch, c cost, again bool) (
 				return err
 			}
 			again := known(seq)
-			if again && e.conflicts(payload) {
+			if again && e.Conflicts(payload) {
 				id := e.ID
-				e = e.byPayload()
+				e = e.ByPayload()
 				if seq, _, err = w.latest(e.ID); err != nil {
 					return err
 				}
@@ -160,13 +160,13 @@ func (in *intake) commitPart(ctx context.Context, b Batch, c cost, again bool) (
 	return done, err
 }
 
-// conflicts reports whether the event has the id of another, whose PayloadID this is.
-func (e *NewEvent) conflicts(payloadID string) bool {
+// Conflicts reports whether the event has the id of another, whose PayloadID this is.
+func (e *NewEvent) Conflicts(payloadID string) bool {
 	return payloadID != "" && e.PayloadID != "" && payloadID != e.PayloadID
 }
 
-// byPayload is the event under the id of its payload.
-func (e *NewEvent) byPayload() *NewEvent {
+// ByPayload is the event under the id of its payload.
+func (e *NewEvent) ByPayload() *NewEvent {
 	named := *e
 	named.ID, named.PayloadID, named.TraceID = e.PayloadID, "", TraceOf(e.PayloadID)
 	return &named
@@ -193,7 +193,7 @@ func (w *writeTxn) event(e *NewEvent) error {
 	}
 	seq := w.next()
 	stored := &storedEvent{Event: e.Event, Webhooks: e.Webhooks}
-	stored.Type = clipText(e.Type, maxType)
+	stored.Type = ClipText(e.Type, MaxType)
 	if now := w.wr.now(); seqTime(seq).Sub(now) > time.Second {
 		// The clock was set back. What is new is due now all the same.
 		stored.QueuedAt = time.Unix(0, now.UnixNano())

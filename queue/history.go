@@ -34,12 +34,12 @@ var Spans = [...]Span{
 	{"30d", 6 * time.Hour, 120},
 }
 
-// number is that of the step which a moment is in, since 1970.
-func (s Span) number(t time.Time) int64 { return t.Unix() / int64(s.Step/time.Second) }
+// Number is that of the step which a moment is in, since 1970.
+func (s Span) Number(t time.Time) int64 { return t.Unix() / int64(s.Step/time.Second) }
 
 // Begin is when the first bucket begins of a span that ends now.
 func (s Span) Begin(now time.Time) time.Time {
-	return time.Unix((s.number(now)-int64(s.Buckets)+1)*int64(s.Step/time.Second), 0)
+	return time.Unix((s.Number(now)-int64(s.Buckets)+1)*int64(s.Step/time.Second), 0)
 }
 
 // tookBounds part the durations of attempts, for quantiles. Their values are part of the layout.
@@ -56,11 +56,11 @@ type Bucket struct {
 	Failed    uint64 // attempts, also those of a held webhook that do not count for its retries
 	GivenUp   uint64 // of Failed those that were the delivery's last
 	Slowest   time.Duration
-	took      [len(tookBounds) + 1]uint64 // attempts by their duration
+	Took      [len(tookBounds) + 1]uint64 // attempts by their duration
 }
 
-// attempted counts an attempt.
-func (b *Bucket) attempted(o *Outcome) {
+// Count takes in an attempt.
+func (b *Bucket) Count(o *Outcome) {
 	switch o.Status {
 	case Success:
 		b.Delivered++
@@ -73,14 +73,14 @@ func (b *Bucket) attempted(o *Outcome) {
 	took := max(0, o.Attempt.Took)
 	b.Slowest = max(b.Slowest, took)
 	i, _ := slices.BinarySearch(tookBounds[:], took)
-	b.took[i]++
+	b.Took[i]++
 }
 
-func (b *Bucket) add(o *Bucket) {
+func (b *Bucket) Add(o *Bucket) {
 	b.Delivered, b.Failed, b.GivenUp = b.Delivered+o.Delivered, b.Failed+o.Failed, b.GivenUp+o.GivenUp
 	b.Slowest = max(b.Slowest, o.Slowest)
-	for i, n := range o.took {
-		b.took[i] += n
+	for i, n := range o.Took {
+		b.Took[i] += n
 	}
 }
 
@@ -88,7 +88,7 @@ func (b *Bucket) add(o *Bucket) {
 func (b *Bucket) Quantile(part float64) time.Duration {
 	wanted := part * float64(b.Delivered+b.Failed)
 	var low time.Duration
-	for i, n := range b.took {
+	for i, n := range b.Took {
 		high := b.Slowest
 		if i < len(tookBounds) {
 			high = min(high, tookBounds[i])
@@ -108,7 +108,7 @@ func (b *Bucket) encode(number int64) []byte {
 	for _, n := range []uint64{uint64(number), b.Delivered, b.Failed, b.GivenUp, uint64(b.Slowest)} {
 		out = binary.AppendUvarint(out, n)
 	}
-	for _, n := range b.took {
+	for _, n := range b.Took {
 		out = binary.AppendUvarint(out, n)
 	}
 	return seal(out)
@@ -130,8 +130,8 @@ func decodeBucket(value []byte) (b Bucket, number int64, err error) {
 	}
 	number = int64(next())
 	b.Delivered, b.Failed, b.GivenUp, b.Slowest = next(), next(), next(), time.Duration(next())
-	for i := range b.took {
-		b.took[i] = next()
+	for i := range b.Took {
+		b.Took[i] = next()
 	}
 	return b, number, err
 }
@@ -149,7 +149,7 @@ func (w *writeTxn) attempted(webhook string, o *Outcome) {
 		b = &Bucket{}
 		w.history[bounded(webhook)] = b
 	}
-	b.attempted(o)
+	b.Count(o)
 }
 
 // countAttempts adds what the transaction's attempts came to into the buckets of this moment.
@@ -157,10 +157,10 @@ func (w *writeTxn) countAttempts() error {
 	now := w.wr.now()
 	for webhook, b := range w.history {
 		for i, span := range Spans {
-			number := span.number(now)
+			number := span.Number(now)
 			key := bucketKey(webhook, i, number)
 			sum := w.bucket(key, number)
-			sum.add(b)
+			sum.Add(b)
 			if err := w.set(key, sum.encode(number)); err != nil {
 				return err
 			}
@@ -195,7 +195,7 @@ func (w *writeTxn) bucket(key []byte, number int64) (b Bucket) {
 func (rd *reader) History(webhook string, span int) ([]Bucket, error) {
 	var out []Bucket
 	s := Spans[span]
-	last := s.number(rd.now())
+	last := s.Number(rd.now())
 	err := rd.view(func(txn *badger.Txn) error {
 		eachBucket(txn, webhook, span, func(b Bucket, number int64) {
 			if number <= last && number > last-int64(s.Buckets) {

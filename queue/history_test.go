@@ -22,7 +22,7 @@ func (h modelHistory) attempted(webhook string, status Status, now time.Time) {
 		h[webhook] = rings
 	}
 	for i, span := range Spans {
-		number := span.number(now)
+		number := span.Number(now)
 		b := rings[i][number%int64(span.Buckets)]
 		if b == nil || b.number != number {
 			b = &modelBucket{number: number}
@@ -61,13 +61,13 @@ func (mt *modelTest) compareHistory() {
 			want := map[int64]*modelBucket{}
 			if rings := mt.m.history[webhook]; rings != nil {
 				for _, b := range rings[i] {
-					if last := span.number(mt.m.now); b.number <= last && b.number > last-int64(span.Buckets) {
+					if last := span.Number(mt.m.now); b.number <= last && b.number > last-int64(span.Buckets) {
 						want[b.number] = b
 					}
 				}
 			}
 			for _, b := range got {
-				w := want[span.number(b.At)]
+				w := want[span.Number(b.At)]
 				if w == nil || b.Delivered != w.delivered || b.Failed != w.failed || b.GivenUp != w.givenUp {
 					mt.t.Fatalf("%s of %s has %+v, want %+v", span.Name, webhook, b, w)
 				}
@@ -85,9 +85,9 @@ func (mt *modelTest) compareHistory() {
 func TestHistory_TellsHowLongAttemptsTook(t *testing.T) {
 	b := Bucket{}
 	for took := range 100 {
-		b.attempted(&Outcome{Status: Success, Attempt: Attempt{Took: time.Duration(took+1) * time.Millisecond}})
+		b.Count(&Outcome{Status: Success, Attempt: Attempt{Took: time.Duration(took+1) * time.Millisecond}})
 	}
-	b.attempted(&Outcome{Status: Retrying, Attempt: Attempt{Took: 10 * time.Minute}})
+	b.Count(&Outcome{Status: Retrying, Attempt: Attempt{Took: 10 * time.Minute}})
 	for _, c := range []struct {
 		part     float64
 		from, to time.Duration
@@ -172,7 +172,7 @@ func TestHistory_DamagedIsBegunAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = q.writer.submit(t.Context(), cost{1, 100}, func(w *writeTxn) error {
-		return w.set(bucketKey("a", 0, Spans[0].number(now)), []byte("not a bucket"))
+		return w.set(bucketKey("a", 0, Spans[0].Number(now)), []byte("not a bucket"))
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -149,7 +149,7 @@ func audit(t *testing.T, q *Queue) (events int) {
 				}
 				index[string(d.indexed().key(r))] = true
 				counts[d.indexed()]++
-				if !d.finished() {
+				if !d.Finished() {
 					due[string(dueKey(d.Webhook, d.NextAttemptAt, r))] = true
 				}
 			}

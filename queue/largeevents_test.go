@@ -32,7 +32,7 @@ func TestDue_OfLargeEventsReadsNoneOfThem(t *testing.T) {
 		t.Errorf("%d due, for which %d bytes were allocated", len(due), used)
 	}
 	for _, d := range due {
-		if len(d.EventType) > maxType+3 || d.Size < size || d.Status != Pending || d.Webhook != "b" || d.NextAttemptAt.IsZero() {
+		if len(d.EventType) > MaxType+3 || d.Size < size || d.Status != Pending || d.Webhook != "b" || d.NextAttemptAt.IsZero() {
 			t.Fatalf("%d bytes of type, size %d, %s for %s, due %s", len(d.EventType), d.Size, d.Status, d.Webhook, d.NextAttemptAt)
 		}
 	}

@@ -57,7 +57,7 @@ func (rd *reader) List(ctx context.Context, f Filter) (Page, error) {
 		}
 	}
 	stop := time.Now().Add(searchFor)
-	wanted := newSearch(f.Search)
+	wanted := NewSearch(f.Search)
 	var page Page
 	for {
 		// One more than wanted shows whether there is more.
@@ -75,7 +75,7 @@ func (rd *reader) List(ctx context.Context, f Filter) (Page, error) {
 				return Page{}, err
 			}
 			if until = r; ok {
-				d.clip(f.MaxText)
+				d.Clip(f.MaxText)
 				page.Deliveries = append(page.Deliveries, *d)
 			}
 		}
@@ -94,7 +94,7 @@ func (rd *reader) List(ctx context.Context, f Filter) (Page, error) {
 func (r ref) less(o ref) bool { return r.seq < o.seq || r.seq == o.seq && r.idx < o.idx }
 
 // match loads a delivery and applies what the index does not know.
-func (rd *reader) match(r ref, wanted *search) (d *Delivery, ok bool, err error) {
+func (rd *reader) match(r ref, wanted *Search) (d *Delivery, ok bool, err error) {
 	err = rd.view(func(txn *badger.Txn) error {
 		d, err = rd.load(txn, r)
 		if errors.Is(err, ErrDamaged) {
@@ -105,12 +105,12 @@ func (rd *reader) match(r ref, wanted *search) (d *Delivery, ok bool, err error)
 		if err != nil {
 			return err
 		}
-		if ok = wanted.in(d.ID + " " + d.EventID + " " + d.EventType + " " + d.Error); ok {
+		if ok = wanted.In(d.ID + " " + d.EventID + " " + d.EventType + " " + d.Error); ok {
 			return nil
 		}
 		e, err := loadEvent(txn, r.seq)
 		if err == nil {
-			ok = wanted.inPayload(e.Body)
+			ok = wanted.InPayload(e.Body)
 		}
 		return nil // what cannot be read does not match
 	})
@@ -297,7 +297,7 @@ func (rd *reader) Recent(_ context.Context, limit int) ([]Event, error) {
 			if err != nil {
 				return err
 			}
-			e.Type, e.Path = clipText(e.Type, maxRecentText), clipText(e.Path, maxRecentText)
+			e.Type, e.Path = ClipText(e.Type, MaxRecentText), ClipText(e.Path, MaxRecentText)
 			out = append(out, e.Event)
 		}
 		return nil

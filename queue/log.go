@@ -13,7 +13,7 @@ import (
 // The log is what happened to the agent itself, for people: a ring of the latest 500 entries. An
 // entry's place is its number in the ring's length, so that a new one takes the oldest one's.
 const (
-	maxLog     = 500
+	MaxLog     = 500 // entries
 	maxLogText = 500 // runes
 )
 
@@ -31,7 +31,14 @@ type LogEntry struct {
 	Detail  string    `json:"detail,omitempty"`
 }
 
-func logKey(n uint64) []byte { return u16([]byte{kindLog}, uint16(n%maxLog)) }
+// Clipped is the entry with its texts cut to what is kept of them.
+func (e *LogEntry) Clipped() LogEntry {
+	kept := *e
+	kept.Text, kept.Detail = clip(e.Text, maxLogText), clip(e.Detail, maxLogText)
+	return kept
+}
+
+func logKey(n uint64) []byte { return u16([]byte{kindLog}, uint16(n%MaxLog)) }
 
 // AppendLog keeps entries, and sets the numbers of those that have none. One with a number is
 // kept instead of the one that has it, as long as that is there. It does not wait for room.
@@ -44,13 +51,12 @@ func (q *Queue) AppendLog(ctx context.Context, entries ...*LogEntry) error {
 				last = max(last, e.N)
 			}
 			for i, e := range part {
-				kept := *e
-				kept.Text, kept.Detail = clip(e.Text, maxLogText), clip(e.Detail, maxLogText)
+				kept := e.Clipped()
 				switch {
 				case kept.N == 0:
 					last++
 					kept.N = last
-				case kept.N+maxLog <= last:
+				case kept.N+MaxLog <= last:
 					continue // its place is another's
 				}
 				value, err := encodeJSON(kept)
@@ -82,7 +88,7 @@ func logEntries(txn *badger.Txn) (out []LogEntry) {
 		var e LogEntry
 		key := it.Item().KeyCopy(nil)
 		value, err := get(txn, key, "an entry of the log")
-		if err == nil && len(key) == 3 && decodeJSON("an entry of the log", value, &e) == nil && e.N%maxLog == uint64(binary.BigEndian.Uint16(key[1:])) {
+		if err == nil && len(key) == 3 && decodeJSON("an entry of the log", value, &e) == nil && e.N%MaxLog == uint64(binary.BigEndian.Uint16(key[1:])) {
 			out = append(out, e)
 		}
 	}

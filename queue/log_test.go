@@ -27,7 +27,7 @@ func TestLog_KeepsTheLatestInOrderAcrossRestarts(t *testing.T) {
 		t.Fatalf("%+v %v", got, err)
 	}
 	var many []*LogEntry
-	for i := range maxLog + 9 {
+	for i := range MaxLog + 9 {
 		many = append(many, &LogEntry{Text: fmt.Sprint("many ", i)})
 	}
 	if err := q.AppendLog(t.Context(), many...); err != nil {
@@ -47,14 +47,14 @@ func TestLog_KeepsTheLatestInOrderAcrossRestarts(t *testing.T) {
 			break
 		}
 		for _, e := range part {
-			if want := fmt.Sprint("many ", maxLog+8-seen); e.Text != want {
+			if want := fmt.Sprint("many ", MaxLog+8-seen); e.Text != want {
 				t.Fatalf("entry %d is %q, want %q", e.N, e.Text, want)
 			}
 			seen, before = seen+1, e.N
 		}
 	}
-	if seen != maxLog {
-		t.Errorf("%d entries, want %d", seen, maxLog)
+	if seen != MaxLog {
+		t.Errorf("%d entries, want %d", seen, MaxLog)
 	}
 	// One that is damaged is left out, and keeps no other from being kept.
 	err = q.writer.submit(t.Context(), cost{1, 100}, func(w *writeTxn) error { return w.set(logKey(before+3), []byte("no entry")) })
@@ -64,7 +64,7 @@ func TestLog_KeepsTheLatestInOrderAcrossRestarts(t *testing.T) {
 	if err := q.AppendLog(t.Context(), &LogEntry{Text: "the last"}); err != nil {
 		t.Fatal(err)
 	}
-	if all, err := q.Log(0, 1000); err != nil || len(all) != maxLog-1 || all[0].Text != "the last" {
+	if all, err := q.Log(0, 1000); err != nil || len(all) != MaxLog-1 || all[0].Text != "the last" {
 		t.Errorf("%d entries, the last %+v, %v", len(all), all[0], err)
 	}
 }

@@ -78,7 +78,7 @@ func (m *model) recall() {
 		waiting := m.waiting(w)
 		for _, r := range slices.Backward(waiting) {
 			d := m.deliveries[r]
-			from := d.dueFrom()
+			from := d.DueFrom()
 			if d.NextAttemptAt.Before(soon) || from.Before(soon) {
 				break
 			}
@@ -89,7 +89,7 @@ func (m *model) recall() {
 
 // waiting returns a webhook's unfinished deliveries in the order in which they are due.
 func (m *model) waiting(webhook string) []ref {
-	waiting := m.refs(func(d *Delivery) bool { return d.Webhook == webhook && !d.finished() })
+	waiting := m.refs(func(d *Delivery) bool { return d.Webhook == webhook && !d.Finished() })
 	slices.SortStableFunc(waiting, func(a, b ref) int {
 		return m.deliveries[a].NextAttemptAt.Compare(m.deliveries[b].NextAttemptAt)
 	})
@@ -104,7 +104,7 @@ func (m *model) upkeep() {
 		gone := old(seq) || seq > nanos(m.now) && e.queued.Before(before)
 		for i := range e.e.Webhooks {
 			d := m.deliveries[ref{seq, uint16(i)}]
-			gone = gone && d.finished() && d.CompletedAt.Before(before)
+			gone = gone && d.Finished() && d.CompletedAt.Before(before)
 		}
 		if !gone {
 			continue
@@ -268,7 +268,7 @@ func (mt *modelTest) commit() {
 
 func (mt *modelTest) record(r ref) {
 	d, now := mt.m.deliveries[r], mt.m.now
-	if d.finished() {
+	if d.Finished() {
 		return
 	}
 	o := Outcome{DeliveryID: mt.q.deliveryID(r), Status: modelStatuses[1+mt.rnd.IntN(3)], Attempt: Attempt{N: d.Attempts + 1, At: now}, Free: mt.rnd.IntN(4) == 0}
@@ -282,7 +282,7 @@ func (mt *modelTest) record(r ref) {
 		d.Spent++
 	}
 	d.Status, d.LastAttemptAt, d.NextAttemptAt, d.CompletedAt = o.Status, now, o.Due, time.Time{}
-	if d.finished() {
+	if d.Finished() {
 		d.CompletedAt = now
 	}
 }
@@ -293,7 +293,7 @@ func (mt *modelTest) replay(r ref) {
 		mt.t.Fatal(n, err)
 	}
 	d := mt.m.deliveries[r]
-	if d.finished() {
+	if d.Finished() {
 		d.Spent = 0
 	}
 	d.Status, d.NextAttemptAt, d.CompletedAt = Pending, mt.m.now, time.Time{}
@@ -362,7 +362,7 @@ func (mt *modelTest) compareKept() {
 
 func (mt *modelTest) compareDue(webhook string) {
 	now, limit := mt.m.now, 1+mt.rnd.IntN(20)
-	waiting := mt.m.refs(func(d *Delivery) bool { return d.Webhook == webhook && !d.finished() })
+	waiting := mt.m.refs(func(d *Delivery) bool { return d.Webhook == webhook && !d.Finished() })
 	head, ok, err := mt.q.Head(webhook)
 	if mt.must(err); ok != (len(waiting) > 0) || ok && head.ID != mt.q.deliveryID(waiting[0]) {
 		mt.t.Fatalf("head %v %+v, want %v", ok, head, waiting)

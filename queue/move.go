@@ -20,10 +20,7 @@ func (c *changes) Move(ctx context.Context, from, to string) (int, error) {
 // Discard gives up the unfinished deliveries that a filter selects. They stay as failed ones,
 // whose error says whose wish it was, until they expire, and can be replayed.
 func (c *changes) Discard(ctx context.Context, by string, f Filter) (int, error) {
-	return c.changeWaiting(ctx, f, func(d *Delivery, now time.Time) {
-		d.Status, d.NextAttemptAt, d.CompletedAt = Failed, time.Time{}, now
-		d.Error = "discarded by " + by
-	})
+	return c.changeWaiting(ctx, f, func(d *Delivery, now time.Time) { d.Discard(by, now) })
 }
 
 // changeWaiting changes the unfinished deliveries that a filter selects.
@@ -40,7 +37,7 @@ func (c *changes) changeWaiting(ctx context.Context, f Filter, change func(d *De
 					at, err := w.wr.parseDeliveryID(id)
 					if err == nil {
 						err = w.change(at, func(d *Delivery) {
-							if !d.finished() { // meanwhile
+							if !d.Finished() { // meanwhile
 								change(d, now)
 								done++
 							}

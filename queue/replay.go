@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 )
 
 // replaying counts the replays under way, by webhook; "" is for all webhooks. An ordered
@@ -95,18 +94,7 @@ func (w *writeTxn) replay(by string, ids []string) (n int, err error) {
 	for _, id := range ids {
 		at, err := w.wr.parseDeliveryID(id)
 		if err == nil {
-			err = w.change(at, func(d *Delivery) {
-				d.Status = Pending
-				if d.Attempts > 0 {
-					d.Status = Retrying
-				}
-				if !d.CompletedAt.IsZero() {
-					d.Spent = 0
-				}
-				d.NextAttemptAt, d.CompletedAt = now, time.Time{}
-				d.Replays = append(d.Replays, Replay{At: now, By: by})
-				d.Replays = d.Replays[max(0, len(d.Replays)-maxReplays):]
-			})
+			err = w.change(at, func(d *Delivery) { d.Requeue(by, now) })
 		}
 		switch {
 		case err == nil:

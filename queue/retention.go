@@ -138,7 +138,7 @@ func (m *maintenance) finishedBefore(txn *badger.Txn, seq uint64, before time.Ti
 	}
 	for i := range e.Webhooks {
 		d, err := m.load(txn, ref{seq, uint16(i)})
-		if err != nil || !d.finished() || !d.CompletedAt.Before(before) {
+		if err != nil || !d.Finished() || !d.CompletedAt.Before(before) {
 			return cost{}, false
 		}
 	}
@@ -199,7 +199,7 @@ func (w *writeTxn) forget(seq uint64) (bool, error) {
 	for i := range e.Webhooks {
 		at.idx = uint16(i)
 		d, err := w.wr.loadWith(w.txn, at, e)
-		if err != nil || !d.finished() {
+		if err != nil || !d.Finished() {
 			return false, err
 		}
 		ds = append(ds, d)

@@ -9,20 +9,20 @@ import (
 	"unicode/utf8"
 )
 
-// search finds a text in either case. In a payload, which is kept as its canonical bytes,
+// Search finds a text in either case. In a payload, which is kept as its canonical bytes,
 // a title's "Ä" stands as \u00c4 and its quotes as \", so there the text is looked for as it
 // reads too.
-type search struct {
+type Search struct {
 	lower []byte
 	read  []byte // in the form of readable; nil where that finds no more
 }
 
-// newSearch returns nil for the empty text, which everything has.
-func newSearch(text string) *search {
+// NewSearch returns nil for the empty text, which everything has.
+func NewSearch(text string) *Search {
 	if text == "" {
 		return nil
 	}
-	s := &search{lower: []byte(strings.ToLower(text))}
+	s := &Search{lower: []byte(strings.ToLower(text))}
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
 		for _, r := range text {
 			s.read = appendFolded(s.read, r)
@@ -77,13 +77,13 @@ func unit(text []byte) (rune, bool) {
 	return rune(n), err == nil
 }
 
-// in reports whether a text of ours has it.
-func (s *search) in(text string) bool {
+// In reports whether a text of ours has it.
+func (s *Search) In(text string) bool {
 	return s == nil || strings.Contains(strings.ToLower(text), string(s.lower))
 }
 
-// inPayload reports whether a canonical payload has it, as it stands there or as it reads.
-func (s *search) inPayload(body []byte) bool {
+// InPayload reports whether a canonical payload has it, as it stands there or as it reads.
+func (s *Search) InPayload(body []byte) bool {
 	if s == nil || bytes.Contains(bytes.ToLower(body), s.lower) {
 		return true
 	}

@@ -15,14 +15,14 @@ func TestSearch_FindsAPayloadsTextAsPeopleReadIt(t *testing.T) {
 		`"id": 7`: true, `\u00dc`: true, "n\": [1.5]": true,
 		"ubersicht": false, "strase": false, "📃": false, `q4x`: false, "n\": [1x5]": false, "(": false,
 	} {
-		if got := newSearch(text).inPayload(payload); got != want {
+		if got := NewSearch(text).InPayload(payload); got != want {
 			t.Errorf("%q: %v", text, got)
 		}
 	}
-	if !newSearch("").inPayload(payload) || !newSearch("").in("any") {
+	if !NewSearch("").InPayload(payload) || !NewSearch("").In("any") {
 		t.Error("the empty text is not found")
 	}
-	if !newSearch("ZUGRIFF").in("Zugriff verweigert") || newSearch("Zugriff!").in("Zugriff verweigert") {
+	if !NewSearch("ZUGRIFF").In("Zugriff verweigert") || NewSearch("Zugriff!").In("Zugriff verweigert") {
 		t.Error("a text of ours is not searched in either case")
 	}
 }
@@ -31,11 +31,11 @@ func TestSearch_FindsAPayloadsTextAsPeopleReadIt(t *testing.T) {
 // that would take minutes here.
 func TestSearch_TakesNoLongerForWhatNearlyMatchesEverywhere(t *testing.T) {
 	payload := bytes.Repeat([]byte(`\u00e4`), 150_000)
-	if newSearch(strings.Repeat("ä", 2500) + "x").inPayload(payload) {
+	if NewSearch(strings.Repeat("ä", 2500) + "x").InPayload(payload) {
 		t.Error("what is not there is found")
 	}
 	for _, cut := range []string{`\`, `\u`, `\u12`, `\ud83d`, `\ud83d\`, `\ud83d\u00`, `\u12zz`, "\xff\\\xff"} {
-		if newSearch("ä").inPayload([]byte(cut)) {
+		if NewSearch("ä").InPayload([]byte(cut)) {
 			t.Errorf("%q has it", cut)
 		}
 	}
