@@ -186,11 +186,12 @@ func (d *Dispatcher) newWorkers(webhooks []Webhook) (map[string]*worker, error) 
 			continue
 		}
 		state, err := d.store.State(cfg.Name)
-		if err != nil {
+		paused, errPause := d.store.Pause(cfg.Name)
+		if err := errors.Join(err, errPause); err != nil {
 			errs = append(errs, fmt.Errorf("webhook %q: read whether it is paused or held: %w", cfg.Name, err))
 			continue
 		}
-		w := newWorker(d, cfg, state)
+		w := newWorker(d, cfg, state, paused)
 		if last, failed, err := d.store.LastFailed(context.Background(), cfg.Name); err == nil && failed { // else it shows with its next attempt
 			w.stats.failedBefore(last)
 		}

@@ -35,7 +35,10 @@ type gate struct {
 	// hurried are deliveries that are tried before their own due time: their attempts
 	// failed by an outage that is over.
 	hurried []string
-	dirty   bool // what must survive a restart changed, and is not stored yet
+	// What must survive a restart changed, and is not stored yet.
+	dirty      bool // of the breaker or the throttle
+	pauseDirty bool
+	epoch      int64 // of the holding under which the webhook is served
 }
 
 // configure takes over a configuration, and returns the pause that it lifts.
@@ -48,7 +51,7 @@ func (g *gate) configure(cfg Webhook, now time.Time) (lifted *pause) {
 		g.limiter = newLimiter(cfg.RateLimit)
 	}
 	if g.paused != nil && g.paused.Digest != "" && g.paused.Digest != cfg.Digest {
-		lifted, g.paused, g.dirty = g.paused, nil, true
+		lifted, g.paused, g.pauseDirty = g.paused, nil, true
 	}
 	if g.cfg.Digest != cfg.Digest {
 		g.throttle = throttle{} // it was another endpoint's
@@ -191,7 +194,7 @@ func (g *gate) decide(p probe, d queue.Delivery, r send.Result, jitter float64) 
 		v.Attempt.Outcome, v.Status = outcomeGone, queue.Failed
 		if g.paused == nil && p.digest == g.cfg.Digest {
 			g.paused = &pause{Reason: "the endpoint answered 410 Gone", Since: now, Digest: g.cfg.Digest, Gone: true}
-			g.dirty, v.paused = true, true
+			g.pauseDirty, v.paused = true, true
 		}
 	default:
 		g.decideFailed(&v, p, d, r, jitter, now)

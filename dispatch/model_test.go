@@ -22,6 +22,7 @@ type modelStore struct {
 	mu         sync.Mutex
 	deliveries []*queue.Delivery // in the order the events were read
 	states     map[string][]byte
+	pauses     map[string][]byte
 	stateSets  int
 	recorded   []queue.Outcome
 	size       int // of each event
@@ -33,7 +34,7 @@ type modelStore struct {
 }
 
 func newModelStore() *modelStore {
-	return &modelStore{states: map[string][]byte{}, eventErr: map[string]error{}}
+	return &modelStore{states: map[string][]byte{}, pauses: map[string][]byte{}, eventErr: map[string]error{}}
 }
 
 // add queues n events for the webhook and returns their delivery IDs.
@@ -162,13 +163,30 @@ func (s *modelStore) State(webhook string) ([]byte, error) {
 	return s.states[webhook], s.failState
 }
 
-func (s *modelStore) SetState(_ context.Context, webhook string, state []byte) error {
+func (s *modelStore) SetState(_ context.Context, webhook string, _ int64, state []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failState != nil {
 		return s.failState
 	}
 	s.states[webhook] = slices.Clone(state)
+	s.stateSets++
+	return nil
+}
+
+func (s *modelStore) Pause(webhook string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pauses[webhook], s.failState
+}
+
+func (s *modelStore) SetPause(_ context.Context, webhook string, pause []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failState != nil {
+		return s.failState
+	}
+	s.pauses[webhook] = slices.Clone(pause)
 	s.stateSets++
 	return nil
 }

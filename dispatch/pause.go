@@ -3,22 +3,26 @@ package dispatch
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
 
-// pause is why a webhook's deliveries are held back until somebody resumes it.
+// pause is why a webhook's deliveries are held back until somebody resumes it, as the store
+// keeps it for whoever serves the webhook.
 type pause struct {
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
 	// Gone: a 410 caused it, at the configuration of this Digest; another one lifts it.
 	Gone   bool   `json:"gone,omitempty"`
 	Digest string `json:"digest,omitempty"`
+	// Resumed: it is none. Somebody has resumed the webhook, who could not close the breaker
+	// since another agent serves it.
+	Resumed time.Time `json:"resumed,omitzero"`
 }
 
-// saved is what must survive a restart about a webhook, as Store keeps it.
+// saved is what must survive a restart about a webhook besides its pause, as Store keeps it.
 type saved struct {
-	Paused    *pause     `json:"paused,omitempty"`
 	Held      *held      `json:"held,omitempty"`
 	Throttled *throttled `json:"throttled,omitempty"`
 }
@@ -43,17 +47,23 @@ type throttled struct {
 	Digest string    `json:"digest,omitempty"` // of the configuration it was met with
 }
 
-// restore takes over what SetState stored. What cannot be read counts as nothing stored:
-// deliveries that go out are better than ones that wait for no known reason.
-func (g *gate) restore(state []byte, now time.Time) error {
-	if len(state) == 0 {
-		return nil
-	}
+// restore takes over what SetState and SetPause stored. What cannot be read counts as nothing
+// stored: deliveries that go out are better than ones that wait for no known reason.
+func (g *gate) restore(state, paused []byte, now time.Time) error {
+	p, errPause := decodePause(paused)
+	g.paused = p.inForce()
 	var s saved
-	if err := json.Unmarshal(state, &s); err != nil {
-		return err
+	if len(state) > 0 {
+		if err := json.Unmarshal(state, &s); err != nil {
+			return errors.Join(errPause, err)
+		}
 	}
-	g.paused = s.Paused
+	if p != nil && s.Held != nil && p.Resumed.After(s.Held.Since) {
+		s.Held = nil // its server ended before it knew
+	}
+	if p != nil && s.Throttled != nil && p.Resumed.After(s.Throttled.Since) {
+		s.Throttled = nil
+	}
 	if t := s.Throttled; t != nil {
 		g.cfg.Digest = t.Digest
 		// No later than any is: the clock may have been set back since.
@@ -70,23 +80,54 @@ func (g *gate) restore(state []byte, now time.Time) error {
 			burned: h.Burned[:min(len(h.Burned), burnedMax)],
 		}
 	}
-	return nil
+	return errPause
 }
 
-// encode returns what restore reads.
-func encode(p *pause, b *breaker, t *throttle, digest string) []byte {
-	s := saved{Paused: p}
+func decodePause(stored []byte) (*pause, error) {
+	if len(stored) == 0 {
+		return nil, nil
+	}
+	p := &pause{}
+	if err := json.Unmarshal(stored, p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// inForce is the pause, nil where there is none.
+func (p *pause) inForce() *pause {
+	if p == nil || !p.Resumed.IsZero() {
+		return nil
+	}
+	return p
+}
+
+// encode returns what is stored of a pause: nil of none.
+func (p *pause) encode() []byte {
+	if p == nil {
+		return nil
+	}
+	return marshal(p)
+}
+
+// encode returns the state that restore reads.
+func encode(b *breaker, t *throttle, digest string) []byte {
+	var s saved
 	if b.open {
 		s.Held = &held{Since: b.since, Failures: b.failures, Delay: b.delay, ProbeAt: b.probeAt, Digest: digest, Burned: b.burned}
 	}
 	if t.lasts(t.latest) {
 		s.Throttled = &throttled{Since: t.since, Until: t.until, Reason: t.reason, Digest: digest}
 	}
-	state, err := json.Marshal(s)
+	return marshal(s)
+}
+
+func marshal(v any) []byte {
+	text, err := json.Marshal(v)
 	if err != nil {
 		panic(fmt.Sprintf("dispatch: encode a webhook's state: %v", err)) // plain fields: cannot be
 	}
-	return state
+	return text
 }
 
 // persistChanges stores pause and breaker where they changed, and says when to try again
@@ -100,21 +141,31 @@ func (w *worker) persistChanges(ctx context.Context) time.Time {
 	w.persisting.Lock()
 	defer w.persisting.Unlock()
 	w.mu.Lock()
-	if !w.dirty {
-		w.mu.Unlock()
-		return time.Time{}
+	pauseDirty, dirty := w.pauseDirty, w.dirty
+	paused, state := w.paused.encode(), []byte(nil)
+	if dirty {
+		state = encode(&w.breaker, &w.throttle, w.cfg.Digest)
 	}
-	w.dirty = false
-	state := encode(w.paused, &w.breaker, &w.throttle, w.cfg.Digest)
+	w.pauseDirty, w.dirty = false, false
 	w.mu.Unlock()
 
-	err := w.d.store.SetState(ctx, w.name, state)
+	var err error
+	if pauseDirty {
+		if err = w.d.store.SetPause(ctx, w.name, paused); err == nil {
+			pauseDirty = false
+		}
+	}
+	if dirty && err == nil {
+		if err = w.d.store.SetState(ctx, w.name, w.epoch, state); err == nil {
+			dirty = false
+		}
+	}
 	if err == nil {
 		w.writing.succeeded()
 		return time.Time{}
 	}
 	w.mu.Lock()
-	w.dirty = true
+	w.pauseDirty, w.dirty = w.pauseDirty || pauseDirty, w.dirty || dirty
 	w.mu.Unlock()
 	if w.writing.failed(now) {
 		w.d.log.Error("cannot store whether the webhook is paused or held; trying until it succeeds", "webhook", w.name, "error", err)
@@ -127,20 +178,22 @@ func (w *worker) setPause(ctx context.Context, p *pause) error {
 	w.persisting.Lock()
 	defer w.persisting.Unlock()
 	w.mu.Lock()
-	b, t := w.breaker, w.throttle
-	if p == nil {
-		b, t = breaker{}, throttle{}
-	} else if w.paused != nil && !w.paused.Gone {
+	if p != nil && w.paused != nil && !w.paused.Gone {
 		p.Since = w.paused.Since // paused again: for another reason, not since now
 	}
-	state := encode(p, &b, &t, w.cfg.Digest)
+	cleared := encode(&breaker{}, &throttle{}, w.cfg.Digest)
+	epoch := w.epoch
 	w.mu.Unlock()
 
-	if err := w.d.store.SetState(ctx, w.name, state); err != nil {
-		action := "pause"
-		if p == nil {
-			action = "resume"
-		}
+	action, err := "pause", error(nil)
+	if p == nil {
+		action = "resume"
+		err = w.d.store.SetState(ctx, w.name, epoch, cleared)
+	}
+	if err == nil {
+		err = w.d.store.SetPause(ctx, w.name, p.encode())
+	}
+	if err != nil {
 		return fmt.Errorf("%s webhook %q: store it: %w", action, w.name, err)
 	}
 

@@ -26,7 +26,11 @@ type Store interface {
 	Record(ctx context.Context, outcomes ...queue.Outcome) error
 	// LastFailed returns the webhook's latest failed attempt, where none succeeded after it.
 	LastFailed(ctx context.Context, webhook string) (queue.Attempt, bool, error)
-	// State and SetState keep what must survive a restart about a webhook (paused, held). Opaque to the store.
+	// State and SetState keep what the webhook's server must know after a restart: that it is
+	// held. The epoch is that of its Holding.
 	State(webhook string) ([]byte, error)
-	SetState(ctx context.Context, webhook string, state []byte) error
+	SetState(ctx context.Context, webhook string, epoch int64, state []byte) error
+	// Pause and SetPause keep why somebody holds its deliveries back; any agent may. Nil: not.
+	Pause(webhook string) ([]byte, error)
+	SetPause(ctx context.Context, webhook string, pause []byte) error
 }

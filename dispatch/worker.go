@@ -44,7 +44,7 @@ type worker struct {
 	gate
 }
 
-func newWorker(d *Dispatcher, cfg Webhook, state []byte) *worker {
+func newWorker(d *Dispatcher, cfg Webhook, state, paused []byte) *worker {
 	w := &worker{
 		d:      d,
 		name:   cfg.Name,
@@ -52,7 +52,7 @@ func newWorker(d *Dispatcher, cfg Webhook, state []byte) *worker {
 		claims: newClaims(),
 		report: reporter{webhook: cfg.Name, log: d.log, notice: d.notice},
 	}
-	if err := w.restore(state, time.Now()); err != nil {
+	if err := w.restore(state, paused, time.Now()); err != nil {
 		d.log.Error("cannot read whether the webhook was paused or held; it starts as neither", "webhook", cfg.Name, "error", err)
 	}
 	w.configure(cfg)
@@ -120,7 +120,7 @@ func (w *worker) run(c contexts) {
 func (w *worker) gone() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.removed && !w.dirty
+	return w.removed && !w.dirty && !w.pauseDirty
 }
 
 func (w *worker) planned(now time.Time) plan {
@@ -294,7 +294,7 @@ func (w *worker) another(claiming context.Context) (attempt, bool) {
 	defer w.mu.Unlock()
 	w.stats.inFlight--
 	ready, size := w.claims.waiting()
-	if ready == 0 || size > smallBody || claiming.Err() != nil || w.dirty || !w.unhindered() || w.stats.inFlight >= w.cfg.Concurrency {
+	if ready == 0 || size > smallBody || claiming.Err() != nil || w.dirty || w.pauseDirty || !w.unhindered() || w.stats.inFlight >= w.cfg.Concurrency {
 		return attempt{}, false
 	}
 	s, ok := w.d.budget.take(w, int64(size), w.proven())

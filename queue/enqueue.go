@@ -293,13 +293,3 @@ func (w *writeTxn) deleteRejected(seq uint64) error {
 	w.rejectedDiff--
 	return errors.Join(w.delete(rejectedKey(seq)), w.delete(rejectIDKey(&rec)))
 }
-
-// SetState keeps something about a webhook; nil forgets it.
-func (q *Queue) SetState(ctx context.Context, webhook string, state []byte) error {
-	return q.writer.submit(ctx, cost{1, 512}, func(w *writeTxn) error {
-		if state == nil {
-			return w.delete(stateKey(webhook))
-		}
-		return w.set(stateKey(webhook), seal(state))
-	})
-}

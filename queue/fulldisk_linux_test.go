@@ -66,7 +66,7 @@ func TestFullDisk_IntakeStopsOutcomesGoOnAndItResumesByItself(t *testing.T) {
 	free, _ = diskFree(root)
 	fillTo(t, filepath.Join(root, "more"), free-4<<20)
 	eventually(t, "writing continues with a full disk", func() bool {
-		return errors.Is(q.SetState(t.Context(), "a", []byte("x")), ErrFull)
+		return errors.Is(q.SetState(t.Context(), "a", 1, []byte("{}")), ErrFull)
 	})
 	before := committed.Load()
 	for _, name := range []string{"others", "more"} {
@@ -104,7 +104,7 @@ func TestFullDisk_ACursorAloneWaitsWithoutSpinning(t *testing.T) {
 	if err := <-committed; err != nil {
 		t.Fatal(err)
 	}
-	if c, err := q.Cursor("log"); string(c) != "here" {
+	if c, _, err := q.Cursor("log"); string(c) != "here" {
 		t.Fatal(string(c), err)
 	}
 }

@@ -78,7 +78,7 @@ func work(dir string) error {
 			}
 		}
 	}()
-	c, err := q.Cursor("log")
+	c, _, err := q.Cursor("log")
 	if err != nil {
 		return err
 	}
@@ -222,7 +222,7 @@ func survives(t *testing.T, dir string, committed int, recorded map[string]int) 
 		t.Fatal(err)
 	}
 	events := audit(t, q)
-	c, err := q.Cursor("log")
+	c, _, err := q.Cursor("log")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func TestCommit_512EventsFor4WebhooksAreOneTransaction(t *testing.T) {
 	if got := commit(t, q, long); got.Deliveries != 6000 || q.Stats().Rejected != 2000 {
 		t.Fatalf("%+v", got)
 	}
-	if c, err := q.Cursor("x"); string(c) != "end" {
+	if c, _, err := q.Cursor("x"); string(c) != "end" {
 		t.Fatal(string(c), err)
 	}
 }

@@ -23,6 +23,7 @@ type model struct {
 	rejected   map[int64]uint64 // offset → seq
 	cursor     string
 	state      map[string]string
+	pause      map[string]string
 	history    modelHistory
 }
 
@@ -171,7 +172,7 @@ func TestQueue_BehavesLikeItsModel(t *testing.T) {
 				t: t, rnd: rand.New(rand.NewPCG(seed, 1)), dir: filepath.Join(t.TempDir(), "state"),
 				m: &model{
 					now: time.Unix(1_800_000_000, 0), events: map[uint64]*modelEvent{}, known: map[string]uint64{},
-					deliveries: map[ref]*Delivery{}, rejected: map[int64]uint64{}, state: map[string]string{}, history: modelHistory{},
+					deliveries: map[ref]*Delivery{}, rejected: map[int64]uint64{}, state: map[string]string{}, pause: map[string]string{}, history: modelHistory{},
 				},
 			}
 			mt.open()
@@ -219,8 +220,13 @@ func (mt *modelTest) step() {
 		}
 	case n == 14:
 		w := modelWebhooks[rnd.IntN(len(modelWebhooks))]
-		m.state[w] = fmt.Sprint(rnd.Int())
-		mt.must(q.SetState(mt.t.Context(), w, []byte(m.state[w])))
+		if value := fmt.Sprintf(`{"n":%d}`, rnd.Int()); rnd.IntN(2) == 0 {
+			m.state[w] = value
+			mt.must(q.SetState(mt.t.Context(), w, 1, []byte(value)))
+		} else {
+			m.pause[w] = value
+			mt.must(q.SetPause(mt.t.Context(), w, []byte(value)))
+		}
 	case n == 15:
 		mt.must(q.Close())
 		mt.open()
@@ -335,7 +341,7 @@ func (mt *modelTest) same(r ref, d Delivery) {
 }
 
 func (mt *modelTest) compareKept() {
-	c, err := mt.q.Cursor("log")
+	c, _, err := mt.q.Cursor("log")
 	if mt.must(err); string(c) != mt.m.cursor {
 		mt.t.Fatalf("cursor %q, want %q", c, mt.m.cursor)
 	}
@@ -343,6 +349,12 @@ func (mt *modelTest) compareKept() {
 		s, err := mt.q.State(w)
 		if mt.must(err); string(s) != want {
 			mt.t.Fatalf("state %q, want %q", s, want)
+		}
+	}
+	for w, want := range mt.m.pause {
+		p, err := mt.q.Pause(w)
+		if mt.must(err); string(p) != want {
+			mt.t.Fatalf("pause %q, want %q", p, want)
 		}
 	}
 	if got := mt.q.Stats().Rejected; got != int64(len(mt.m.rejected)) {

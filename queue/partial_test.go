@@ -34,7 +34,7 @@ func TestCommit_WhatAnUnfinishedBatchQueuedIsNotQueuedAgainHoweverMuchLater(t *t
 		t.Fatal(err)
 	}
 	first := int(q.Counts()["a"][Pending])
-	if c, err := q.Cursor("log"); first == 0 || first == len(events) || c != nil || err != nil {
+	if c, _, err := q.Cursor("log"); first == 0 || first == len(events) || c != nil || err != nil {
 		t.Fatalf("%d events, cursor %q, %v", first, c, err)
 	}
 	if err := q.Close(); err != nil {

@@ -67,7 +67,7 @@ func TestCommit_EventsDeliveriesAndCursorAreThereAfterReopening(t *testing.T) {
 		t.Fatal(err)
 	}
 	q = open(t, Options{Dir: dir, DedupWindow: time.Hour})
-	if c, err := q.Cursor("log"); err != nil || string(c) != "here" {
+	if c, _, err := q.Cursor("log"); err != nil || string(c) != "here" {
 		t.Fatalf("cursor %q, %v", c, err)
 	}
 	if got := due(t, q, "b", time.Now()); len(got) != 2 || got[0].EventID != event(1).ID || got[0].Status != Pending {

@@ -68,7 +68,7 @@ func TestRepair_ALostLogOfCommitsIsToldAndReadAgain(t *testing.T) {
 	if !strings.Contains(said.String(), "has lost its latest commits") || !strings.Contains(said.String(), "commits=10") {
 		t.Errorf("it does not say what is gone:\n%s", said.String())
 	}
-	if c, err := q.Cursor("log"); err != nil || string(c) != "29" {
+	if c, _, err := q.Cursor("log"); err != nil || string(c) != "29" {
 		t.Errorf("reading continues at %q, %v", c, err)
 	}
 	if got := commit(t, q, allEvents()); got.Duplicates != 300 {

@@ -106,12 +106,9 @@ func (s *store) read(key []byte, what string) (value []byte, err error) {
 	return value, err
 }
 
-// Cursor is where reading a source continues, nil where it was never read.
-func (s *store) Cursor(source string) ([]byte, error) {
-	return s.read(cursorKey(source), "the cursor of "+source)
-}
-
-// State is what SetState kept about a webhook, nil for none.
-func (s *store) State(webhook string) ([]byte, error) {
-	return s.read(stateKey(webhook), "the state of webhook "+webhook)
+// Cursor is where reading a source continues, nil where it was never read, and how often others
+// have moved it: never, there is one reader.
+func (s *store) Cursor(source string) (cursor []byte, gen int64, err error) {
+	cursor, err = s.read(cursorKey(source), "the cursor of "+source)
+	return cursor, 0, err
 }

@@ -60,6 +60,10 @@ type Rejected struct {
 type Batch struct {
 	Source string
 	Cursor []byte // nil leaves the source's cursor where it is
+	// Gen is the cursor's generation that the batch continues from, as Queue.Cursor or the last
+	// Commit told it. Where the stored one is another, nothing is committed: ErrMoved. It is not
+	// looked at without a Cursor.
+	Gen int64
 	// Backfill: an event is a duplicate however long ago it was queued, as long as the
 	// queue remembers it; not only within the dedup window.
 	Backfill bool
@@ -77,6 +81,7 @@ type Committed struct {
 	// under their PayloadID.
 	Conflicts  []string
 	Deliveries int
+	Gen        int64 // the cursor's generation from now on
 
 	again bool // the latest event was left by an unfinished batch
 }
@@ -133,6 +138,7 @@ type Delivery struct {
 // Outcome is what an attempt changes; Record applies it.
 type Outcome struct {
 	DeliveryID string
+	Epoch      int64 // of the Holding under which the attempt began
 	Attempt    Attempt
 	URL        string // redacted
 	Status     Status

@@ -177,7 +177,7 @@ func (a *Agent) alive(context.Context) error {
 	if err := a.queue.Alive(); err != nil {
 		return err
 	}
-	_, err := a.queue.Cursor("")
+	_, _, err := a.queue.Cursor("")
 	return err
 }
 

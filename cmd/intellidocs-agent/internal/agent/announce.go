@@ -45,8 +45,8 @@ const (
 // announcements is the part of the queue that the announcer needs.
 type announcements interface {
 	Commit(ctx context.Context, b queue.Batch) (queue.Committed, error)
-	State(name string) ([]byte, error)
-	SetState(ctx context.Context, name string, state []byte) error
+	Memo(name string) ([]byte, error)
+	SetMemo(ctx context.Context, name string, memo []byte) error
 }
 
 // announcer makes events of what happens to the agent. They go through the same queue and
@@ -77,7 +77,7 @@ type topic struct {
 func newAnnouncer(q announcements, route func(string, []byte, string) []string, log *slog.Logger) *announcer {
 	a := &announcer{queue: q, route: route, log: log, topics: map[string]*topic{}, wake: make(chan struct{}, 1)}
 	var last map[string]time.Time
-	state, err := q.State(announceState)
+	state, err := q.Memo(announceState)
 	if err == nil && len(state) > 0 {
 		err = json.Unmarshal(state, &last)
 	}
@@ -247,7 +247,7 @@ func (a *announcer) store(ctx context.Context) {
 	a.mu.Unlock()
 	state, err := json.Marshal(last)
 	if err == nil {
-		err = a.queue.SetState(ctx, announceState, state)
+		err = a.queue.SetMemo(ctx, announceState, state)
 	}
 	if err != nil && ctx.Err() == nil {
 		a.log.Warn("cannot store what was announced; after a restart it may be announced again", "error", err)

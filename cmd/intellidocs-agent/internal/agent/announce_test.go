@@ -39,13 +39,13 @@ func (k *kept) Commit(_ context.Context, b queue.Batch) (queue.Committed, error)
 	return queue.Committed{}, nil
 }
 
-func (k *kept) State(string) ([]byte, error) {
+func (k *kept) Memo(string) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.state, nil
 }
 
-func (k *kept) SetState(_ context.Context, _ string, state []byte) error {
+func (k *kept) SetMemo(_ context.Context, _ string, state []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.state = state

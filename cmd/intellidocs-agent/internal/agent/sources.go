@@ -135,7 +135,7 @@ func (src *source) ended() bool {
 }
 
 func (s *sources) open(ctx context.Context, cfg config.Source) (*source, error) {
-	cursor, err := s.queue.Cursor(cfg.Path)
+	cursor, _, err := s.queue.Cursor(cfg.Path)
 	if err != nil {
 		return nil, err
 	}
