@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -123,37 +124,69 @@ func (n *node) logTail() []byte {
 	return b[max(0, len(b)-4096):]
 }
 
-// initdb makes an empty server, in which passwords are asked for over TCP only.
+var template struct {
+	sync.Once
+	dir string
+	err error
+}
+
+// initdb gives the node an empty server's data, in which passwords are asked for over TCP only. All of
+// a test binary are copies of one: PostgreSQL takes them for machines of one cluster.
 func (n *node) initdb() error {
-	password := filepath.Join(n.dir, "password")
-	if err := os.WriteFile(password, []byte(Password), 0o644); err != nil { // in a directory of 0700
-		return err
+	template.Do(func() { template.dir, template.err = n.newTemplate() })
+	if template.err != nil {
+		return template.err
 	}
-	err := n.run("initdb", "--no-sync", "--no-instructions", "--no-locale", "-E", "UTF8", "--wal-segsize=4",
-		"--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile", password, "-U", superuser, "-D", n.data())
-	if err != nil {
-		return err
+	if out, err := exec.Command("cp", "-a", template.dir, n.data()).CombinedOutput(); err != nil {
+		return fmt.Errorf("cp: %w: %s", err, out)
 	}
 	return n.configure(settings)
 }
 
+func (n *node) newTemplate() (dir string, err error) {
+	dir = filepath.Join(filepath.Dir(n.dir), "template")
+	if err := n.ownDir(dir); err != nil {
+		return "", err
+	}
+	password := filepath.Join(dir, "password")
+	if err := os.WriteFile(password, []byte(Password), 0o644); err != nil { // in a directory of 0700
+		return "", err
+	}
+	data := filepath.Join(dir, "data")
+	return data, n.run("initdb", "--no-sync", "--no-instructions", "--no-locale", "-E", "UTF8", "--wal-segsize=4",
+		"--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile", password, "-U", superuser, "-D", data)
+}
+
 // configure appends to the server's configuration, where the last word counts.
 func (n *node) configure(settings string) error {
-	f, err := os.OpenFile(filepath.Join(n.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	return n.write("postgresql.conf", settings)
+}
+
+// write appends to a file in the data directory.
+func (n *node) write(name, text string) error {
+	path := filepath.Join(n.data(), name)
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(settings)
-	return errors.Join(err, f.Close())
+	_, err = f.WriteString(text)
+	if n.as != nil {
+		err = errors.Join(err, os.Chown(path, int(n.as.Uid), int(n.as.Gid)))
+	}
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // start starts the server and returns once it takes connections.
 func (n *node) start() error {
+	// What a killed server leaves names a process that may be a zombie, or somebody else's by now.
+	for _, left := range []string{
+		filepath.Join(n.data(), "postmaster.pid"),
+		filepath.Join(n.sockets(), fmt.Sprintf(".s.PGSQL.%d.lock", n.port)),
+	} {
+		if err := os.Remove(left); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+	}
 	options := fmt.Sprintf("-p %d -k %s", n.port, n.sockets())
 	return n.run("pg_ctl", "-D", n.data(), "-l", n.logFile(), "-o", options, "-w", "-t", "60", "-s", "start")
-}
-
-// stop ends the server in order, at once for its clients.
-func (n *node) stop() error {
-	return n.run("pg_ctl", "-D", n.data(), "-m", "fast", "-w", "-s", "stop")
 }

@@ -74,10 +74,14 @@ func (n *node) url(database string) string {
 	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", Role, Password, n.port, database)
 }
 
-// asSuperuser runs statements one after another, through the socket that only this machine's superuser reaches.
+func (n *node) superuserSocket() string {
+	return fmt.Sprintf("host=%s port=%d user=%s database=postgres", n.sockets(), n.port, superuser)
+}
+
+// asSuperuser runs statements one after another.
 func (n *node) asSuperuser(statements ...string) error {
 	ctx := context.Background()
-	c, err := pgx.Connect(ctx, fmt.Sprintf("host=%s port=%d user=%s database=postgres", n.sockets(), n.port, superuser))
+	c, err := pgx.Connect(ctx, n.superuserSocket())
 	if err != nil {
 		return err
 	}
