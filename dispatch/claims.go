@@ -27,7 +27,8 @@ func readAhead(workers int) int {
 //	               └─ putBack ─ (nothing may be attempted now)
 //
 // The worker's goroutine adds, puts back and releases; senders take and the recorder
-// completes them beside it.
+// completes them beside it. Where the webhook is given to another agent, those that are ready
+// are discarded: they are done without an attempt.
 type claims struct {
 	// all are of the worker's goroutine alone. Nothing leaves them during a call of Store.Due:
 	// it may have read a delivery before the outcome of its attempt was recorded.
@@ -35,6 +36,7 @@ type claims struct {
 
 	mu    sync.Mutex
 	ready []queue.Delivery // in the order of their attempts
+	taken int              // those under way
 	done  []string         // IDs that are still in all
 }
 
@@ -72,6 +74,7 @@ func (c *claims) take(maxSize int) (queue.Delivery, bool) {
 	}
 	d := c.ready[0]
 	c.ready = c.ready[1:]
+	c.taken++
 	return d, true
 }
 
@@ -98,7 +101,25 @@ func (c *claims) putBack() bool {
 func (c *claims) complete(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.taken--
 	c.done = append(c.done, id)
+}
+
+// underWay counts those whose attempts' outcomes are not durable yet.
+func (c *claims) underWay() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.taken
+}
+
+// discard is putBack for whoever is not the worker's goroutine: with the next release.
+func (c *claims) discard() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.ready {
+		c.done = append(c.done, c.ready[i].ID)
+	}
+	c.ready = nil
 }
 
 // release forgets the completed ones.

@@ -57,6 +57,9 @@ type Webhook struct {
 	// Digest identifies the webhook's whole configuration. A pause that a 410 caused
 	// lifts when it changes. Two webhooks of equal digest are taken for equal.
 	Digest string
+	// Loaded is when the configuration was, where several agents share the store and may have
+	// different ones for a while; else zero. A pause of after that does not lift.
+	Loaded time.Time
 }
 
 const defaultConcurrency = 8
@@ -64,12 +67,19 @@ const defaultConcurrency = 8
 // maxReads is how many webhooks' due deliveries are read at once.
 const maxReads = 4
 
+// agentsPatience is how long to wait for what other agents said.
+const agentsPatience = 2 * time.Second
+
 // recordGrace is how long after the grace period a store that fails may still be tried.
 const recordGrace = 2 * time.Second
 
 // Options are what a Dispatcher works with.
 type Options struct {
 	Store Store
+	// Agent is this agent's name among those that share the store; "" where it has one alone.
+	Agent string
+	// Sources says how the reading goes, for the other agents; nil: nothing.
+	Sources func() []queue.SourceStatus
 	// Grace is how long attempts under way may continue once Run's context has ended.
 	Grace      time.Duration
 	Logger     *slog.Logger          // nil: none
@@ -84,6 +94,9 @@ type Options struct {
 // Dispatcher delivers events to webhooks. Apply sets the webhooks, Run starts delivering.
 type Dispatcher struct {
 	store   Store
+	agent   string
+	sources func() []queue.SourceStatus
+	changed chan struct{} // the webhooks were, which the store must know
 	grace   time.Duration
 	log     *slog.Logger
 	metrics *metrics
@@ -111,6 +124,9 @@ func New(o Options) *Dispatcher {
 	}
 	d := &Dispatcher{
 		store:   o.Store,
+		agent:   o.Agent,
+		sources: o.Sources,
+		changed: make(chan struct{}, 1),
 		grace:   o.Grace,
 		log:     o.Logger,
 		notice:  o.Notice,
@@ -121,7 +137,10 @@ func New(o Options) *Dispatcher {
 	}
 	d.recorder = newRecorder(d)
 	d.routes.Store(new([]route))
-	d.metrics = newMetrics(o.Registerer, d.States)
+	d.metrics = newMetrics(o.Registerer, d.ownStates)
+	if o.Agent != "" && o.Registerer != nil {
+		o.Registerer.MustRegister(d.metrics.late)
+	}
 	return d
 }
 
@@ -157,6 +176,10 @@ func (d *Dispatcher) Apply(webhooks []Webhook) error {
 	d.install(webhooks, added)
 	routes := newRoutes(webhooks, d.metrics.filterErrors)
 	d.routes.Store(&routes)
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
 	return nil
 }
 
@@ -185,19 +208,34 @@ func (d *Dispatcher) newWorkers(webhooks []Webhook) (map[string]*worker, error) 
 		if known[cfg.Name] != nil {
 			continue
 		}
-		state, err := d.store.State(cfg.Name)
-		paused, errPause := d.store.Pause(cfg.Name)
-		if err := errors.Join(err, errPause); err != nil {
+		known, err := d.readStored(cfg.Name)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("webhook %q: read whether it is paused or held: %w", cfg.Name, err))
 			continue
 		}
-		w := newWorker(d, cfg, state, paused)
+		w := newWorker(d, cfg, known)
 		if last, failed, err := d.store.LastFailed(context.Background(), cfg.Name); err == nil && failed { // else it shows with its next attempt
 			w.stats.failedBefore(last)
 		}
 		added[cfg.Name] = w
 	}
 	return added, errors.Join(errs...)
+}
+
+// readStored reads what the store has about a webhook. Where the store cannot be reached, its
+// Holding brings it.
+func (d *Dispatcher) readStored(name string) (stored, error) {
+	state, err := d.store.State(name)
+	if err == nil {
+		var pause []byte
+		if pause, err = d.store.Pause(name); err == nil {
+			return stored{state, pause}, nil
+		}
+	}
+	if errors.Is(err, queue.ErrUnavailable) {
+		err = nil
+	}
+	return stored{}, err
 }
 
 func (d *Dispatcher) install(webhooks []Webhook, added map[string]*worker) {
@@ -248,17 +286,21 @@ func (d *Dispatcher) retire(w *worker) bool {
 	return true
 }
 
-// Run delivers until ctx ends. Then nothing further is claimed; attempts under way have
-// the grace period to finish and are cancelled after it, which is not an attempt. Run
-// returns when all goroutines are done.
+// Run delivers until ctx ends, or the store ceases to tell what this agent serves. Then nothing
+// further is claimed; attempts under way have the grace period to finish and are cancelled after
+// it, which is not an attempt. Run returns when all goroutines are done.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	detached := context.WithoutCancel(ctx)
+	claiming, stopClaiming := context.WithCancelCause(ctx)
+	defer stopClaiming(nil)
 	sending, stopSending := context.WithCancel(detached)
 	defer stopSending()
 	recording, stopRecording := context.WithCancel(detached)
 	defer stopRecording()
-	life := contexts{claim: ctx, send: sending, record: recording}
-	var running, recorder sync.WaitGroup
+	owning, stopOwning := context.WithCancel(detached)
+	defer stopOwning()
+	life := contexts{claim: claiming, send: sending, record: recording}
+	var running, recorder, owner sync.WaitGroup
 
 	d.mu.Lock()
 	if d.start != nil {
@@ -271,8 +313,13 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	}
 	d.mu.Unlock()
 	recorder.Go(func() { d.recorder.run(recording) })
+	owner.Go(func() {
+		if err := d.own(owning); err != nil {
+			stopClaiming(fmt.Errorf("learn which webhooks to serve: %w", err))
+		}
+	})
 
-	<-ctx.Done()
+	<-claiming.Done()
 	// An Apply that comes too late must not start a worker that nobody joins.
 	d.mu.Lock()
 	d.start = func(*worker) {}
@@ -283,6 +330,11 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	running.Wait()
 	close(d.recorder.in)
 	recorder.Wait()
+	stopOwning() // others may serve what this agent did
+	owner.Wait()
+	if ctx.Err() == nil {
+		return context.Cause(claiming)
+	}
 	return nil
 }
 
@@ -334,17 +386,38 @@ func (d *Dispatcher) workerOf(name string) (*worker, error) {
 	return nil, fmt.Errorf("%w: %q; the configured ones are %s", ErrUnknownWebhook, name, strings.Join(known, ", "))
 }
 
-// States tells how every configured webhook is doing, in configuration order.
+// States tells how every configured webhook is doing, in configuration order. Of one that another
+// agent serves it is as that one last said.
 func (d *Dispatcher) States() []State {
-	d.mu.Lock()
-	workers := make([]*worker, 0, len(d.order))
-	for _, name := range d.order {
-		workers = append(workers, d.workers[name])
-	}
-	d.mu.Unlock()
+	workers := d.inOrder()
 	states := make([]State, 0, len(workers))
+	var agents []queue.Agent
+	asked := false
 	for _, w := range workers {
-		states = append(states, w.state())
+		s, held := w.state()
+		if !held && s.State != Disabled {
+			if !asked {
+				ctx, cancel := context.WithTimeout(context.Background(), agentsPatience)
+				agents, _ = d.store.Agents(ctx) // else it is as this agent knows it
+				cancel()
+				asked = true
+			}
+			if theirs, ok := othersState(w.name, agents); ok {
+				s = theirs
+			}
+		}
+		states = append(states, s)
+	}
+	return states
+}
+
+// ownStates leaves out the webhooks that other agents tell of.
+func (d *Dispatcher) ownStates() []State {
+	var states []State
+	for _, w := range d.inOrder() {
+		if s, held := w.state(); held || d.agent == "" || s.State == Disabled {
+			states = append(states, s)
+		}
 	}
 	return states
 }

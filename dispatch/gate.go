@@ -15,6 +15,7 @@ import (
 // gate says when a webhook's deliveries may be attempted and how many at once, by what its
 // endpoint was last seen to do. Each of these closes it:
 //
+//	lease     another agent serves the webhook
 //	pause     somebody's wish, or a 410: until resumed
 //	offline   this machine has no network: one attempt now and then, to see
 //	breaker   the endpoint is down: one probe at a time, ever more seldom
@@ -38,7 +39,12 @@ type gate struct {
 	// What must survive a restart changed, and is not stored yet.
 	dirty      bool // of the breaker or the throttle
 	pauseDirty bool
-	epoch      int64 // of the holding under which the webhook is served
+	lifted     bool // a pause was, while the webhook was not this agent's: not to be stored before it is
+
+	lease  lease
+	stored stored
+	// lookAtPause: somebody else has changed the stored pause.
+	lookAtPause bool
 }
 
 // configure takes over a configuration, and returns the pause that it lifts.
@@ -50,8 +56,9 @@ func (g *gate) configure(cfg Webhook, now time.Time) (lifted *pause) {
 	if g.limiter == nil || g.cfg.RateLimit != cfg.RateLimit {
 		g.limiter = newLimiter(cfg.RateLimit)
 	}
-	if g.paused != nil && g.paused.Digest != "" && g.paused.Digest != cfg.Digest {
-		lifted, g.paused, g.pauseDirty = g.paused, nil, true
+	if g.paused.lifts(&cfg) {
+		lifted, g.paused = g.paused, nil
+		g.pauseDirty, g.lifted = g.lease.held, !g.lease.held
 	}
 	if g.cfg.Digest != cfg.Digest {
 		g.throttle = throttle{} // it was another endpoint's
@@ -66,6 +73,23 @@ func (g *gate) configure(cfg Webhook, now time.Time) (lifted *pause) {
 	}
 	g.cfg = cfg
 	return lifted
+}
+
+// restart forgets what the endpoint was seen to do and begins with what the store has, as after
+// a restart of the agent. It returns the pause that the configuration lifts.
+func (g *gate) restart(known stored, now time.Time) (lifted *pause, err error) {
+	cfg := g.cfg
+	*g = gate{lease: g.lease, stats: stats{inFlight: g.stats.inFlight}}
+	err = g.restore(known, now)
+	return g.configure(cfg, now), err
+}
+
+// letGo ends whatever keeps deliveries back. The breaker lets them go one at a time at first.
+func (g *gate) letGo() {
+	if g.breaker.open || g.paused != nil {
+		g.reopen()
+	}
+	g.offline, g.throttle, g.paused = offline{}, throttle{}, nil
 }
 
 // newLimiter lets through perSecond attempts, evenly: no more at once than a tenth of a
@@ -97,28 +121,30 @@ type plan struct {
 	burned  []string // nor these, where nothing else can be the probe
 }
 
-// probe says why an attempt is made although others wait, and by which configuration.
+// probe says why an attempt is made although others wait, by which configuration, and under
+// which holding.
 type probe struct {
 	down, offline, throttled bool
 	digest                   string
+	epoch                    int64
 }
 
 // unhindered reports whether nothing bounds the attempts but concurrency.
-func (g *gate) unhindered() bool {
-	return g.active && g.paused == nil && !g.breaker.open && g.breaker.ramp == 0 && !g.offline.is() &&
+func (g *gate) unhindered(now time.Time) bool {
+	return g.active && g.lease.valid(now) && g.paused == nil && !g.breaker.open && g.breaker.ramp == 0 && !g.offline.is() &&
 		!g.throttle.is() && len(g.hurried) == 0 && !g.cfg.Ordered && g.limiter.Limit() == rate.Inf
 }
 
 // planned says what may be attempted, with unfinished deliveries claimed of which not all are
 // under way any more, and not before a moment.
 func (g *gate) planned(now time.Time, unfinished int, notBefore time.Time) plan {
-	if !g.active || g.paused != nil {
+	if !g.active || g.paused != nil || !g.lease.valid(now) {
 		return plan{}
 	}
 	g.throttle.pass(now)
 	p := plan{
-		ahead: g.unhindered(), ordered: g.cfg.Ordered, hurried: g.hurried,
-		probe: probe{down: g.breaker.open, offline: g.offline.is(), throttled: g.throttle.serial},
+		ahead: g.unhindered(now), ordered: g.cfg.Ordered, hurried: g.hurried,
+		probe: probe{down: g.breaker.open, offline: g.offline.is(), throttled: g.throttle.serial, epoch: g.lease.epoch},
 	}
 	limit, busy := g.breaker.limit(g.cfg.Concurrency), g.stats.inFlight
 	if p.ordered || p.offline || p.down || p.throttled {
@@ -168,7 +194,7 @@ func (g *gate) began(p probe, id string, now time.Time) {
 // decide says what a result means. jitter is random, 0 to 1.
 func (g *gate) decide(p probe, d queue.Delivery, r send.Result, jitter float64) outcome {
 	now := time.Now()
-	v := outcome{Outcome: queue.Outcome{DeliveryID: d.ID, URL: r.URL, Attempt: newAttempt(d, r)}}
+	v := outcome{Outcome: queue.Outcome{DeliveryID: d.ID, Epoch: p.epoch, URL: r.URL, Attempt: newAttempt(d, r)}}
 	if r.Class != send.Offline && g.offline.is() {
 		v.online, v.since = true, g.offline.since
 		g.offline = offline{}

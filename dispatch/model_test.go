@@ -31,6 +31,11 @@ type modelStore struct {
 	eventErr                        map[string]error // by delivery
 
 	failures map[string]queue.Attempt // the last, by webhook
+
+	own    func(context.Context, queue.Server) error // nil: everything, for ever
+	agents []queue.Agent
+	late   []string // webhooks whose outcomes Record says to be late
+	served bool     // by another agent
 }
 
 func newModelStore() *modelStore {
@@ -138,6 +143,7 @@ func (s *modelStore) Record(_ context.Context, outcomes ...queue.Outcome) error 
 	if s.failRecord != nil {
 		return s.failRecord
 	}
+	var late []string
 	for _, o := range outcomes {
 		d := s.find(o.DeliveryID)
 		d.Status, d.NextAttemptAt, d.LastAttemptAt, d.Error = o.Status, o.Due, o.Attempt.At, o.Attempt.Error
@@ -146,6 +152,12 @@ func (s *modelStore) Record(_ context.Context, outcomes ...queue.Outcome) error 
 			d.Spent++
 		}
 		s.recorded = append(s.recorded, o)
+		if slices.Contains(s.late, d.Webhook) {
+			late = append(late, d.Webhook)
+		}
+	}
+	if late != nil {
+		return &queue.NotOwner{Webhooks: late}
 	}
 	return nil
 }
@@ -166,6 +178,9 @@ func (s *modelStore) State(webhook string) ([]byte, error) {
 func (s *modelStore) SetState(_ context.Context, webhook string, _ int64, state []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.served {
+		return &queue.NotOwner{Webhooks: []string{webhook}}
+	}
 	if s.failState != nil {
 		return s.failState
 	}
@@ -173,6 +188,29 @@ func (s *modelStore) SetState(_ context.Context, webhook string, _ int64, state 
 	s.stateSets++
 	return nil
 }
+
+// Own tells that everything is the dispatcher's, for ever, unless a test moves the holdings.
+func (s *modelStore) Own(ctx context.Context, server queue.Server) error {
+	if s.own != nil {
+		return s.own(ctx, server)
+	}
+	for {
+		var all []queue.Holding
+		for _, w := range server.Webhooks() {
+			state, _ := s.State(w.Webhook)
+			pause, _ := s.Pause(w.Webhook)
+			all = append(all, queue.Holding{Webhook: w.Webhook, Epoch: 1, State: state, Pause: pause})
+		}
+		server.Hold(all)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-server.Changed:
+		}
+	}
+}
+
+func (s *modelStore) Agents(context.Context) ([]queue.Agent, error) { return s.agents, nil }
 
 func (s *modelStore) Pause(webhook string) ([]byte, error) {
 	s.mu.Lock()

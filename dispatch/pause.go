@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 // pause is why a webhook's deliveries are held back until somebody resumes it, as the store
@@ -49,12 +51,13 @@ type throttled struct {
 
 // restore takes over what SetState and SetPause stored. What cannot be read counts as nothing
 // stored: deliveries that go out are better than ones that wait for no known reason.
-func (g *gate) restore(state, paused []byte, now time.Time) error {
-	p, errPause := decodePause(paused)
+func (g *gate) restore(known stored, now time.Time) error {
+	g.stored = known
+	p, errPause := decodePause(known.pause)
 	g.paused = p.inForce()
 	var s saved
-	if len(state) > 0 {
-		if err := json.Unmarshal(state, &s); err != nil {
+	if len(known.state) > 0 {
+		if err := json.Unmarshal(known.state, &s); err != nil {
 			return errors.Join(errPause, err)
 		}
 	}
@@ -92,6 +95,12 @@ func decodePause(stored []byte) (*pause, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// lifts reports whether a configuration ends it: where it is another one than that which met a
+// 410, and was loaded after it. Else agents with an old and a new one would undo each other's.
+func (p *pause) lifts(cfg *Webhook) bool {
+	return p != nil && p.Digest != "" && p.Digest != cfg.Digest && (cfg.Loaded.IsZero() || cfg.Loaded.After(p.Since))
 }
 
 // inForce is the pause, nil where there is none.
@@ -146,6 +155,7 @@ func (w *worker) persistChanges(ctx context.Context) time.Time {
 	if dirty {
 		state = encode(&w.breaker, &w.throttle, w.cfg.Digest)
 	}
+	epoch := w.lease.epoch
 	w.pauseDirty, w.dirty = false, false
 	w.mu.Unlock()
 
@@ -153,12 +163,18 @@ func (w *worker) persistChanges(ctx context.Context) time.Time {
 	if pauseDirty {
 		if err = w.d.store.SetPause(ctx, w.name, paused); err == nil {
 			pauseDirty = false
+			w.mu.Lock()
+			w.stored.pause = paused
+			w.mu.Unlock()
 		}
 	}
 	if dirty && err == nil {
-		if err = w.d.store.SetState(ctx, w.name, w.epoch, state); err == nil {
-			dirty = false
+		err = w.d.store.SetState(ctx, w.name, epoch, state)
+		if errors.Is(err, queue.ErrNotOwner) { // what is so, whoever serves it sees for itself
+			w.lose(epoch)
+			err = nil
 		}
+		dirty = err != nil
 	}
 	if err == nil {
 		w.writing.succeeded()
@@ -182,27 +198,29 @@ func (w *worker) setPause(ctx context.Context, p *pause) error {
 		p.Since = w.paused.Since // paused again: for another reason, not since now
 	}
 	cleared := encode(&breaker{}, &throttle{}, w.cfg.Digest)
-	epoch := w.epoch
+	epoch := w.lease.epoch
 	w.mu.Unlock()
 
-	action, err := "pause", error(nil)
+	action, err, wish := "pause", error(nil), p
 	if p == nil {
 		action = "resume"
 		err = w.d.store.SetState(ctx, w.name, epoch, cleared)
+		if errors.Is(err, queue.ErrNotOwner) {
+			wish, err = &pause{Resumed: time.Now()}, nil // for the agent that serves it
+		}
 	}
+	text := wish.encode()
 	if err == nil {
-		err = w.d.store.SetPause(ctx, w.name, p.encode())
+		err = w.d.store.SetPause(ctx, w.name, text)
 	}
 	if err != nil {
 		return fmt.Errorf("%s webhook %q: store it: %w", action, w.name, err)
 	}
 
 	w.mu.Lock()
-	if p == nil && (w.breaker.open || w.paused != nil) {
-		w.reopen()
-	}
+	w.stored.pause, w.lookAtPause, w.lifted = text, false, false
 	if p == nil {
-		w.offline, w.throttle = offline{}, throttle{}
+		w.letGo()
 	}
 	w.paused = p
 	w.mu.Unlock()

@@ -2,6 +2,8 @@ package dispatch
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/queue"
@@ -100,6 +102,11 @@ func (r *recorder) record(ctx context.Context, batch []*unrecorded) {
 		r.outcomes = append(r.outcomes, s.v.Outcome)
 	}
 	err := r.d.store.Record(ctx, r.outcomes...)
+	var late *queue.NotOwner
+	if errors.As(err, &late) {
+		r.late(batch, late.Webhooks)
+		err = nil
+	}
 	if err == nil {
 		clear(r.outcomes) // the texts of responses
 	} else {
@@ -115,6 +122,17 @@ func (r *recorder) record(ctx context.Context, batch []*unrecorded) {
 		r.record(ctx, batch[half:])
 	default:
 		r.keep(batch[0], err)
+	}
+}
+
+// late stops the serving of webhooks of which the store says that they are others'. The outcomes
+// are recorded.
+func (r *recorder) late(batch []*unrecorded, webhooks []string) {
+	for _, s := range batch {
+		if slices.Contains(webhooks, s.w.name) {
+			r.d.metrics.late.Inc()
+			s.w.lose(s.v.Epoch)
+		}
 	}
 }
 

@@ -43,6 +43,12 @@ func (s *sender) deliver() {
 		s.unreadable(err)
 		return
 	}
+	if !w.mayBegin(s.epoch) {
+		s.share.release(w)
+		w.d.log.Debug("attempt not begun: the webhook is another agent's", attrs(d)...)
+		w.complete(d.ID)
+		return
+	}
 	defer s.share.release(w) // also once the outcome waits with others to be durable
 	r := s.to.Send(s.send, send.Message{
 		DeliveryID: d.ID,
@@ -85,7 +91,7 @@ func (s *sender) unreadable(err error) {
 		return
 	}
 	r := send.Result{Class: send.Dead, At: time.Now(), Error: fmt.Sprintf("the event cannot be read from the queue: %v", err)}
-	w.d.recorder.in <- &unrecorded{w: w, d: d, v: w.decide(probe{}, d, r)}
+	w.d.recorder.in <- &unrecorded{w: w, d: d, v: w.decide(probe{epoch: s.epoch}, d, r)}
 }
 
 // sleep waits for d or the end of ctx.

@@ -25,6 +25,7 @@ var conditions = []Condition{Healthy, Retrying, Held, Paused, Disabled}
 // State is how one webhook is doing.
 type State struct {
 	Webhook string    `json:"webhook"`
+	Agent   string    `json:"agent,omitempty"` // that serves it, where several share the queue
 	State   Condition `json:"state"`
 	Reason  string    `json:"reason,omitempty"` // of Retrying, Held and Paused, for people
 	Since   time.Time `json:"since,omitzero"`   // of Retrying, Held and Paused
@@ -145,17 +146,21 @@ func (t *stats) quantiles() (p50, p99 time.Duration) {
 	return sorted[(n-1)/2], sorted[(n*99+99)/100-1]
 }
 
-func (w *worker) state() State {
+// state is how the webhook is doing as this agent knows it, and whether it is this agent's.
+func (w *worker) state() (s State, held bool) {
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := &w.stats
-	s := State{
+	s = State{
 		Webhook: w.name, InFlight: t.inFlight, Failures: t.failures,
 		LastSuccess: t.lastSuccess, LastFailure: t.lastFailure, LastError: t.lastError,
 		PerMinute: t.recent.perMinute(now),
 	}
 	w.describe(&s, now)
 	s.P50, s.P99 = t.quantiles()
-	return s
+	if w.lease.held {
+		s.Agent = w.d.agent
+	}
+	return s, w.lease.held
 }

@@ -44,7 +44,7 @@ type worker struct {
 	gate
 }
 
-func newWorker(d *Dispatcher, cfg Webhook, state, paused []byte) *worker {
+func newWorker(d *Dispatcher, cfg Webhook, known stored) *worker {
 	w := &worker{
 		d:      d,
 		name:   cfg.Name,
@@ -52,11 +52,19 @@ func newWorker(d *Dispatcher, cfg Webhook, state, paused []byte) *worker {
 		claims: newClaims(),
 		report: reporter{webhook: cfg.Name, log: d.log, notice: d.notice},
 	}
-	if err := w.restore(state, paused, time.Now()); err != nil {
-		d.log.Error("cannot read whether the webhook was paused or held; it starts as neither", "webhook", cfg.Name, "error", err)
-	}
+	w.log(nil, w.restore(known, time.Now()))
 	w.configure(cfg)
 	return w
+}
+
+// log tells what a configuration lifted, and of a stored state that cannot be read.
+func (w *worker) log(lifted *pause, err error) {
+	if err != nil {
+		w.d.log.Error("cannot read whether the webhook was paused or held; it starts as neither", "webhook", w.name, "error", err)
+	}
+	if lifted != nil {
+		w.d.log.Info("webhook resumed: its configuration has changed", "webhook", w.name, "reason", lifted.Reason)
+	}
 }
 
 // configure hands the worker its webhook's configuration, the first or a new one.
@@ -66,9 +74,7 @@ func (w *worker) configure(cfg Webhook) {
 	defer w.mu.Unlock()
 	w.removed = false
 	w.d.metrics.begin(w.name)
-	if lifted := w.gate.configure(cfg, time.Now()); lifted != nil {
-		w.d.log.Info("webhook resumed: its configuration has changed", "webhook", w.name, "reason", lifted.Reason)
-	}
+	w.log(w.gate.configure(cfg, time.Now()), nil)
 }
 
 func (w *worker) remove() {
@@ -94,6 +100,7 @@ func (w *worker) run(c contexts) {
 	defer timer.Stop()
 	for c.claim.Err() == nil {
 		w.claims.release()
+		w.obey()
 		persistAt := w.persistChanges(c.record)
 		if w.claims.empty() && w.d.retire(w) {
 			break
@@ -167,7 +174,9 @@ func (w *worker) claim(c contexts) time.Time {
 			return w.reading.until
 		}
 		w.reading.succeeded()
-		w.claims.add(deliveries)
+		if !w.add(deliveries, p.epoch) {
+			continue
+		}
 		if _, room := w.beginReady(c, p, now, left); !room {
 			return time.Time{}
 		}
@@ -182,6 +191,18 @@ func (w *worker) claim(c contexts) time.Time {
 		}
 	}
 	return time.Time{}
+}
+
+// add takes over deliveries that were read under the holding of an epoch. If that is over, another
+// agent may have sent them since.
+func (w *worker) add(deliveries []queue.Delivery, epoch int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.lease.held || w.lease.epoch != epoch {
+		return false
+	}
+	w.claims.add(deliveries)
+	return true
 }
 
 // due reads at most n deliveries to attempt, and when the next one is due.
@@ -283,7 +304,7 @@ func (w *worker) begin(p probe, s share, maxSize int, now time.Time) (attempt, b
 		return attempt{}, false
 	}
 	w.began(p, d.ID, now)
-	p.digest = w.cfg.Digest
+	p.digest, p.epoch = w.cfg.Digest, w.lease.epoch
 	return attempt{probe: p, d: d, to: w.cfg.Sender, share: s}, true
 }
 
@@ -294,7 +315,7 @@ func (w *worker) another(claiming context.Context) (attempt, bool) {
 	defer w.mu.Unlock()
 	w.stats.inFlight--
 	ready, size := w.claims.waiting()
-	if ready == 0 || size > smallBody || claiming.Err() != nil || w.dirty || w.pauseDirty || !w.unhindered() || w.stats.inFlight >= w.cfg.Concurrency {
+	if ready == 0 || size > smallBody || claiming.Err() != nil || w.dirty || w.pauseDirty || !w.unhindered(time.Now()) || w.stats.inFlight >= w.cfg.Concurrency {
 		return attempt{}, false
 	}
 	s, ok := w.d.budget.take(w, int64(size), w.proven())
