@@ -35,6 +35,11 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
+	if !o.Moving {
+		if err := checkMoved(o.Dir); err != nil {
+			return nil, err
+		}
+	}
 	q, err := openDir(&o, filepath.Join(o.Dir, "queue"))
 	if err != nil && failsDisk(err) && !errors.Is(err, ErrDisk) {
 		err = newFailure(o.Dir, o.Logger).set("open", err)

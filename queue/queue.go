@@ -47,6 +47,8 @@ type Options struct {
 	// Notify is told which webhooks have something due; it must not block.
 	Notify func(webhooks []string)
 
+	// Moving: the queue is opened to be moved to another engine, which may have begun.
+	Moving bool
 	// SmallMemory: there is little for the pages of files, as in a small container. Nothing is read
 	// ahead of the logs then.
 	SmallMemory bool
