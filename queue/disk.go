@@ -50,10 +50,14 @@ const (
 // Stats are the queue's size and whether it takes events.
 type Stats struct {
 	Bytes    int64  // on the disk
-	DiskFree int64  // what this user may still write
+	DiskFree int64  // what this user may still write; -1: unknown
 	Full     bool   // Commit waits
 	Reason   string // why
 	Rejected int64  // rejected records kept
+
+	// Of a queue that several agents share:
+	Engine string // what keeps it, for people: PostgreSQL 17, primary db-0, ANY 1 of 2
+	Away   string // why it cannot be reached; empty while it can
 }
 
 // Stats are at most a second old.

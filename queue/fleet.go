@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -121,3 +122,8 @@ func (q *Queue) Own(ctx context.Context, s Server) error {
 
 // Agents are those that share the queue with others: none.
 func (q *Queue) Agents(context.Context) ([]Agent, error) { return nil, nil }
+
+// ForgetAgent forgets an agent that shares the queue: there is none.
+func (q *Queue) ForgetAgent(_ context.Context, name string) error {
+	return fmt.Errorf("agent %s: %w: no other agent shares this queue", name, ErrNotFound)
+}

@@ -26,7 +26,7 @@ type Webhook struct {
 
 // Agent is what stands behind the API: a running agent, or the state opened without one.
 type Agent struct {
-	Queue      *queue.Queue
+	Queue      Queue
 	Dispatcher *dispatch.Dispatcher
 	Version    string
 	StartedAt  time.Time
@@ -39,6 +39,8 @@ type Agent struct {
 	// Note keeps something that happened to the agent in its log; LogRevision changes with the log.
 	Note        func(queue.LogEntry)
 	LogRevision func() uint64
+	// Alive is why the agent must be started again, nil while it need not be.
+	Alive func() error
 	// Sources are the sources being read.
 	Sources func() []SourceStatus
 	// Preview makes the request of a delivery's attempt again, and sends nothing.

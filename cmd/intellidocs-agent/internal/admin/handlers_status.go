@@ -102,7 +102,7 @@ func newStatusHandlers(a *Agent, stopping context.Context) *statusHandlers {
 }
 
 func (h *statusHandlers) healthz(w http.ResponseWriter, _ *http.Request) {
-	if err := h.agent.Queue.Alive(); err != nil {
+	if err := h.agent.Alive(); err != nil {
 		answer(w, http.StatusServiceUnavailable, map[string]string{"status": "stuck", "reason": err.Error()})
 		return
 	}

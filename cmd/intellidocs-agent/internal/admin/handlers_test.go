@@ -54,6 +54,7 @@ func serve(t *testing.T) *served {
 		Config: func() (bool, ConfigStatus, []Webhook) {
 			return true, ConfigStatus{}, []Webhook{{Name: "main", URL: "http://127.0.0.1:1"}}
 		},
+		Alive:   q.Alive,
 		Sources: func() []SourceStatus { return s.sources },
 		Note:    func(queue.LogEntry) {}, LogRevision: func() uint64 { return 0 },
 		Retry: func(context.Context, queue.Rejected) (bool, error) { return true, nil },

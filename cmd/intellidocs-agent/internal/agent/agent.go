@@ -5,8 +5,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"time"
@@ -38,7 +36,8 @@ type Agent struct {
 	hangup    <-chan os.Signal // asks for the configuration to be read again
 
 	config     *liveConfig
-	queue      *queue.Queue
+	queue      store
+	disk       ownDisk // nil: the queue is on no disk of this machine
 	dispatcher *dispatch.Dispatcher
 	endpoints  endpoints
 	ingest     *ingest.Ingest
@@ -77,21 +76,7 @@ func Open(ctx context.Context, p *Plan, o Options) (_ *Agent, err error) {
 	}
 	a.config = newLiveConfig(cfg, a.registry)
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(o.Version))
-	patience := LockPatience
-	if !o.Running {
-		patience = 0
-	}
-	a.queue, err = openQueue(ctx, patience, queue.Options{
-		Dir: cfg.State.Path, MaxSize: cfg.State.MaxSize, Retention: cfg.State.Retention, DedupWindow: cfg.State.DedupWindow,
-		Logger: log, Registerer: a.registry, Notify: func(webhooks []string) { a.dispatcher.Notify(webhooks) },
-		Webhooks: a.config.webhooks, SmallMemory: o.SmallMemory, Sizes: o.Sizes,
-	})
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("%w: this user may not write there; run it as the directory's owner, or choose another [state] path", err)
-	case errors.Is(err, queue.ErrLocked) && o.Running:
-		return nil, fmt.Errorf("%w: an agent runs on it already; stop that one, or give this one a [state] path of its own", err)
-	case err != nil:
+	if err := a.openStore(ctx, cfg, o); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -126,25 +111,6 @@ func Open(ctx context.Context, p *Plan, o Options) (_ *Agent, err error) {
 	return a, nil
 }
 
-// LockPatience is how long to wait for a state directory that another process has open:
-// a command that looks into it, or an agent that is about to end.
-const LockPatience = 10 * time.Second
-
-func openQueue(ctx context.Context, patience time.Duration, o queue.Options) (*queue.Queue, error) {
-	deadline := time.Now().Add(patience)
-	for {
-		q, err := queue.Open(ctx, o)
-		if !errors.Is(err, queue.ErrLocked) || time.Now().After(deadline) {
-			return q, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
 // apply puts a plan in force, whole or not at all.
 func (a *Agent) apply(p *Plan) error {
 	if err := a.dispatcher.Apply(p.webhooks); err != nil {
@@ -173,12 +139,24 @@ func (a *Agent) Close() error {
 }
 
 // alive reports whether the queue answers and its commits end, which a stuck agent's do not.
+// A database that is away is no reason to start the agent again.
 func (a *Agent) alive(context.Context) error {
-	if err := a.queue.Alive(); err != nil {
+	if a.disk == nil {
+		return nil
+	}
+	if err := a.disk.Alive(); err != nil {
 		return err
 	}
 	_, _, err := a.queue.Cursor("")
 	return err
+}
+
+// stuck is why the process must be started again.
+func (a *Agent) stuck() error {
+	if a.disk == nil {
+		return nil
+	}
+	return a.disk.Alive()
 }
 
 func (a *Agent) summary() string {
@@ -200,7 +178,7 @@ func (a *Agent) server() *admin.Server {
 			return cfg.Enabled, a.config.status(), webhookViews(cfg)
 		},
 		Note: a.journal.add, LogRevision: a.journal.revision.Load,
-		Sources: a.sources.status, Test: o.test, Preview: o.preview, Backfill: o.backfill, Retry: o.retry,
+		Alive: a.stuck, Sources: a.sources.status, Test: o.test, Preview: o.preview, Backfill: o.backfill, Retry: o.retry,
 	}, a.registry, a.log)
 }
 

@@ -24,7 +24,7 @@ const (
 // formerAgent is the process that had the state directory open before this one.
 type formerAgent struct {
 	state string
-	queue *queue.Queue
+	queue lastFailure
 	log   *slog.Logger
 }
 

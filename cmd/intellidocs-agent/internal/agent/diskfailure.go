@@ -10,17 +10,20 @@ const failurePatience = 2 * time.Second
 // wait returns when all work has ended, or soon after the queue's disk failed: what reads
 // the queue may then never return.
 func (a *Agent) wait(work *group) error {
+	if a.disk == nil {
+		return work.wait()
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- work.wait() }()
 	select {
 	case err := <-ended:
 		return err
-	case <-a.queue.Failed():
+	case <-a.disk.Failed():
 	}
 	select {
 	case err := <-ended:
 		return err
 	case <-time.After(failurePatience):
-		return a.queue.Alive()
+		return a.disk.Alive()
 	}
 }

@@ -24,9 +24,7 @@ const (
 
 // journal keeps what happens to the agent in the queue's log, in order. add never blocks.
 type journal struct {
-	queue interface {
-		AppendLog(ctx context.Context, entries ...*queue.LogEntry) error
-	}
+	queue    logBook
 	log      *slog.Logger
 	revision atomic.Uint64 // changes with what is written
 
@@ -36,7 +34,7 @@ type journal struct {
 	wake    chan struct{}
 }
 
-func newJournal(q *queue.Queue, log *slog.Logger) *journal {
+func newJournal(q logBook, log *slog.Logger) *journal {
 	return &journal{queue: q, log: log, latest: map[string]*queue.LogEntry{}, wake: make(chan struct{}, 1)}
 }
 

@@ -29,7 +29,11 @@ const (
 // observer looks every few seconds at what says nothing by itself, and announces changes of
 // it: sources, the disk, and once a day how things are.
 type observer struct {
-	queue      *queue.Queue
+	queue interface {
+		Stats() queue.Stats
+		Counts() map[string]map[queue.Status]int64
+	}
+	disk       lastFailure // nil: the queue is on no disk of this machine
 	dispatcher *dispatch.Dispatcher
 	sources    *sources
 	config     *liveConfig
@@ -73,7 +77,10 @@ func (o *observer) run(ctx context.Context) error {
 // lastFailure tells people what ended the process before this one, where that was the
 // disk. It is forgotten once the event is queued, and told again until then.
 func (o *observer) lastFailure() {
-	before := formerAgent{o.config.current().State.Path, o.queue, o.log}
+	if o.disk == nil {
+		return
+	}
+	before := formerAgent{o.config.current().State.Path, o.disk, o.log}
 	f, failed := before.failure()
 	if !failed {
 		return

@@ -69,9 +69,13 @@ func cause(err error) string {
 }
 
 func (a *Agent) newObserver() *observer {
-	return &observer{
+	o := &observer{
 		queue: a.queue, dispatcher: a.dispatcher, sources: a.sources, config: a.config, announcer: a.announcer, log: a.log,
 	}
+	if a.disk != nil {
+		o.disk = a.disk
+	}
+	return o
 }
 
 // most is how many sources and webhooks are named at the start.

@@ -13,7 +13,6 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/ingest"
 	"github.com/dawnsystem/intellidocs-agent/parser"
-	"github.com/dawnsystem/intellidocs-agent/queue"
 	"github.com/dawnsystem/intellidocs-agent/tailer"
 )
 
@@ -36,7 +35,7 @@ type source struct {
 // sources are the sources being read; a reload adds and removes some while the others
 // continue undisturbed.
 type sources struct {
-	queue  *queue.Queue
+	queue  cursors
 	ingest *ingest.Ingest
 	budget *tailer.Budget
 	log    *slog.Logger
@@ -48,7 +47,7 @@ type sources struct {
 	refused map[string]string // why a source could not be opened, by path
 }
 
-func newSources(q *queue.Queue, in *ingest.Ingest, log *slog.Logger) *sources {
+func newSources(q cursors, in *ingest.Ingest, log *slog.Logger) *sources {
 	return &sources{queue: q, ingest: in, budget: tailer.NewBudget(tailer.DefaultBudget), log: log, reading: map[string]*source{}, refused: map[string]string{}}
 }
 

@@ -10,14 +10,14 @@ import (
 
 // traced is the queue as those use it who commit events: what is new of them begins a trace.
 type traced struct {
-	*queue.Queue
+	store
 	telemetry *otlp.Exporter // nil: nobody asks for traces
 }
 
 // Commit implements ingest.Committer.
 func (q traced) Commit(ctx context.Context, b queue.Batch) (queue.Committed, error) {
 	began := time.Now()
-	done, err := q.Queue.Commit(ctx, b)
+	done, err := q.store.Commit(ctx, b)
 	if q.telemetry == nil || err != nil {
 		return done, err
 	}

@@ -22,6 +22,7 @@ type Config struct {
 	Path    string // absolute
 	Enabled bool
 	State   State
+	Queue   Queue
 	// IntelliDocs is where people open IntelliDocs, "" where that is not known.
 	IntelliDocs string
 	Sources     []Source

@@ -41,7 +41,7 @@ func TestLoad_DefaultsAreTheDocumentedOnes(t *testing.T) {
 	got := fmt.Sprint(c.Enabled, c.State, c.Security, c.Admin, c.Log, s, w.Enabled, w.Format, w.MaxRetries, w.RetryDelay, w.RetryMaxDelay, w.RetryJitter,
 		w.Timeout, w.Concurrency, w.BreakerFailures, w.Ordered, w.RateLimit, len(w.Events), len(c.Warnings))
 	want := "true {/var/lib/intellidocs-agent 720h0m0s 24h0m0s 2147483648} {[http https] [] true [] none} {127.0.0.1:9723 false  [secret]} {info text} " +
-		"{log /log beginning false 1048576 delete [secret]} truejson3 1m0s 1h0m0s 0.1 10s 8 20 false 0 0 0"
+		"{log /log /log false beginning false 1048576 delete [secret]} truejson3 1m0s 1h0m0s 0.1 10s 8 20 false 0 0 0"
 	if got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}

@@ -16,6 +16,7 @@ var described = with(map[string]string{
 	"source.poll":           "true where the file system reports no changes: NFS, SMB, some overlays.",
 	"source.max_line_bytes": "A longer line is rejected: kept with its first 64 KiB, and not sent. A number of bytes, or such as \"1MiB\".",
 	"source.after":          "What becomes of a spool file once its events are kept: it is deleted, or moved to archive/.",
+	"source.shared":         "true: several agents that share the queue see this very file; one of them reads it at a time.",
 	"source.key":            "Take only events that carry this key's MAC, where others can write to the log too.",
 
 	"webhook":              "Where events are sent; there can be several, and none waits for another.",
@@ -51,6 +52,13 @@ var described = with(map[string]string{
 	"state.dedup_window": "The same event read twice within it is one event. 0: identity is the position, nothing is merged.",
 	"state.max_size":     "Past it history is cut short, and then reading stops until there is room. A number of bytes, or such as \"2GiB\".",
 
+	"queue":             "Which engine keeps the queue: a directory of this machine, or a database that several agents share.",
+	"queue.engine":      "badger: in the state directory, for one agent. postgres: in a PostgreSQL database, for any number of agents.",
+	"queue.url":         "The database: postgres://agent@db-0,db-1/intellidocs_agent?target_session_attrs=read-write.",
+	"queue.agent":       "This agent's lasting name, which no other agent on this queue has; the host's where it is left out.",
+	"queue.lease":       "An agent that is silent keeps the webhooks it serves this long, and their timeout. From 3s to 5m.",
+	"queue.replication": "check: read nothing while the database would acknowledge what only one server has. trust: the provider replicates, or one copy is enough.",
+
 	"intellidocs":     "IntelliDocs itself.",
 	"intellidocs.url": "Where people open IntelliDocs: messages then link each document; else PAPERLESS_URL of the environment.",
 
@@ -77,7 +85,7 @@ var described = with(map[string]string{
 	"timeout":          "For the whole exchange: connecting, headers and body.",
 	"concurrency":      "Requests at once to one webhook.",
 	"breaker_failures": "So many failures in a row hold a webhook, and one probe at a time is sent. 0: never.",
-}, "source.key", "webhook.url", "webhook.secret", "webhook.signing_key", "webhook.previous_secrets.secret")
+}, "source.key", "queue.url", "webhook.url", "webhook.secret", "webhook.signing_key", "webhook.previous_secrets.secret")
 
 // with adds what a webhook takes over from [defaults], and the other two forms of what may
 // be a secret.

@@ -174,6 +174,7 @@ func (b *binder) config(t *table) *Config {
 		c.Enabled = b.env.truth("PAPERLESS_AI_WEBHOOKS_ENABLED", v)
 	}
 	b.state(t.sub("state"), &c.State)
+	b.queue(t.sub("queue"), &c.Queue)
 	b.intelliDocs(t.sub("intellidocs"), c)
 	b.security(t.sub("security"), &c.Security)
 	b.admin(t.sub("admin"), &c.Admin)
@@ -186,6 +187,7 @@ func (b *binder) config(t *table) *Config {
 	for _, s := range t.list("source") {
 		b.source(s, c)
 	}
+	c.nameSources()
 	defaults := b.readDefaults(t.sub("defaults"))
 	for _, w := range t.list("webhook") {
 		b.webhook(w, c, defaults)

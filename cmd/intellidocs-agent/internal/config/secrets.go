@@ -35,7 +35,7 @@ func pasted(name string) bool {
 // there. The second result reports whether one was.
 func (t *table) secret(key string, clean func(string) (string, error)) (Secret, bool) {
 	inline := t.text(key, "")
-	if inline != "" && (key != "url" || CredentialURL(inline)) {
+	if inline != "" && (key != "url" || CredentialURL(inline) || databasePassword(inline)) {
 		t.b.inline = append(t.b.inline, t.name+"."+key)
 	}
 	file := t.text(key+"_file", "")

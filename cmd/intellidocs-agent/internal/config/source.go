@@ -10,6 +10,8 @@ import (
 type Source struct {
 	Type         string // log or spool
 	Path         string // absolute
+	Name         string // what the queue knows it by: the path, and whose, where several agents share the queue
+	Shared       bool   // several agents see this very file; one of them reads it
 	Start        string // beginning or end
 	Poll         bool
 	MaxLineBytes int64
@@ -32,7 +34,7 @@ const IngestSource = "ingest"
 func (c *Config) KeyFor(source, path string) []byte {
 	for _, s := range c.Sources {
 		old := source == IngestSource && strings.HasPrefix(filepath.Base(path), filepath.Base(s.Path))
-		if s.Key.Set() && (s.Path == source || old) {
+		if s.Key.Set() && (s.Path == pathOf(source) || old) {
 			return []byte(s.Key.Reveal())
 		}
 	}
@@ -49,6 +51,9 @@ func (b *binder) source(t *table, c *Config) {
 	}
 	b.slips(t, "path", s.Path)
 	s.Path = filepath.Clean(b.abs(s.Path))
+	if s.Shared = t.flag("shared", false); s.Shared && !c.Queue.Shared() {
+		t.warnf("shared", needsPostgresMessage+" in [queue]")
+	}
 	s.Poll = t.flag("poll", false)
 	s.MaxLineBytes = t.size("max_line_bytes", 1<<20, 1<<10, 64<<20)
 	if _, given := t.m["after"]; given && s.Type != "spool" {
