@@ -1,0 +1,259 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// Connections: one for the beat and what it is told (own.go), and three for everything else.
+const maxConns = 3
+
+// How long things may take. A commit waits for the standbys, so it may take longer than a statement.
+const (
+	connectTimeout = 5 * time.Second
+	readTimeout    = 10 * time.Second
+	writeTimeout   = 60 * time.Second
+)
+
+// Each transaction sets its own limits: behind a pgbouncer the session is not this agent's.
+const (
+	limitsSQL = `SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '20s'; SET LOCAL idle_in_transaction_session_timeout = '60s'`
+	beginSQL  = `BEGIN; ` + limitsSQL
+	readSQL   = `BEGIN READ ONLY; SET LOCAL statement_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '60s'`
+)
+
+// errUnknown: whether a transaction was committed is not known. Its connection was lost while the
+// commit was under way, or the wait for the standbys was cancelled, which PostgreSQL reports
+// as a success with a warning.
+var errUnknown = errors.New("the database did not say whether it has committed")
+
+func (q *Queue) connect(ctx context.Context) error {
+	cfg, err := pgxpool.ParseConfig(q.opts.URL)
+	if err != nil { // its text has parts of the URL
+		return errors.New("the URL of the queue's database cannot be read; it should look like postgres://USER:PASSWORD@HOST/DATABASE")
+	}
+	q.secrets = []string{q.opts.URL, cfg.ConnConfig.Password}
+	cfg.MaxConns, cfg.MinConns = maxConns, 0
+	configure(cfg.ConnConfig, q.opts.Agent)
+	cfg.AfterConnect = q.connected
+	if q.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+		return q.clean("connect", err)
+	}
+	conn, err := q.pool.Acquire(ctx)
+	if err == nil {
+		q.instance, err = migrate(ctx, conn.Conn())
+		conn.Release()
+	}
+	if err != nil {
+		q.pool.Close()
+		return q.clean("open", err)
+	}
+	return nil
+}
+
+// configure has all that a connection may not rely on behind a pgbouncer: no statement is
+// prepared under a name, and no parameter of the session is set.
+func configure(cfg *pgx.ConnConfig, agent string) {
+	cfg.ConnectTimeout = connectTimeout
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	cfg.StatementCacheCapacity = 0
+	if cfg.RuntimeParams["application_name"] == "" {
+		cfg.RuntimeParams["application_name"] = "intellidocs-agent " + agent
+	}
+	cfg.OnNotice = func(conn *pgconn.PgConn, n *pgconn.Notice) {
+		if n.SeverityUnlocalized == "WARNING" {
+			conn.CustomData()["warning"] = n.Message
+		}
+	}
+}
+
+// connected finds out whether the connection is the server's own. A pgbouncer makes up the
+// process that it tells its clients, and lends each transaction another one.
+func (q *Queue) connected(ctx context.Context, conn *pgx.Conn) error {
+	var pid uint32
+	if err := conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid); err != nil {
+		return err
+	}
+	q.pooled.Store(pid != conn.PgConn().PID())
+	return nil
+}
+
+// lane is what one at a time may be in.
+type lane chan struct{}
+
+func newLane() lane { return make(lane, 1) }
+
+func (l lane) enter(ctx context.Context) error {
+	select {
+	case l <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l lane) leave() { <-l }
+
+// within is a context that ends with the queue, and after a time.
+func (q *Queue) within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	stop := context.AfterFunc(q.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// write has f change something in one transaction. An error is errUnknown where the
+// transaction may have been committed all the same, and else means that nothing was changed.
+func (q *Queue) write(ctx context.Context, l lane, f func(ctx context.Context, tx pgx.Tx) error) error {
+	if err := l.enter(ctx); err != nil {
+		return err
+	}
+	defer l.leave()
+	within, done := q.within(ctx, writeTimeout)
+	defer done()
+	conn, err := q.pool.Acquire(within)
+	if err != nil {
+		return q.failed(ctx, "connect", err)
+	}
+	defer conn.Release()
+	return q.failed(ctx, "write", transact(within, conn.Conn(), beginSQL, f))
+}
+
+// transact does f in a transaction. Its error is errUnknown as write's is.
+func transact(ctx context.Context, conn *pgx.Conn, begin string, f func(ctx context.Context, tx pgx.Tx) error) error {
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin})
+	if err != nil {
+		return err
+	}
+	if err := f(ctx, tx); err != nil {
+		rollback(ctx, tx)
+		return err
+	}
+	said := conn.PgConn().CustomData()
+	delete(said, "warning")
+	err = tx.Commit(ctx)
+	warning, warned := said["warning"]
+	var refused *pgconn.PgError
+	switch {
+	case err == nil && !warned:
+		return nil
+	case err == nil:
+		return fmt.Errorf("%w: %v", errUnknown, warning)
+	case errors.Is(err, pgx.ErrTxCommitRollback), errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR":
+		return err
+	}
+	return fmt.Errorf("%w: %w", errUnknown, err)
+}
+
+// rollback gives the server a moment to answer; else the connection is closed.
+func rollback(ctx context.Context, tx pgx.Tx) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	_ = tx.Rollback(ctx) // the caller has the error that matters
+}
+
+// read has f read in one transaction, for people: one at a time.
+func (q *Queue) read(ctx context.Context, f func(ctx context.Context, tx pgx.Tx) error) error {
+	if err := q.people.enter(ctx); err != nil {
+		return err
+	}
+	defer q.people.leave()
+	within, done := q.within(ctx, readTimeout)
+	defer done()
+	conn, err := q.pool.Acquire(within)
+	if err != nil {
+		return q.failed(ctx, "connect", err)
+	}
+	defer conn.Release()
+	return q.failed(ctx, "read", transact(within, conn.Conn(), readSQL, f))
+}
+
+// failed says that the queue is closed where that is why, or what the caller's context says.
+func (q *Queue) failed(ctx context.Context, doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errUnknown):
+		return q.clean(doing, err)
+	case q.ctx.Err() != nil:
+		return queue.ErrClosed
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return q.clean(doing, err)
+}
+
+// databaseError is an error of the database's without anything of its URL.
+type databaseError struct {
+	text        string
+	err         error
+	unavailable bool
+}
+
+// Is makes it an ErrUnavailable where the database did not answer.
+func (e *databaseError) Is(target error) bool { return e.unavailable && target == queue.ErrUnavailable }
+
+func (e *databaseError) Error() string { return e.text }
+func (e *databaseError) Unwrap() error { return e.err }
+
+// clean returns an error that may be shown. What is this package's own stays as it is.
+func (q *Queue) clean(doing string, err error) error {
+	var refused *pgconn.PgError
+	var connect *pgconn.ConnectError
+	text := err.Error()
+	switch {
+	case errors.As(err, new(*databaseError)), ours(err):
+		return err
+	case errors.As(err, &connect):
+		text = connect.Unwrap().Error() // its own text has the user's and the database's names
+	case errors.As(err, &refused):
+		text = fmt.Sprintf("%s (SQLSTATE %s)", refused.Message, refused.Code)
+	}
+	for _, secret := range q.secrets {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "…")
+		}
+	}
+	away := !errors.As(err, &refused) || refused.SeverityUnlocalized != "ERROR"
+	return &databaseError{fmt.Sprintf("the queue's database: %s: %s", doing, text), err, away}
+}
+
+func ours(err error) bool {
+	for _, own := range []error{queue.ErrNotFound, queue.ErrNewer, queue.ErrDamaged, queue.ErrClosed, queue.ErrMoved, queue.ErrNotOwner, ErrUnreplicated, errAgain} {
+		if errors.Is(err, own) {
+			return true
+		}
+	}
+	return false
+}
+
+// claim has f read with a connection that nobody who only looks can keep from it for long.
+func (q *Queue) claim(f func(ctx context.Context, conn *pgx.Conn) error) error {
+	ctx, done := q.within(context.Background(), readTimeout)
+	defer done()
+	conn, err := q.pool.Acquire(ctx)
+	if err != nil {
+		return q.failed(context.Background(), "connect", err)
+	}
+	defer conn.Release()
+	return q.failed(context.Background(), "read", f(ctx, conn.Conn()))
+}
+
+func isUnknown(err error) bool { return errors.Is(err, errUnknown) }
+
+// sqlState is the code of what the database refused, "" where it refused nothing.
+func sqlState(err error) string {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return refused.Code
+	}
+	return ""
+}

@@ -1,0 +1,138 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// readCounts returns how many deliveries there are of each kind, and the totals.
+func readCounts(ctx context.Context, tx pgx.Tx) (map[counted]int64, error) {
+	rows, err := tx.Query(ctx, sqlCounts)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[counted]int64{}
+	var c counted
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&c.webhook, &c.status, &c.typ, &n}, func() error { counts[c] = n; return nil })
+	return counts, err
+}
+
+// Counts are the deliveries of each webhook by status: while the database is away the latest that
+// were read.
+func (q *Queue) Counts() map[string]map[queue.Status]int64 {
+	var counts map[counted]int64
+	err := q.read(context.Background(), func(ctx context.Context, tx pgx.Tx) (err error) {
+		counts, err = readCounts(ctx, tx)
+		return err
+	})
+	q.size.mu.Lock()
+	defer q.size.mu.Unlock()
+	if err == nil {
+		q.size.counts = counts
+	}
+	out := map[string]map[queue.Status]int64{}
+	for c, n := range q.size.counts {
+		if c.webhook == "" {
+			continue
+		}
+		if out[c.webhook] == nil {
+			out[c.webhook] = map[queue.Status]int64{}
+		}
+		out[c.webhook][c.status] += n
+	}
+	return out
+}
+
+// size is about what is kept takes, as it was measured last.
+type size struct {
+	mu       sync.Mutex
+	measured time.Time
+	bytes    int64
+	rejected int64
+	err      error     // of the last measuring
+	full     error     // the database's disk is, as it last said
+	fullAt   time.Time // when
+	counts   map[counted]int64
+}
+
+// refused takes in that the database has no room on its disk.
+func (s *size) refused(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.full, s.fullAt = err, time.Now()
+}
+
+// How old Stats may be, and how often it is looked whether there is room again.
+const remeasure = time.Second
+
+// Stats are at most a second old. Bytes is what is kept takes, with its indexes: files of the
+// database do not get smaller when something is deleted in them. There is no DiskFree: the disk is
+// the database server's.
+func (q *Queue) Stats() queue.Stats {
+	s := &q.size
+	s.mu.Lock()
+	stale := time.Since(s.measured) >= remeasure
+	s.mu.Unlock()
+	if stale {
+		q.measure()
+	}
+	limit, _, _ := q.limits.get()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := queue.Stats{Bytes: s.bytes, Rejected: s.rejected}
+	switch {
+	case s.full != nil:
+		stats.Full, stats.Reason = true, s.full.Error()
+	case limit > 0 && s.bytes >= limit:
+		stats.Full, stats.Reason = true, fmt.Sprintf("the queue holds %d bytes, and [state] max_size is %d", s.bytes, limit)
+	}
+	return stats
+}
+
+// measure reads what Stats tells.
+func (q *Queue) measure() {
+	var bytes, rejected int64
+	err := q.read(context.Background(), func(ctx context.Context, tx pgx.Tx) error {
+		return tx.QueryRow(ctx, sqlTotals).Scan(&bytes, &rejected)
+	})
+	s := &q.size
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.measured, s.err = time.Now(), err
+	if err == nil {
+		s.bytes, s.rejected = bytes, rejected
+	}
+	if time.Since(s.fullAt) > 2*remeasure {
+		s.full = nil // it is tried again
+	}
+}
+
+// room waits until there is room.
+func (q *Queue) room(ctx context.Context) error {
+	for {
+		if limit, _, _ := q.limits.get(); limit == 0 {
+			return nil
+		}
+		if !q.Stats().Full {
+			return nil
+		}
+		if err := sleep(ctx, q.ctx, remeasure/4); err != nil {
+			return err
+		}
+	}
+}
+
+// Alive returns an error while the database does not answer.
+func (q *Queue) Alive() error {
+	q.Stats()
+	q.size.mu.Lock()
+	defer q.size.mu.Unlock()
+	return q.size.err
+}

@@ -1,0 +1,126 @@
+package postgres
+
+import (
+	"sync"
+	"time"
+)
+
+// places remembers per webhook where its unfinished deliveries begin. What is before that is gone, but the
+// database goes past the dead rows each time as long as somebody's old snapshot keeps them.
+//
+// A place is forgotten where this agent adds something before it, and after a second anyway, or
+// after twenty times as long as looking without one took: another agent may have added something, or
+// have been slow with a commit whose due time is older.
+// The zero value is ready.
+type places struct {
+	mu sync.Mutex
+	of map[string]*place
+}
+
+type place struct {
+	dueAt     dueRef
+	headAt    int64
+	dueUntil  time.Time // how long it is good
+	headUntil time.Time
+	reset     int // how often something was added before it
+}
+
+const placeFor = time.Second
+
+func (p *places) at(webhook string) *place {
+	if p.of == nil {
+		p.of = map[string]*place{}
+	}
+	if p.of[webhook] == nil {
+		p.of[webhook] = &place{}
+	}
+	return p.of[webhook]
+}
+
+// due returns where to begin, and a token for sawDue.
+func (p *places) due(webhook string) (from dueRef, token int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.at(webhook)
+	if time.Now().Before(w.dueUntil) {
+		from = w.dueAt
+	}
+	return from, w.reset
+}
+
+// sawDue takes in which delivery was the first, and how long it took
+// to find; whole: without a place.
+func (p *places) sawDue(webhook string, first dueRef, token int, whole bool, took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.at(webhook)
+	if w.reset != token {
+		return
+	}
+	if w.dueAt = first; whole {
+		w.dueUntil = time.Now().Add(max(placeFor, 20*took))
+	}
+}
+
+// head returns the seq to begin with, and a token for sawHead.
+func (p *places) head(webhook string) (from int64, token int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.at(webhook)
+	if time.Now().Before(w.headUntil) {
+		from = w.headAt
+	}
+	return from, w.reset
+}
+
+func (p *places) sawHead(webhook string, seq int64, token int, whole bool, took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.at(webhook)
+	if w.reset != token {
+		return
+	}
+	if w.headAt = seq; whole {
+		w.headUntil = time.Now().Add(max(placeFor, 20*took))
+	}
+}
+
+// forget has the webhook's next claims look from the beginning.
+func (p *places) forget(webhook string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.at(webhook)
+	w.reset++
+	w.dueUntil, w.headUntil = time.Time{}, time.Time{}
+}
+
+// added takes in that this agent has added a delivery.
+func (p *places) added(webhook string, r ref, due time.Time) {
+	p.mu.Lock()
+	w := p.at(webhook)
+	before := due.Before(w.dueAt.due) || due.Equal(w.dueAt.due) && r.less(w.dueAt.ref) || r.seq < w.headAt
+	p.mu.Unlock()
+	if before {
+		p.forget(webhook)
+	}
+}
+
+// changed takes in what this agent has changed.
+func (p *places) changed(all []*stored) {
+	for _, d := range all {
+		if !d.Finished() {
+			p.added(text(d.Webhook), d.ref, d.NextAttemptAt)
+		}
+	}
+}
+
+// since is the due time to begin with, for a query about several.
+func (p *places) since(webhook string) dueRef {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.at(webhook)
+	if time.Now().Before(w.dueUntil) {
+		return w.dueAt
+	}
+	return dueRef{}
+}

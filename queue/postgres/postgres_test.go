@@ -1,0 +1,85 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/queue"
+	"github.com/dawnsystem/intellidocs-agent/queue/postgres/pgtest"
+)
+
+func open(t testing.TB, o Options) *Queue {
+	t.Helper()
+	if o.URL == "" {
+		o.URL = pgtest.Server(t)
+	}
+	if o.Agent == "" {
+		o.Agent = "agent-0"
+	}
+	if o.Replication == "" {
+		o.Replication = "trust"
+	}
+	q, err := Open(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return q
+}
+
+func event(n int, webhooks ...string) queue.NewEvent {
+	return queue.NewEvent{
+		Event:    queue.Event{ID: fmt.Sprintf("evt_%032x", n), Type: "scan_completed", Source: "log", Path: "/log", Offset: int64(n), Body: fmt.Appendf(nil, `{"n": %d}`, n)},
+		Webhooks: webhooks,
+	}
+}
+
+func commit(t testing.TB, q *Queue, b queue.Batch) queue.Committed {
+	t.Helper()
+	done, err := q.Commit(context.Background(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done
+}
+
+func due(t testing.TB, q *Queue, webhook string) []queue.Delivery {
+	t.Helper()
+	out, _, err := q.Due(webhook, time.Now().Add(time.Second), 100, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestCommit_EventsDeliveriesAndCursorAreThereAfterReopening(t *testing.T) {
+	url := pgtest.Server(t)
+	q := open(t, Options{URL: url, DedupWindow: time.Hour})
+	done := commit(t, q, queue.Batch{Source: "log", Cursor: []byte("here"), Events: []queue.NewEvent{event(1, "a", "b"), event(2, "b"), event(1, "a")}})
+	if len(done.Queued) != 2 || done.Duplicates != 1 || done.Deliveries != 3 || done.Gen != 1 {
+		t.Fatalf("%+v", done)
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	q = open(t, Options{URL: url, DedupWindow: time.Hour})
+	if c, gen, err := q.Cursor("log"); err != nil || string(c) != "here" || gen != 1 {
+		t.Fatalf("cursor %q %d, %v", c, gen, err)
+	}
+	got := due(t, q, "b")
+	if len(got) != 2 || got[0].EventID != event(1).ID || got[0].Status != queue.Pending {
+		t.Fatalf("due for b: %+v", got)
+	}
+	if got := q.Counts(); got["a"][queue.Pending] != 1 || got["b"][queue.Pending] != 2 {
+		t.Fatalf("counts %v", got)
+	}
+	if e, err := q.EventOf(got[0].ID); err != nil || string(e.Body) != `{"n": 1}` {
+		t.Fatalf("%+v %v", e, err)
+	}
+}

@@ -1,0 +1,342 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dawnsystem/intellidocs-agent/queue"
+)
+
+// How often the agent that has the lease of the upkeep does each part of it, and how much one
+// transaction deletes.
+const (
+	foldEvery   = 5 * time.Second
+	upkeepEvery = 5 * time.Minute
+	deletePart  = 5000
+)
+
+// When the queue is close to its bound, in percent of it; how many finished events then go before it is
+// looked again; and which part of the bound rejected records may have then.
+const (
+	pressedPercent = 95
+	shortenBy      = 20_000
+	rejectedShare  = 10
+)
+
+// Run keeps the queue in order until ctx ends, while this agent has the lease of that.
+func (q *Queue) Run(ctx context.Context) error {
+	fold, upkeep := time.NewTicker(foldEvery), time.NewTicker(upkeepEvery)
+	defer fold.Stop()
+	defer upkeep.Stop()
+	failing := ""
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-q.ctx.Done():
+			return nil
+		case <-fold.C:
+			if q.keeps() {
+				if err = q.fold(ctx); err == nil && q.pressed() {
+					err = q.shrink(ctx)
+				}
+			}
+		case <-upkeep.C:
+			if q.keeps() {
+				err = q.Upkeep(ctx)
+			}
+		}
+		if err != nil && ctx.Err() == nil && err.Error() != failing {
+			failing = err.Error()
+			q.log.Warn("the queue's upkeep failed; it is tried again", "error", err)
+		} else if err == nil {
+			failing = ""
+		}
+	}
+}
+
+// keeps reports whether the upkeep is this agent's.
+func (q *Queue) keeps() bool { return time.Now().UnixNano() < q.keeper.Load() }
+
+// Upkeep does at once what Run does every five minutes.
+func (q *Queue) Upkeep(ctx context.Context) error {
+	_, retention, window := q.limits.get()
+	now, err := q.now(ctx)
+	if err != nil {
+		return err
+	}
+	steps := []func() error{
+		func() error { return q.undoSkew(ctx, now) },
+		func() error { return q.fold(ctx) },
+		func() error {
+			if retention == 0 {
+				return nil
+			}
+			if _, err := q.retain(ctx, now, now.Add(-retention), math.MaxInt); err != nil {
+				return err
+			}
+			return q.retainRejected(ctx, now.Add(-retention))
+		},
+		func() error { return q.expireIDs(ctx, now.Add(-window)) },
+		func() error { return q.forgetHistory(ctx) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// now returns the database's time.
+func (q *Queue) now(ctx context.Context) (now time.Time, err error) {
+	err = q.read(ctx, func(ctx context.Context, tx pgx.Tx) error { return tx.QueryRow(ctx, sqlNow).Scan(&now) })
+	return q.at(now).database, err
+}
+
+// fold adds up the counts, and what attempts came to.
+func (q *Queue) fold(ctx context.Context) error {
+	return q.write(ctx, q.outcomes, func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, sqlFoldCounts); err != nil {
+			return err
+		}
+		return foldTallies(ctx, tx)
+	})
+}
+
+// foldTallies puts what attempts came to into the rings.
+func foldTallies(ctx context.Context, tx pgx.Tx) error {
+	rows, err := tx.Query(ctx, sqlTakeTallies)
+	if err != nil {
+		return err
+	}
+	type ring struct {
+		webhook string
+		span    int
+	}
+	rings := map[ring]buckets{}
+	var webhook string
+	var at time.Time
+	var data []byte
+	_, err = pgx.ForEachRow(rows, []any{&webhook, &at, &data}, func() error {
+		var t queue.Bucket
+		if json.Unmarshal(data, &t) != nil {
+			return nil
+		}
+		for span := range queue.Spans {
+			r := ring{webhook, span}
+			if rings[r] == nil {
+				rings[r] = buckets{}
+			}
+			rings[r].tallied(span, at, &t)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	batch := &pgx.Batch{}
+	for r, all := range rings {
+		known := buckets{}
+		if err := readRing(ctx, tx, known, r.webhook, r.span); err != nil {
+			return err
+		}
+		for number, b := range all {
+			if before := known[number]; before != nil {
+				b.Add(before)
+			}
+			data, err := json.Marshal(b)
+			if err != nil {
+				return err
+			}
+			batch.Queue(sqlSetBucket, r.webhook, r.span, number%int64(queue.Spans[r.span].Buckets), number, data)
+		}
+	}
+	return tx.SendBatch(ctx, batch).Close()
+}
+
+func readRing(ctx context.Context, tx pgx.Tx, into buckets, webhook string, span int) error {
+	rows, err := tx.Query(ctx, sqlHistory, webhook, span)
+	if err != nil {
+		return err
+	}
+	return into.read(rows)
+}
+
+// retain deletes events that were queued before a moment and whose deliveries were all finished
+// before it, the oldest first, at most about limit; it returns how many.
+func (q *Queue) retain(ctx context.Context, now, before time.Time, limit int) (removed int, err error) {
+	// A seq that is ahead of the time is of no time.
+	for _, part := range [][2]int64{{0, seqAt(before)}, {seqAt(now.Add(time.Second)), math.MaxInt64}} {
+		for from := part[0]; removed < limit && ctx.Err() == nil; {
+			var last *int64
+			n := 0
+			err := q.again(ctx, q.outcomes, func(ctx context.Context, tx pgx.Tx) error {
+				var seqs []int64
+				last, n = nil, 0
+				err := each1(ctx, tx, func(seq int64) { seqs, last = append(seqs, seq), &seq }, sqlOld, from, part[1], before, deletePart)
+				if err != nil || len(seqs) == 0 {
+					return err
+				}
+				batch := &pgx.Batch{}
+				batch.Queue(sqlLockDeliveries, seqs)
+				batch.Queue(sqlForget, seqs, before, int64(eventOverhead), int64(deliveryOverhead)).QueryRow(func(row pgx.Row) error { return row.Scan(&n) })
+				return tx.SendBatch(ctx, batch).Close()
+			})
+			if err != nil {
+				return removed, err
+			}
+			removed += n
+			if last == nil {
+				break
+			}
+			from = *last + 1
+		}
+	}
+	return removed, ctx.Err()
+}
+
+func (q *Queue) retainRejected(ctx context.Context, before time.Time) error {
+	for ctx.Err() == nil {
+		var seqs []int64
+		err := q.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
+			seqs = nil
+			return each1(ctx, tx, func(seq int64) { seqs = append(seqs, seq) }, sqlOldRejected, seqAt(before), deletePart)
+		})
+		if err != nil || len(seqs) == 0 {
+			return err
+		}
+		if err := q.dropRejected(ctx, seqs); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// expireIDs forgets the ids of events that are gone and older than the dedup window.
+func (q *Queue) expireIDs(ctx context.Context, before time.Time) error {
+	for ctx.Err() == nil {
+		n := 0
+		err := q.again(ctx, q.outcomes, func(ctx context.Context, tx pgx.Tx) error {
+			return tx.QueryRow(ctx, sqlExpire, seqAt(before), deletePart).Scan(&n)
+		})
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// forgetHistory deletes the history of webhooks that are neither configured here nor have deliveries.
+func (q *Queue) forgetHistory(ctx context.Context) error {
+	var known []string
+	for _, name := range q.opts.Webhooks() {
+		known = append(known, text(name))
+	}
+	return q.again(ctx, q.outcomes, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, sqlForgetHistory, known)
+		return err
+	})
+}
+
+// pressed reports whether what is kept is close to the bound.
+func (q *Queue) pressed() bool {
+	limit, _, _ := q.limits.get()
+	return limit > 0 && q.Stats().Bytes >= limit/100*pressedPercent
+}
+
+// shrink makes room: of rejected records, which must not stop the reading, and of finished events, since
+// a shorter history is better than standing still.
+func (q *Queue) shrink(ctx context.Context) error {
+	limit, _, _ := q.limits.get()
+	var seqs []int64
+	err := q.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		seqs = nil
+		return each1(ctx, tx, func(seq int64) { seqs = append(seqs, seq) }, sqlRejectedBeyond, limit/rejectedShare, int64(rejectedOverhead))
+	})
+	if err != nil {
+		return err
+	}
+	if len(seqs) > 0 {
+		if err := q.dropRejected(ctx, seqs); err != nil {
+			return err
+		}
+		q.metrics.dropped.Add(float64(len(seqs)))
+		q.log.Warn("the oldest rejected records were dropped: together they took more than a tenth of [state] max_size", "records", len(seqs))
+	}
+	for q.measure(); q.pressed() && ctx.Err() == nil; q.measure() {
+		now, err := q.now(ctx)
+		if err != nil {
+			return err
+		}
+		n, err := q.retain(ctx, now, now, shortenBy)
+		if err != nil || n == 0 {
+			return err
+		}
+		q.log.Warn("the history of finished deliveries is cut short as long as the queue is close to [state] max_size", "events", n)
+	}
+	return ctx.Err()
+}
+
+// undoSkew restores to deliveries the due time they would have, had the database's clock not been ahead when it
+// was computed: it may lie years from here.
+func (q *Queue) undoSkew(ctx context.Context, now time.Time) error {
+	soon := now.Add(time.Minute) // clocks are set by less all the time
+	for webhook := range q.Counts() {
+		for ctx.Err() == nil {
+			found, err := q.misdated(ctx, webhook, soon)
+			if err != nil {
+				return err
+			}
+			if len(found) == 0 {
+				break
+			}
+			n, err := q.change(ctx, &change{refs: found}, func(_ *change, d *stored) bool {
+				from := d.DueFrom()
+				if d.Finished() || from.Before(soon) {
+					return false
+				}
+				d.NextAttemptAt = now.Add(d.NextAttemptAt.Sub(from))
+				return true
+			})
+			if err != nil {
+				return err
+			}
+			q.log.Info("the clock was set back; deliveries that it would have put off are due as they should be", "webhook", webhook, "deliveries", n)
+		}
+	}
+	return ctx.Err()
+}
+
+// misdated returns some of a webhook, the latest due first. The first that knows of nothing in the
+// future ends it: what is due before it is not put off for longer than a retry is.
+func (q *Queue) misdated(ctx context.Context, webhook string, soon time.Time) (found []ref, err error) {
+	err = q.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		found = nil
+		rows, err := tx.Query(ctx, sqlLatestDue, webhook, soon, maxChanges)
+		if err != nil {
+			return err
+		}
+		var refs []ref
+		var r ref
+		if _, err := pgx.ForEachRow(rows, []any{&r.seq, &r.idx}, func() error { refs = append(refs, r); return nil }); err != nil || len(refs) == 0 {
+			return err
+		}
+		all, err := q.load(ctx, tx, refs)
+		slices.SortFunc(all, func(a, b *stored) int { return slices.Index(refs, a.ref) - slices.Index(refs, b.ref) })
+		for _, d := range all {
+			if d.DueFrom().Before(soon) {
+				break
+			}
+			found = append(found, d.ref)
+		}
+		return err
+	})
+	return found, err
+}
