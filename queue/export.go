@@ -3,6 +3,7 @@ package queue
 import (
 	"encoding/binary"
 	"errors"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -16,10 +17,14 @@ const (
 	exportIDs    = 5000
 )
 
+// Instance is this queue's own: no other has its delivery IDs.
+func (s *store) Instance() string { return s.instance }
+
 // ExportedEvent is an event with all that is kept of it.
 type ExportedEvent struct {
 	Seq      uint64 // orders events as they were read
 	Event    Event
+	QueuedAt time.Time
 	Webhooks []string // those that wanted it
 	// Latest: no later event has the same id. PayloadID is then the NewEvent's.
 	Latest    bool
@@ -71,7 +76,7 @@ func (s *store) export(txn *badger.Txn, item *badger.Item, seq uint64) (out Expo
 	if err != nil {
 		return out, err
 	}
-	out = ExportedEvent{Seq: seq, Event: e.Event, Webhooks: e.Webhooks, Deliveries: make([]*Delivery, len(e.Webhooks))}
+	out = ExportedEvent{Seq: seq, Event: e.Event, QueuedAt: e.queued(seq), Webhooks: e.Webhooks, Deliveries: make([]*Delivery, len(e.Webhooks))}
 	known, err := get(txn, dedupKey(e.ID), "the id of an event")
 	if err == nil && seqOf(known) == seq {
 		out.Latest, out.PayloadID = true, string(known[8:])
