@@ -78,8 +78,6 @@ type Options struct {
 	Store Store
 	// Agent is this agent's name among those that share the store; "" where it has one alone.
 	Agent string
-	// Sources says how the reading goes, for the other agents; nil: nothing.
-	Sources func() []queue.SourceStatus
 	// Grace is how long attempts under way may continue once Run's context has ended.
 	Grace      time.Duration
 	Logger     *slog.Logger          // nil: none
@@ -95,7 +93,6 @@ type Options struct {
 type Dispatcher struct {
 	store   Store
 	agent   string
-	sources func() []queue.SourceStatus
 	changed chan struct{} // the webhooks were, which the store must know
 	grace   time.Duration
 	log     *slog.Logger
@@ -125,7 +122,6 @@ func New(o Options) *Dispatcher {
 	d := &Dispatcher{
 		store:   o.Store,
 		agent:   o.Agent,
-		sources: o.Sources,
 		changed: make(chan struct{}, 1),
 		grace:   o.Grace,
 		log:     o.Logger,

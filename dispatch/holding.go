@@ -80,9 +80,6 @@ func (d *Dispatcher) busy(webhook string) bool {
 // status is what other agents are told of this one.
 func (d *Dispatcher) status() queue.AgentStatus {
 	st := queue.AgentStatus{Webhooks: map[string]json.RawMessage{}}
-	if d.sources != nil {
-		st.Sources = d.sources()
-	}
 	for _, w := range d.inOrder() {
 		if s, held := w.state(); held {
 			st.Webhooks[w.name] = marshal(s)

@@ -20,7 +20,7 @@ func (a *Agent) Status() Status {
 	stats := a.Queue.Stats()
 	s := Status{
 		Version: a.Version, StartedAt: a.StartedAt.UTC(), Running: a.Running, Dashboard: a.Dashboard, Enabled: enabled, Config: cfg,
-		Queue:   QueueStatus{Bytes: stats.Bytes, MaxSize: a.MaxSize(), DiskFree: stats.DiskFree, Full: stats.Full, Reason: stats.Reason},
+		Queue:   QueueStatus{Bytes: stats.Bytes, MaxSize: a.MaxSize(), DiskFree: stats.DiskFree, Full: stats.Full, Reason: stats.Reason, Engine: stats.Engine, Away: stats.Away},
 		Sources: a.Sources(), Rejected: stats.Rejected, Counts: Counts{}, LogRevision: a.LogRevision(),
 	}
 	s.Reasons = a.notReady(&s)
@@ -79,6 +79,9 @@ func rank(w WebhookStatus) int {
 
 func (a *Agent) notReady(s *Status) []string {
 	reasons := []string{}
+	if s.Queue.Away != "" {
+		reasons = append(reasons, "queue: "+s.Queue.Away)
+	}
 	if s.Queue.Full {
 		reasons = append(reasons, "queue: "+s.Queue.Reason)
 	}

@@ -48,7 +48,12 @@ func assess(s *Status) Health {
 	if s.Config.Error != "" {
 		h.add(LevelWarn, "config", "", "The configuration file has errors; the last good one stays in force.", s.Config.Error)
 	}
-	if s.Queue.Full {
+	switch {
+	case s.Queue.Away != "":
+		h.add(LevelBad, "queue", "", "The queue's database cannot be reached: "+s.Queue.Away+".", "Nothing is lost: reading and sending wait, and continue by themselves once it answers.")
+	case s.Queue.Full && s.Queue.Engine != "":
+		h.add(LevelBad, "queue", "", "Reading has stopped: "+s.Queue.Reason+".", "Reading resumes by itself once that is no longer so.")
+	case s.Queue.Full:
 		h.add(LevelBad, "queue", "", "Reading has stopped: "+s.Queue.Reason+".", "Make room on the disk or raise [state] max_size; reading resumes by itself.")
 	}
 	if s.Enabled && len(s.Sources) == 0 {

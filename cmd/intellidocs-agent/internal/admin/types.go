@@ -146,6 +146,8 @@ type QueueStatus struct {
 	DiskFree int64  `json:"disk_free"`
 	Full     bool   `json:"full"`
 	Reason   string `json:"reason,omitempty"`
+	Engine   string `json:"engine,omitempty"` // what keeps a queue that several agents share
+	Away     string `json:"away,omitempty"`   // why that cannot be reached
 }
 
 // SourceStatus is one source's.
@@ -154,7 +156,8 @@ type SourceStatus struct {
 	Type       string     `json:"type"`
 	Ready      bool       `json:"ready"`
 	Reason     string     `json:"reason,omitempty"`
-	Warning    string     `json:"warning,omitempty"` // what will go wrong as things are
+	Warning    string     `json:"warning,omitempty"`   // what will go wrong as things are
+	Elsewhere  bool       `json:"elsewhere,omitempty"` // another of the agents that see it reads it
 	LagBytes   int64      `json:"lag_bytes"`
 	Files      int        `json:"files"`
 	LastRecord *time.Time `json:"last_record"`

@@ -90,8 +90,9 @@ func Open(ctx context.Context, p *Plan, o Options) (_ *Agent, err error) {
 		}
 	}
 	commits := traced{a.queue, a.telemetry}
+	a.sources = newSources(a.queue, log)
 	a.dispatcher = dispatch.New(dispatch.Options{
-		Store: a.queue, Grace: o.Grace, Logger: log, Registerer: a.registry,
+		Store: owning{a.queue, a.sources}, Agent: cfg.AgentName(), Grace: o.Grace, Logger: log, Registerer: a.registry,
 		Notice: func(n dispatch.Notice) { a.announcer.noticed(n) }, Attempted: a.telemetry.Attempted,
 	})
 	a.announcer = newAnnouncer(commits, a.dispatcher.RouteOwn, log)
@@ -100,9 +101,9 @@ func Open(ctx context.Context, p *Plan, o Options) (_ *Agent, err error) {
 	a.ingest = ingest.New(ingest.Options{
 		Queue: commits, Route: a.dispatcher.Route, Logger: log, Registerer: a.registry,
 		Positional: func() bool { return a.config.current().State.DedupWindow == 0 },
-		Rejected:   a.announcer.rejected, Missed: a.announcer.missed,
+		Rejected:   a.announcer.rejected, Missed: a.announcer.missed, Shared: cfg.Queue.Shared(),
 	})
-	a.sources = newSources(a.queue, a.ingest, log)
+	a.sources.ingest = a.ingest
 	a.registry.MustRegister(sourceCollector{a.sources})
 	a.notifier = &notifier{log: log, alive: a.alive}
 	if err := a.apply(p); err != nil {

@@ -169,7 +169,7 @@ func (o *operations) retry(ctx context.Context, rec queue.Rejected) (bool, error
 	}
 	kind := ingest.Lines
 	for _, s := range o.config.current().Sources {
-		if s.Path == rec.Source && s.Type == "spool" {
+		if s.Reads(rec.Source) && s.Type == "spool" {
 			kind = ingest.Objects
 		}
 	}

@@ -125,6 +125,7 @@ func (a *Agent) reload(why string) {
 func needRestart(old, now *config.Config) []string {
 	var keys []string
 	for key, changed := range map[string]bool{
+		"[queue]":        !old.Queue.Same(&now.Queue),
 		"[state] path":   old.State.Path != now.State.Path,
 		"[admin] listen": old.Admin.Listen != now.Admin.Listen,
 		"[log] format":   old.Log.Format != now.Log.Format,

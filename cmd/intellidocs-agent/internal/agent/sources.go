@@ -3,16 +3,19 @@ package agent
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/ingest"
 	"github.com/dawnsystem/intellidocs-agent/parser"
+	"github.com/dawnsystem/intellidocs-agent/queue"
 	"github.com/dawnsystem/intellidocs-agent/tailer"
 )
 
@@ -28,6 +31,7 @@ type source struct {
 	follow follower
 	ingest *ingest.Source
 	cancel context.CancelFunc
+	moved  atomic.Bool // its stored position was
 	done   chan struct{}
 	err    error // why it ended; read after done
 }
@@ -36,19 +40,26 @@ type source struct {
 // continue undisturbed.
 type sources struct {
 	queue  cursors
-	ingest *ingest.Ingest
+	ingest *ingest.Ingest // set before the first apply
 	budget *tailer.Budget
 	log    *slog.Logger
+	wake   chan struct{} // receives when there is something to open or to close
 
-	mu      sync.Mutex
+	changing sync.Mutex // one reconcile or flush at a time; taken before mu
+
+	mu      sync.Mutex // never held over I/O
 	wanted  []config.Source
+	held    map[string]bool // of the shared ones those that this agent reads, by name
 	ctx     context.Context // of run; nil before it and after its end
 	reading map[string]*source
-	refused map[string]string // why a source could not be opened, by path
+	refused map[string]string // why a source could not be opened, by name
 }
 
-func newSources(q cursors, in *ingest.Ingest, log *slog.Logger) *sources {
-	return &sources{queue: q, ingest: in, budget: tailer.NewBudget(tailer.DefaultBudget), log: log, reading: map[string]*source{}, refused: map[string]string{}}
+func newSources(q cursors, log *slog.Logger) *sources {
+	return &sources{
+		queue: q, budget: tailer.NewBudget(tailer.DefaultBudget), log: log, wake: make(chan struct{}, 1),
+		held: map[string]bool{}, reading: map[string]*source{}, refused: map[string]string{},
+	}
 }
 
 // apply makes the sources those of the configuration.
@@ -58,7 +69,7 @@ func (s *sources) apply(want []config.Source) {
 	ctx := s.ctx
 	s.mu.Unlock()
 	for _, cfg := range want {
-		s.ingest.Expect(cfg.Path) // whoever scrapes may come before a source is opened, or can be
+		s.ingest.Expect(cfg.Name) // whoever scrapes may come before a source is opened, or can be
 	}
 	if ctx != nil {
 		s.reconcile(ctx)
@@ -77,6 +88,8 @@ func (s *sources) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
+		case <-s.wake:
+			s.reconcile(ctx)
 		case <-tick.C:
 			s.reconcile(ctx)
 			s.flush(ctx)
@@ -84,9 +97,8 @@ func (s *sources) run(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	s.ctx = nil
-	old := slices.Collect(maps.Values(s.reading))
 	s.mu.Unlock()
-	for _, src := range old {
+	for _, src := range s.open() {
 		<-src.done
 	}
 	// The last cursor is worth a moment after the end: without it skipped records would be read again.
@@ -96,32 +108,76 @@ func (s *sources) run(ctx context.Context) error {
 	return nil
 }
 
-// reconcile stops what is no longer wanted, waits for its last commit, and starts what is new.
-func (s *sources) reconcile(ctx context.Context) {
+// poke has run look at what there is to open or to close.
+func (s *sources) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// open are those being read, by name.
+func (s *sources) open() map[string]*source {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, src := range s.reading {
-		if !slices.ContainsFunc(s.wanted, src.cfg.Same) || src.ended() {
+	return maps.Clone(s.reading)
+}
+
+// mine are the wanted ones that this agent reads.
+func (s *sources) mine() []config.Source {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.wanted), func(cfg config.Source) bool { return cfg.Elsewhere(s.held) })
+}
+
+// reconcile stops what is no longer wanted, waits for its last commit, and starts what is new.
+func (s *sources) reconcile(ctx context.Context) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	mine, open := s.mine(), s.open()
+	for name, src := range open {
+		if !slices.ContainsFunc(mine, src.cfg.Same) || src.ended() {
 			src.cancel()
 			<-src.done
-			delete(s.reading, key)
+			delete(open, name)
+			s.set(name, nil, "")
 		}
 	}
-	for _, cfg := range s.wanted {
-		if s.reading[cfg.Path] != nil || ctx.Err() != nil {
+	for _, cfg := range mine {
+		if open[cfg.Name] != nil || ctx.Err() != nil {
 			continue
 		}
-		src, err := s.open(ctx, cfg)
-		if err != nil {
-			if s.refused[cfg.Path] != err.Error() {
-				s.log.Error("source cannot be read; trying again every few seconds", "source", cfg.Path, "error", err)
-			}
-			s.refused[cfg.Path] = err.Error()
+		src, err := s.start(ctx, cfg)
+		if err == nil {
+			s.set(cfg.Name, src, "")
 			continue
 		}
-		delete(s.refused, cfg.Path)
-		s.reading[cfg.Path] = src
+		if s.why(cfg.Name) != err.Error() {
+			s.log.Error("source cannot be read; trying again every few seconds", "source", cfg.Path, "error", err)
+		}
+		s.set(cfg.Name, nil, err.Error())
 	}
+}
+
+// set takes in that a source is read, or why not.
+func (s *sources) set(name string, src *source, refused string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.reading, name)
+	delete(s.refused, name)
+	if src != nil {
+		s.reading[name] = src
+	}
+	if refused != "" {
+		s.refused[name] = refused
+	}
+}
+
+// why is why a source could not be opened.
+func (s *sources) why(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused[name]
 }
 
 func (src *source) ended() bool {
@@ -133,53 +189,77 @@ func (src *source) ended() bool {
 	}
 }
 
-func (s *sources) open(ctx context.Context, cfg config.Source) (*source, error) {
-	cursor, _, err := s.queue.Cursor(cfg.Path)
+func (s *sources) start(ctx context.Context, cfg config.Source) (*source, error) {
+	cursor, gen, err := s.queue.Cursor(cfg.Name)
 	if err != nil {
 		return nil, err
 	}
-	src := &source{cfg: cfg, done: make(chan struct{})}
+	run, cancel := context.WithCancel(ctx)
+	src := &source{cfg: cfg, cancel: cancel, done: make(chan struct{})}
 	if cfg.Type == "spool" {
-		src.ingest = s.ingest.Source(cfg.Path, ingest.Objects, []byte(cfg.Key.Reveal()))
+		src.ingest = s.ingest.Source(cfg.Name, ingest.Objects, []byte(cfg.Key.Reveal())).From(gen)
 		after := tailer.Delete
 		if cfg.After == "archive" {
 			after = tailer.Archive
 		}
 		src.follow, err = tailer.NewSpool(tailer.SpoolOptions{
-			Source: cfg.Path, Path: cfg.Path, After: after, Poll: cfg.Poll, MaxRecord: int(cfg.MaxLineBytes),
-			Cursor: cursor, Handler: src.ingest.Handle, Budget: s.budget, Logger: s.log,
+			Source: cfg.Name, Path: cfg.Path, After: after, Poll: cfg.Poll, MaxRecord: int(cfg.MaxLineBytes),
+			Cursor: cursor, Handler: src.handle, Budget: s.budget, Logger: s.log,
 		})
 	} else {
-		src.ingest = s.ingest.Source(cfg.Path, ingest.Lines, []byte(cfg.Key.Reveal()))
+		src.ingest = s.ingest.Source(cfg.Name, ingest.Lines, []byte(cfg.Key.Reveal())).From(gen)
 		start := tailer.FromBeginning
 		if cfg.Start == "end" {
 			start = tailer.FromEnd
 		}
 		src.follow, err = tailer.NewLog(tailer.LogOptions{
-			Source: cfg.Path, Path: cfg.Path, Start: start, Poll: cfg.Poll, MaxLine: int(cfg.MaxLineBytes),
-			Cursor: cursor, Handler: src.ingest.Handle, Partial: parser.Fragment, Budget: s.budget, Logger: s.log,
+			Source: cfg.Name, Path: cfg.Path, Start: start, Poll: cfg.Poll, MaxLine: int(cfg.MaxLineBytes),
+			Cursor: cursor, Handler: src.handle, Partial: parser.Fragment, Budget: s.budget, Logger: s.log,
 		})
 	}
 	if err != nil {
+		cancel()
 		return nil, err
 	}
-	run, cancel := context.WithCancel(ctx)
-	src.cancel = cancel
 	go func() {
-		defer close(src.done)
-		if src.err = src.follow.Run(run); src.err != nil && run.Err() == nil {
+		src.err = src.follow.Run(run)
+		close(src.done)
+		switch {
+		case src.moved.Load():
+			s.log.Warn("the stored position of a source is not where it was left, as after a failover of the database or where another agent reads it: reading on from the stored one", "source", cfg.Path)
+			s.poke()
+		case src.err != nil && run.Err() == nil:
 			s.log.Error("source ended; trying again", "source", cfg.Path, "error", src.err)
 		}
 	}()
 	return src, nil
 }
 
+// handle commits a batch. Where the stored position is not the one that it continues from, the
+// source ends, to be opened again.
+func (src *source) handle(ctx context.Context, b *tailer.Batch) ([]tailer.Rejection, error) {
+	rejections, err := src.ingest.Handle(ctx, b)
+	if errors.Is(err, queue.ErrMoved) {
+		src.moved.Store(true)
+		src.cancel()
+	}
+	return rejections, err
+}
+
+// moved has a source begin again at its stored position, which is not where it was left.
+func (s *sources) moved(name string) {
+	if src := s.open()[name]; src != nil {
+		src.moved.Store(true)
+		src.cancel()
+	}
+}
+
 // flush commits the cursors that were put off.
 func (s *sources) flush(ctx context.Context) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, src := range s.reading {
-		if err := src.ingest.Flush(ctx); err != nil && ctx.Err() == nil {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	for _, src := range s.open() {
+		if err := src.ingest.Flush(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, queue.ErrUnavailable) {
 			s.log.Warn("cannot store a source's position; the records it skipped may be read again after a restart", "error", err)
 		}
 	}
@@ -191,8 +271,10 @@ func (s *sources) status() []admin.SourceStatus {
 	defer s.mu.Unlock()
 	out := []admin.SourceStatus{}
 	for _, cfg := range s.wanted {
-		st := admin.SourceStatus{Name: cfg.Path, Type: cfg.Type, Reason: cmp.Or(s.refused[cfg.Path], "not open yet")}
-		if src := s.reading[cfg.Path]; src != nil {
+		st := admin.SourceStatus{Name: cfg.Name, Type: cfg.Type, Reason: cmp.Or(s.refused[cfg.Name], "not open yet")}
+		if cfg.Elsewhere(s.held) {
+			st.Ready, st.Reason, st.Elsewhere = true, "", true
+		} else if src := s.reading[cfg.Name]; src != nil {
 			now, totals := src.follow.Status(), src.ingest.Totals()
 			st.Ready, st.Reason, st.LagBytes, st.Files, st.Gaps = now.Ready, now.Reason, now.LagBytes, now.Files, now.Gaps
 			st.Warning, st.Remaining, st.RemainingWhy = now.Warning, now.Remaining, now.RemainingWhy

@@ -27,6 +27,14 @@ type Queue struct {
 // Shared reports whether several agents can share the queue.
 func (q *Queue) Shared() bool { return q.Engine == Postgres }
 
+// AgentName is this agent's among those that share the queue, "" where it has one alone.
+func (c *Config) AgentName() string {
+	if !c.Queue.Shared() {
+		return ""
+	}
+	return c.Queue.Agent
+}
+
 // Same reports whether two are configured alike.
 func (q *Queue) Same(o *Queue) bool {
 	return q.URL.Reveal() == o.URL.Reveal() && q.Engine == o.Engine && q.Agent == o.Agent && q.Lease == o.Lease && q.Replication == o.Replication

@@ -26,6 +26,14 @@ func (s Source) Same(o Source) bool {
 	return alike && s == o
 }
 
+// Reads reports whether the source of a name, this agent's or another's, is this one or one like it.
+func (s *Source) Reads(name string) bool { return s.Path == pathOf(name) }
+
+// Elsewhere reports whether another agent reads the source, where this one holds those.
+func (s *Source) Elsewhere(held map[string]bool) bool {
+	return s.Shared && s.Name != s.Path && !held[s.Name]
+}
+
 // IngestSource is the source that "ingest FILE" reads as.
 const IngestSource = "ingest"
 
@@ -34,7 +42,7 @@ const IngestSource = "ingest"
 func (c *Config) KeyFor(source, path string) []byte {
 	for _, s := range c.Sources {
 		old := source == IngestSource && strings.HasPrefix(filepath.Base(path), filepath.Base(s.Path))
-		if s.Key.Set() && (s.Path == pathOf(source) || old) {
+		if s.Key.Set() && (s.Reads(source) || old) {
 			return []byte(s.Key.Reveal())
 		}
 	}

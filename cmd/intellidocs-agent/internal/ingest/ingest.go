@@ -33,6 +33,8 @@ type Options struct {
 	// Positional identifies an event by where it was read instead of by its content
 	// (dedup_window = 0).
 	Positional func() bool
+	// Shared: several agents share the queue. A position is then told with its source.
+	Shared bool
 	// Rejected and Missed are told of records that cannot be read and of gaps; nil: nobody is.
 	Rejected   func(source, path string, offset int64, reason string)
 	Missed     func(source, path, reason string)
@@ -95,6 +97,7 @@ type Source struct {
 	committing sync.Mutex
 	verbose    verboseLogs
 	deferred   []byte    // a cursor that stands behind skipped records only
+	gen        int64     // the cursor's generation
 	last       time.Time // of the last commit
 
 	mu     sync.Mutex // never held over a commit
@@ -106,6 +109,12 @@ type Source struct {
 func (in *Ingest) Source(name string, kind Kind, key []byte) *Source {
 	in.metrics.begin(name)
 	return &Source{in: in, name: name, kind: kind, key: key, totals: Totals{Events: map[string]int{}}}
+}
+
+// From says at which generation of its cursor the source continues.
+func (s *Source) From(gen int64) *Source {
+	s.gen = gen
+	return s
 }
 
 // Expect makes the series of a source that will be read, at zero.
@@ -167,12 +176,15 @@ func (s *Source) Flush(ctx context.Context) error {
 }
 
 func (s *Source) commit(ctx context.Context, qb queue.Batch, seen *batch) error {
-	qb.Backfill = s.backfill
+	qb.Backfill, qb.Gen = s.backfill, s.gen
 	done, err := s.in.opts.Queue.Commit(ctx, qb)
 	if err != nil {
 		return fmt.Errorf("source %s: keep a batch of %d events: %w", s.name, len(qb.Events), err)
 	}
 	s.deferred, s.last = s.deferred[:0], time.Now()
+	if qb.Cursor != nil {
+		s.gen = done.Gen
+	}
 	seen.queued, seen.duplicates, seen.deliveries = len(done.Queued), done.Duplicates, done.Deliveries
 	seen.conflicts = len(done.Conflicts)
 	for _, id := range done.Conflicts {
@@ -257,6 +269,9 @@ func (s *Source) parse(r *tailer.Record, now time.Time, verbose bool) parser.Res
 	o := parser.Options{Now: now, RecordTime: r.Time, Verbose: verbose, Key: s.key}
 	if s.in.opts.Positional() {
 		o.Position = fmt.Sprintf("%s:%d", r.Stream, r.Offset)
+		if s.in.opts.Shared {
+			o.Position = s.name + ":" + o.Position
+		}
 	}
 	res := parser.Result{}
 	if s.kind == Objects {

@@ -168,3 +168,43 @@ func TestMetrics_EventTypesAreBounded(t *testing.T) {
 		t.Errorf("%d series, %v", n, err)
 	}
 }
+
+// moving is a queue that several agents share: a cursor moves from the generation it has.
+type moving struct {
+	kept
+	gen int64
+}
+
+func (m *moving) Commit(ctx context.Context, b queue.Batch) (queue.Committed, error) {
+	if b.Gen != m.gen {
+		return queue.Committed{}, queue.ErrMoved
+	}
+	done, err := m.kept.Commit(ctx, b)
+	m.gen++
+	done.Gen = m.gen
+	return done, err
+}
+
+func TestHandle_GoesOnFromTheGenerationThatItKnows(t *testing.T) {
+	m := &moving{gen: 7}
+	in := New(Options{Queue: m, Shared: true, Route: func(string, []byte) []string { return nil }, Logger: slog.New(slog.DiscardHandler), Positional: func() bool { return true }})
+	s := in.Source("pod-0:/log", Lines, nil).From(7)
+	for i := range 2 {
+		if _, err := s.Handle(t.Context(), lines(fmt.Sprintf(`{"event_type":"x","n":%d}`, i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(m.batches) != 2 || m.batches[0].Gen != 7 || m.batches[1].Gen != 8 {
+		t.Fatalf("%d batches", len(m.batches))
+	}
+	other := in.Source("pod-1:/log", Lines, nil).From(9)
+	if _, err := other.Handle(t.Context(), lines(`{"event_type":"x","n":0}`)); err != nil {
+		t.Fatal(err)
+	}
+	if m.batches[0].Events[0].ID == m.batches[2].Events[0].ID {
+		t.Error("the same place in the logs of two agents is one event")
+	}
+	if _, err := s.Handle(t.Context(), lines(`{"event_type":"x","n":3}`)); !errors.Is(err, queue.ErrMoved) {
+		t.Errorf("%v, want that it was moved", err)
+	}
+}
