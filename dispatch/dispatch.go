@@ -134,9 +134,6 @@ func New(o Options) *Dispatcher {
 	d.recorder = newRecorder(d)
 	d.routes.Store(new([]route))
 	d.metrics = newMetrics(o.Registerer, d.ownStates)
-	if o.Agent != "" && o.Registerer != nil {
-		o.Registerer.MustRegister(d.metrics.late)
-	}
 	return d
 }
 

@@ -20,7 +20,6 @@ type metrics struct {
 	duration     *prometheus.HistogramVec
 	endToEnd     *prometheus.HistogramVec
 	filterErrors *prometheus.CounterVec
-	late         prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, states func() []State) *metrics {
@@ -40,10 +39,6 @@ func newMetrics(reg prometheus.Registerer, states func() []State) *metrics {
 			[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}),
 		endToEnd: histogram("event_to_delivery_seconds", "From an event being read to its delivery.",
 			[]float64{.01, .05, .1, .5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400}),
-		late: prometheus.NewCounter(prometheus.CounterOpts{
-			Namespace: "intellidocs_agent", Name: "outcomes_late_total",
-			Help: "Outcomes of attempts that ended when another agent served the webhook already.",
-		}),
 		filterErrors: counter("filter_errors_total", "Events that a filter had no answer for; they are delivered.", "webhook"),
 	}
 	if reg != nil {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,6 +57,7 @@ type size struct {
 	measured time.Time
 	bytes    int64
 	rejected int64
+	engine   string
 	err      error     // of the last measuring
 	full     error     // the database's disk is, as it last said
 	fullAt   time.Time // when
@@ -86,7 +88,10 @@ func (q *Queue) Stats() queue.Stats {
 	limit, _, _ := q.limits.get()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stats := queue.Stats{Bytes: s.bytes, Rejected: s.rejected}
+	stats := queue.Stats{Bytes: s.bytes, DiskFree: -1, Rejected: s.rejected, Engine: s.engine}
+	if s.err != nil {
+		stats.Away = s.err.Error()
+	}
 	switch {
 	case s.full != nil:
 		stats.Full, stats.Reason = true, s.full.Error()
@@ -96,22 +101,48 @@ func (q *Queue) Stats() queue.Stats {
 	return stats
 }
 
+// measureTimeout is how long whoever asks how things are waits for a database that does not answer.
+const measureTimeout = 2 * time.Second
+
+var errSilent = fmt.Errorf("it has not answered for %s", measureTimeout)
+
 // measure reads what Stats tells.
 func (q *Queue) measure() {
 	var bytes, rejected int64
-	err := q.read(context.Background(), func(ctx context.Context, tx pgx.Tx) error {
-		return tx.QueryRow(ctx, sqlTotals).Scan(&bytes, &rejected)
+	var engine string
+	ctx, cancel := context.WithTimeoutCause(context.Background(), measureTimeout, errSilent)
+	defer cancel()
+	err := q.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		var version, standbys string
+		if err := tx.QueryRow(ctx, sqlTotals).Scan(&bytes, &rejected, &version, &standbys); err != nil {
+			return err
+		}
+		engine = describe(tx.Conn().Config().Host, version, standbys)
+		return nil
 	})
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	s := &q.size
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.measured, s.err = time.Now(), err
 	if err == nil {
-		s.bytes, s.rejected = bytes, rejected
+		s.bytes, s.rejected, s.engine = bytes, rejected, engine
 	}
 	if time.Since(s.fullAt) > 2*remeasure {
 		s.full = nil // it is tried again
 	}
+}
+
+// describe says to people what keeps the queue.
+func describe(host, version, standbys string) string {
+	version, _, _ = strings.Cut(version, " ")
+	text := "PostgreSQL " + version + " at " + host
+	if strings.TrimSpace(standbys) == "" {
+		return text + ", without a synchronous standby"
+	}
+	return text + ", synchronous standbys: " + standbys
 }
 
 // room waits until there is room.

@@ -143,7 +143,8 @@ const (
 
 	sqlCounts = `SELECT webhook, status, type, sum(n)::bigint FROM agent.delta GROUP BY 1, 2, 3 HAVING sum(n) <> 0`
 
-	sqlTotals = `SELECT coalesce(sum(n) FILTER (WHERE status = 'bytes'), 0)::bigint, coalesce(sum(n) FILTER (WHERE status = 'rejected'), 0)::bigint
+	sqlTotals = `SELECT coalesce(sum(n) FILTER (WHERE status = 'bytes'), 0)::bigint, coalesce(sum(n) FILTER (WHERE status = 'rejected'), 0)::bigint,
+		current_setting('server_version'), current_setting('synchronous_standby_names')
 		FROM agent.delta WHERE webhook = ''`
 
 	sqlFindEvents   = `SELECT d.id FROM agent.dedup d JOIN agent.event e ON e.seq = d.seq WHERE d.id >= $1 AND d.id < $2 ORDER BY d.id LIMIT $3`
@@ -193,7 +194,7 @@ const (
 	// What is free, or was this agent's before it was started again; first what was.
 	sqlTake = `WITH free AS (
 			SELECT w.name, n.ends FROM agent.webhook w JOIN unnest($1::text[], $2::interval[]) n (name, ends) ON n.name = w.name
-			WHERE (w.until < clock_timestamp() OR w.owner = $3) AND w.name <> ALL ($4::text[])
+			WHERE (w.until < clock_timestamp() OR w.owner = $3) AND w.name <> ALL (coalesce($4::text[], '{}'))
 			ORDER BY w.owner <> $3, md5(w.name || $3) LIMIT $5 FOR UPDATE OF w SKIP LOCKED)
 		UPDATE agent.webhook w SET owner = $3, epoch = w.epoch + 1, until = clock_timestamp() + free.ends
 		FROM free WHERE w.name = free.name RETURNING w.name, w.epoch, w.state, w.pause`

@@ -37,7 +37,8 @@ type Agent struct {
 
 	config     *liveConfig
 	queue      store
-	disk       ownDisk // nil: the queue is on no disk of this machine
+	disk       ownDisk  // nil: the queue is on no disk of this machine
+	lock       *os.File // of the state directory, where no queue in it has one
 	dispatcher *dispatch.Dispatcher
 	endpoints  endpoints
 	ingest     *ingest.Ingest
@@ -81,7 +82,7 @@ func Open(ctx context.Context, p *Plan, o Options) (_ *Agent, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.queue.Close())
+			err = errors.Join(err, a.queue.Close(), a.unlockState())
 		}
 	}()
 	if o.Running {
@@ -136,7 +137,7 @@ func (a *Agent) Close() error {
 	if err := a.journal.flush(ctx); err != nil && !errors.Is(err, queue.ErrDisk) {
 		a.log.Warn("the last of what happened is missing in the dashboard's log", "error", err)
 	}
-	return a.queue.Close()
+	return errors.Join(a.queue.Close(), a.unlockState())
 }
 
 // alive reports whether the queue answers and its commits end, which a stuck agent's do not.

@@ -31,6 +31,7 @@ func (o owning) Own(ctx context.Context, s queue.Server) error {
 		}
 		return st
 	}
+
 	return o.store.Own(ctx, s)
 }
 

@@ -120,29 +120,46 @@ func hostOf(text string) string {
 // listen opens the socket and, where configured, the TCP listener before anything
 // else starts, so that a taken port fails the start and not the night.
 func (a *Agent) listen() (*admin.Server, error) {
-	socket, err := admin.ListenSocket(a.state)
+	if a.config.current().Admin.Listen != "" {
+		var err error
+		if a.token, err = stateToken(a.state); err != nil {
+			return nil, err
+		}
+	}
+	socket, tcp, err := a.bind()
 	if err != nil {
 		return nil, err
 	}
+	server := a.server()
+	a.serve(server, socket, tcp)
+	if tcp != nil {
+		a.log.Info("dashboard ('intellidocs-agent dashboard' prints this address with its token)", "url", a.dashboard)
+	}
+	return server, nil
+}
+
+// bind opens the listeners; there may be no tcp.
+func (a *Agent) bind() (socket, tcp net.Listener, err error) {
+	if socket, err = admin.ListenSocket(a.state); err != nil {
+		return nil, nil, err
+	}
 	listen := a.config.current().Admin.Listen
 	if listen == "" {
-		server := a.server()
-		server.Serve(socket, admin.Access{Socket: true})
-		return server, nil
+		return socket, nil, nil
 	}
-	if a.token, err = stateToken(a.state); err != nil {
-		return nil, errors.Join(err, socket.Close())
-	}
-	tcp, err := net.Listen("tcp", listen)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf(`[admin] listen: %w (choose another address, or "" for none; the socket stays)`, err), socket.Close())
+	if tcp, err = net.Listen("tcp", listen); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf(`[admin] listen: %w (choose another address, or "" for none; the socket stays)`, err), socket.Close())
 	}
 	a.dashboard = admin.PageURL(tcp.Addr())
-	server := a.server()
+	return socket, tcp, nil
+}
+
+func (a *Agent) serve(server *admin.Server, socket, tcp net.Listener) {
 	server.Serve(socket, admin.Access{Socket: true})
-	server.Serve(tcp, admin.Access{Loopback: admin.IsLoopback(listen), Host: listen, Token: a.adminToken})
-	a.log.Info("dashboard ('intellidocs-agent dashboard' prints this address with its token)", "url", a.dashboard)
-	return server, nil
+	if tcp != nil {
+		listen := a.config.current().Admin.Listen
+		server.Serve(tcp, admin.Access{Loopback: admin.IsLoopback(listen), Host: listen, Token: a.adminToken})
+	}
 }
 
 // adminToken is the token that API calls over TCP must show; open: none.

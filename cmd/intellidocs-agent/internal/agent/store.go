@@ -59,7 +59,12 @@ const LockPatience = 10 * time.Second
 // openStore opens the queue by the configured engine.
 func (a *Agent) openStore(ctx context.Context, cfg *config.Config, o Options) error {
 	if cfg.Queue.Shared() {
-		return errors.New(`[queue] engine: "postgres" is not in this build`)
+		q, err := a.openShared(ctx, cfg, o)
+		if err != nil {
+			return errors.Join(err, a.unlockState())
+		}
+		a.queue = q
+		return nil
 	}
 	q, err := openDirectory(ctx, o, queue.Options{
 		Dir: cfg.State.Path, MaxSize: cfg.State.MaxSize, Retention: cfg.State.Retention, DedupWindow: cfg.State.DedupWindow,
