@@ -33,6 +33,9 @@ func openIfThere(ctx context.Context, plan *agent.Plan) (*connection, error) {
 	if client, err := admin.Dial(ctx, plan.Config.State.Path); err == nil {
 		return toAgent(client), nil
 	}
+	if plan.Config.Queue.Shared() {
+		return nil, admin.ErrNotRunning // opening the database would make its tables
+	}
 	if _, err := os.Stat(filepath.Join(plan.Config.State.Path, "queue")); err != nil {
 		return nil, err
 	}

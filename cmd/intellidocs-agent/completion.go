@@ -29,6 +29,11 @@ func addCompletions(c *cli, root *cobra.Command) {
 		default:
 			cmd.ValidArgsFunction = cobra.NoFileCompletions
 		}
+		for _, sub := range cmd.Commands() {
+			if sub.Name() == "forget" {
+				sub.ValidArgsFunction = c.completeAgent
+			}
+		}
 		for name, f := range flags {
 			if flag := cmd.Flags().Lookup(name); flag != nil && flag.Value.Type() != "int" {
 				_ = cmd.RegisterFlagCompletionFunc(name, f) // fails only where there is no such flag
@@ -39,6 +44,24 @@ func addCompletions(c *cli, root *cobra.Command) {
 
 // tabPatience is how long the Tab key waits for the agent.
 const tabPatience = time.Second
+
+// completeAgent offers the agents that are gone, where one runs that knows them.
+func (c *cli) completeAgent(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), tabPatience)
+	defer cancel()
+	client, err := c.dial(ctx)
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	agents, _ := client.Agents(ctx)
+	var names []cobra.Completion
+	for i := range agents {
+		if !agents[i].Live {
+			names = append(names, agents[i].Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
 
 // completeWebhook offers the webhooks of the running agent, else of the configuration.
 func (c *cli) completeWebhook(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {

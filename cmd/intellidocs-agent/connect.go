@@ -21,6 +21,7 @@ import (
 type connection struct {
 	*admin.Client
 	running bool
+	shared  bool // the queue is one that several agents share
 	close   func() error
 }
 
@@ -61,7 +62,7 @@ func openState(ctx context.Context, plan *agent.Plan) (*connection, error) {
 		a, err := agent.Open(ctx, plan, agent.Options{Version: buildVersion()})
 		switch {
 		case err == nil:
-			return &connection{Client: a.Client(), close: func() error { return errors.Join(a.Close(), agent.KeepOwner(dir)) }}, nil
+			return &connection{Client: a.Client(), shared: plan.Config.Queue.Shared(), close: func() error { return errors.Join(a.Close(), agent.KeepOwner(dir)) }}, nil
 		case !errors.Is(err, queue.ErrLocked):
 			return nil, err
 		case time.Now().After(deadline) || ctx.Err() != nil:
@@ -119,6 +120,9 @@ func (c *connection) Close() error { return c.close() }
 func (c *connection) hint(n int) string {
 	if c.running || n == 0 {
 		return ""
+	}
+	if c.shared {
+		return " They are sent by the agent that serves it."
 	}
 	return " No agent is running: they are sent once it runs."
 }

@@ -154,7 +154,7 @@ func TestAPI_AnswersAsDescribed(t *testing.T) {
 		t.Fatal(err, rejected)
 	}
 	for path, as := range map[string]string{
-		"/api/v1/status": "", "/api/v1/deliveries?limit=2&subjects=true": "/api/v1/deliveries", "/api/v1/count?status=failed": "/api/v1/count", "/api/v1/events": "", "/api/v1/log": "", "/api/v1/log?limit=1&before=3": "/api/v1/log", "/api/v1/history": "", "/api/v1/history?span=30d&webhook=failing": "/api/v1/history", "/readyz": "", "/healthz": "",
+		"/api/v1/status": "", "/api/v1/deliveries?limit=2&subjects=true": "/api/v1/deliveries", "/api/v1/count?status=failed": "/api/v1/count", "/api/v1/events": "", "/api/v1/agents": "", "/api/v1/log": "", "/api/v1/log?limit=1&before=3": "/api/v1/log", "/api/v1/history": "", "/api/v1/history?span=30d&webhook=failing": "/api/v1/history", "/readyz": "", "/healthz": "",
 		"/api/v1/deliveries/" + row.ID: "/api/v1/deliveries/{id}", "/api/v1/deliveries/" + row.ID + "/request?attempt=2": "/api/v1/deliveries/{id}/request", "/api/v1/events/" + row.EventID: "/api/v1/events/{id}",
 		"/api/v1/rejected": "", "/api/v1/rejected/" + page.Rejected[0].ID: "/api/v1/rejected/{id}",
 	} {
@@ -225,6 +225,11 @@ func TestAPI_TakesWhatIsDescribed(t *testing.T) {
 		for line := range strings.SplitSeq(strings.TrimSpace(body), "\n") {
 			o.checkText(t, c.as, op.Responses["200"].Content["application/"+c.kind].Schema, line)
 		}
+	}
+	// This queue has one agent alone; what others answer is tried where there are.
+	tried["/api/v1/agents/forget"] = true
+	if code, body := call("/api/v1/agents/forget", `{"name":"pod-3"}`); code != 404 {
+		t.Errorf("forget an agent: %d %s", code, body)
 	}
 	for path, methods := range o.Paths {
 		if _, ok := methods["post"]; ok && !tried[path] {

@@ -133,15 +133,29 @@ func (v *view) lines(width, height int, colors bool) (lines []string) {
 		for _, a := range s.Health.Attention[:min(3, len(s.Health.Attention))] {
 			add(term.Plain, "  "+strings.TrimSpace(a.Name+" "+a.Text)+" "+a.Hint)
 		}
+	} else if s.Queue.Engine != "" {
+		add(term.Plain, "No agent runs here; this is what the database has.")
+		s.Sources = nil
 	} else {
 		add(term.Warn, "No agent is running: nothing is read or sent. Start it with 'intellidocs-agent run'.")
 		s.Sources = nil
 	}
-	size := term.Bytes(s.Queue.Bytes)
+	size, where := term.Bytes(s.Queue.Bytes), "on the disk"
+	if s.Queue.Engine != "" {
+		where = "in " + s.Queue.Engine
+	}
 	if s.Queue.MaxSize > 0 {
 		size += " of " + term.Bytes(s.Queue.MaxSize)
 	}
-	add(term.Faint, fmt.Sprintf("%d waiting, %d failed, %d delivered, %d rejected; %s on the disk", s.Counts.Waiting(), s.Counts["failed"], s.Counts["success"], s.Rejected, size))
+	add(term.Faint, fmt.Sprintf("%d waiting, %d failed, %d delivered, %d rejected; %s %s", s.Counts.Waiting(), s.Counts["failed"], s.Counts["success"], s.Rejected, size, where))
+	for i := range s.Agents {
+		m := &s.Agents[i]
+		style, state := term.Plain, "alive"
+		if !m.Live {
+			style, state = term.Warn, "gone"
+		}
+		add(style, fmt.Sprintf("agent %s, %s: %s", m.Name, state, cmp.Or(strings.Join(m.Webhooks, ", "), "serves nothing")))
+	}
 	add(term.Plain, "")
 	below := 2 + len(s.Sources) + 2 + len(v.failed)
 	room := max(height-len(lines)-1-below, 3)
@@ -154,6 +168,8 @@ func (v *view) lines(width, height int, colors bool) (lines []string) {
 		src := &s.Sources[i]
 		state, style, last := "reading", term.Good, "never"
 		switch {
+		case src.Elsewhere:
+			state, style = "elsewhere", term.Plain
 		case !src.Ready:
 			state, style = "not read", term.Bad
 		case src.Warning != "":

@@ -126,6 +126,18 @@ func (c *Client) DiscardRejected(ctx context.Context, req DiscardRejectedRequest
 	return out.Changed, err
 }
 
+// Agents returns the agents that share the queue, by name; none where it has one alone.
+func (c *Client) Agents(ctx context.Context) ([]AgentView, error) {
+	page, err := get[AgentPage](ctx, c, "agents", nil)
+	return page.Agents, err
+}
+
+// ForgetAgent has an agent that is gone for good no longer be shown.
+func (c *Client) ForgetAgent(ctx context.Context, name string) error {
+	_, err := post[Changed](ctx, c, "agents/forget", ForgetRequest{name})
+	return err
+}
+
 // Replay queues deliveries again, reporting how far it is.
 func (c *Client) Replay(ctx context.Context, req ReplayRequest, progress func(Progress)) (int, error) {
 	data, err := json.Marshal(req)

@@ -69,6 +69,7 @@ func routes(mux *http.ServeMux, g *gate, a *Agent, log *slog.Logger, stopping co
 	changes := &changeHandlers{agent: a, log: log, stopping: stopping}
 	rejected := &rejectedHandlers{agent: a, log: log}
 	webhooks := &webhookHandlers{agent: a}
+	agents := &agentHandlers{agent: a}
 
 	mux.HandleFunc("GET /healthz", status.healthz)
 	mux.HandleFunc("GET /readyz", status.readyz)
@@ -76,6 +77,8 @@ func routes(mux *http.ServeMux, g *gate, a *Agent, log *slog.Logger, stopping co
 	for pattern, f := range map[string]handler{
 		"GET /api/v1/status":                  status.status,
 		"GET /api/v1/history":                 status.history,
+		"GET /api/v1/agents":                  agents.list,
+		"POST /api/v1/agents/forget":          agents.forget,
 		"GET /api/v1/deliveries":              deliveries.list,
 		"GET /api/v1/deliveries/{id}":         deliveries.delivery,
 		"GET /api/v1/deliveries/{id}/request": deliveries.request,

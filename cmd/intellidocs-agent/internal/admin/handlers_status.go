@@ -14,18 +14,26 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-// Status gathers the agent's state.
+// agentsPatience is how long to wait for what the others that share the queue have said.
+const agentsPatience = 2 * time.Second
+
+// Status gathers the agent's state. Of a queue that cannot be reached it says no more than that.
 func (a *Agent) Status() Status {
 	enabled, cfg, webhooks := a.Config()
 	stats := a.Queue.Stats()
 	s := Status{
 		Version: a.Version, StartedAt: a.StartedAt.UTC(), Running: a.Running, Dashboard: a.Dashboard, Enabled: enabled, Config: cfg,
-		Queue:   QueueStatus{Bytes: stats.Bytes, MaxSize: a.MaxSize(), DiskFree: stats.DiskFree, Full: stats.Full, Reason: stats.Reason, Engine: stats.Engine, Away: stats.Away},
-		Sources: a.Sources(), Rejected: stats.Rejected, Counts: Counts{}, LogRevision: a.LogRevision(),
+		Queue: a.queueStatus(stats), Sources: a.Sources(), Rejected: stats.Rejected, Counts: Counts{}, LogRevision: a.LogRevision(),
 	}
-	s.Reasons = a.notReady(&s)
+	s.Reasons = notReady(&s.Queue, s.Sources)
 	s.Ready = len(s.Reasons) == 0
-	counts := a.Queue.Counts()
+	var counts map[string]map[queue.Status]int64
+	if stats.Away == "" {
+		counts = a.Queue.Counts()
+		ctx, cancel := context.WithTimeout(context.Background(), agentsPatience)
+		s.Agents, _ = a.agents(ctx) // else the queue is away, which the next status says
+		cancel()
+	}
 	for _, byStatus := range counts {
 		for st, n := range byStatus {
 			s.Counts[string(st)] += n
@@ -34,6 +42,12 @@ func (a *Agent) Status() Status {
 	s.Webhooks = a.webhooks(webhooks, counts)
 	s.Health = assess(&s)
 	return s
+}
+
+func (a *Agent) queueStatus(stats queue.Stats) QueueStatus {
+	return QueueStatus{
+		Bytes: stats.Bytes, MaxSize: a.MaxSize(), DiskFree: stats.DiskFree, Full: stats.Full, Reason: stats.Reason, Engine: stats.Engine, Away: stats.Away,
+	}
 }
 
 func (a *Agent) webhooks(configured []Webhook, counts map[string]map[queue.Status]int64) []WebhookStatus {
@@ -58,7 +72,9 @@ func (a *Agent) webhooks(configured []Webhook, counts map[string]map[queue.Statu
 		for st, n := range counts[w.Name] {
 			w.Counts[string(st)] = n
 		}
-		w.OldestDue = moment(a.Queue.OldestDue(w.Name))
+		if counts != nil {
+			w.OldestDue = moment(a.Queue.OldestDue(w.Name))
+		}
 	}
 	// In the order of the configuration, then the parked ones by name.
 	slices.SortStableFunc(out, func(x, y WebhookStatus) int {
@@ -77,15 +93,15 @@ func rank(w WebhookStatus) int {
 	return 0
 }
 
-func (a *Agent) notReady(s *Status) []string {
+func notReady(q *QueueStatus, sources []SourceStatus) []string {
 	reasons := []string{}
-	if s.Queue.Away != "" {
-		reasons = append(reasons, "queue: "+s.Queue.Away)
+	if q.Away != "" {
+		reasons = append(reasons, "queue: "+q.Away)
 	}
-	if s.Queue.Full {
-		reasons = append(reasons, "queue: "+s.Queue.Reason)
+	if q.Full {
+		reasons = append(reasons, "queue: "+q.Reason)
 	}
-	for _, src := range s.Sources {
+	for _, src := range sources {
 		if !src.Ready {
 			reasons = append(reasons, fmt.Sprintf("source %s: %s", src.Name, src.Reason))
 		}
@@ -117,12 +133,13 @@ func (h *statusHandlers) status(http.ResponseWriter, *http.Request) (any, error)
 }
 
 func (h *statusHandlers) readyz(w http.ResponseWriter, _ *http.Request) {
-	s := h.agent.Status()
+	q := h.agent.queueStatus(h.agent.Queue.Stats())
+	reasons := notReady(&q, h.agent.Sources())
 	code := http.StatusOK
-	if !s.Ready {
+	if len(reasons) > 0 {
 		code = http.StatusServiceUnavailable
 	}
-	answer(w, code, Readiness{s.Ready, s.Reasons})
+	answer(w, code, Readiness{len(reasons) == 0, reasons})
 }
 
 // stream sends the status once a second as server-sent events, until the reader leaves,

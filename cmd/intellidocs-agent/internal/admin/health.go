@@ -56,6 +56,12 @@ func assess(s *Status) Health {
 	case s.Queue.Full:
 		h.add(LevelBad, "queue", "", "Reading has stopped: "+s.Queue.Reason+".", "Make room on the disk or raise [state] max_size; reading resumes by itself.")
 	}
+	for i := range s.Agents {
+		if m := &s.Agents[i]; !m.Live {
+			h.add(LevelWarn, "agent", "", "Agent "+m.Name+" is gone: its last sign of life came at "+m.Seen.Format("2006-01-02 15:04:05")+" UTC. Others serve its webhooks; nobody reads its own sources.",
+				"Start it again, or forget it: intellidocs-agent agents forget "+m.Name)
+		}
+	}
 	if s.Enabled && len(s.Sources) == 0 {
 		h.add(LevelWarn, "agent", "", "No source is configured, so no event can arrive.", "Add a [[source]] to agent.toml; the agent reads the file when it changes.")
 	}

@@ -21,7 +21,7 @@ type Queue interface {
 	History(webhook string, span int) ([]queue.Bucket, error)
 	// Agents are those that share the queue; none where it has one alone.
 	Agents(ctx context.Context) ([]queue.Agent, error)
-	// ForgetAgent forgets an agent that is gone for good, with the positions of its sources.
+	// ForgetAgent has an agent that is gone for good no longer be shown.
 	ForgetAgent(ctx context.Context, name string) error
 }
 

@@ -123,6 +123,7 @@ type Status struct {
 	Queue     QueueStatus     `json:"queue"`
 	Sources   []SourceStatus  `json:"sources"`
 	Webhooks  []WebhookStatus `json:"webhooks"`
+	Agents    []AgentView     `json:"agents,omitempty"` // those that share the queue; absent where it has one alone
 	Health    Health          `json:"health"`
 	Rejected  int64           `json:"rejected"`
 	Counts    Counts          `json:"counts"` // over all webhooks
@@ -148,6 +149,26 @@ type QueueStatus struct {
 	Reason   string `json:"reason,omitempty"`
 	Engine   string `json:"engine,omitempty"` // what keeps a queue that several agents share
 	Away     string `json:"away,omitempty"`   // why that cannot be reached
+}
+
+// AgentView is one of the agents that share the queue.
+type AgentView struct {
+	Name     string               `json:"name"`
+	Version  string               `json:"version"`
+	Seen     time.Time            `json:"seen"` // its last sign of life
+	Live     bool                 `json:"live"`
+	Webhooks []string             `json:"webhooks"` // those it serves
+	Sources  []queue.SourceStatus `json:"sources"`
+}
+
+// AgentPage is the agents that share the queue, by name.
+type AgentPage struct {
+	Agents []AgentView `json:"agents"`
+}
+
+// ForgetRequest names an agent that is gone for good.
+type ForgetRequest struct {
+	Name string `json:"name"`
 }
 
 // SourceStatus is one source's.

@@ -32,6 +32,7 @@ type observer struct {
 	queue interface {
 		Stats() queue.Stats
 		Counts() map[string]map[queue.Status]int64
+		Agents(ctx context.Context) ([]queue.Agent, error)
 	}
 	disk       lastFailure // nil: the queue is on no disk of this machine
 	dispatcher *dispatch.Dispatcher
@@ -171,6 +172,10 @@ func (o *observer) digest(ctx context.Context, now time.Time) {
 		o.said["digest"] = last.Before(at)
 		return
 	}
+	if !o.speaks(ctx) {
+		o.announcer.began(digestTopic, now)
+		return
+	}
 	o.said["digest"] = true
 	var delivered, failed, waiting int64
 	for _, counts := range o.queue.Counts() {
@@ -191,4 +196,16 @@ func (o *observer) digest(ctx context.Context, now time.Time) {
 			term.Count(int(delivered), "delivery is", "deliveries are"), term.Count(sick, "webhook is", "webhooks are")),
 		fields: map[string]any{"delivered": delivered, "failed": failed, "waiting": waiting, "rejected": o.queue.Stats().Rejected},
 	})
+}
+
+// speaks reports whether this agent tells what is so for all that share the queue: the first by
+// name of those that are alive.
+func (o *observer) speaks(ctx context.Context) bool {
+	agents, err := o.queue.Agents(ctx)
+	for i := range agents {
+		if agents[i].Live {
+			return agents[i].Name == o.config.current().AgentName()
+		}
+	}
+	return err == nil
 }

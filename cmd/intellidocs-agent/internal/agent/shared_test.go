@@ -164,6 +164,21 @@ func TestShared_TwoAgentsServeOneQueue(t *testing.T) {
 		t.Errorf("%+v %+v", s.Queue, s.Sources)
 	}
 
+	agents, err := two.client.Agents(t.Context())
+	if err != nil || len(agents) != 2 || !agents[0].Live || !agents[1].Live || agents[0].Name != "pod-0" || agents[0].Version != "1.2.3" || len(agents[1].Webhooks) != 2 {
+		t.Errorf("%v, agents %+v", err, agents)
+	}
+	await(t, "the other's source", func() bool {
+		agents, err := two.client.Agents(t.Context())
+		return err == nil && len(agents[0].Sources) == 1 && agents[0].Sources[0].Ready && agents[0].Sources[0].Name == "pod-0:"+one.log
+	})
+	if err := one.client.ForgetAgent(t.Context(), "pod-1"); err == nil {
+		t.Error("an agent that is alive was forgotten")
+	}
+	if text := metrics(t, one); !strings.Contains(text, "intellidocs_agent_fleet_agents 2") || !strings.Contains(text, "intellidocs_agent_engine_up 1") || strings.Count(text, "_webhook_state{state=\"healthy\"") != 2 {
+		t.Errorf("metrics:\n%s", text)
+	}
+
 	// Paused by the agent that does not serve it.
 	foreign := ""
 	for _, w := range one.status().Webhooks {
@@ -191,6 +206,12 @@ func TestShared_TwoAgentsServeOneQueue(t *testing.T) {
 	await(t, "everything at one agent", func() bool { return one.servers()["pod-0"] == 4 })
 	if state(one) != "paused" {
 		t.Errorf("%s is %s at its next server", foreign, state(one))
+	}
+	if h := one.status().Health; !strings.Contains(fmt.Sprint(h.Attention), "Agent pod-1 is gone") {
+		t.Errorf("%+v", h)
+	}
+	if err := one.client.ForgetAgent(t.Context(), "pod-1"); err != nil || len(one.status().Agents) != 1 {
+		t.Errorf("%v, agents %+v", err, one.status().Agents)
 	}
 	if _, err := one.client.Resume(t.Context(), foreign); err != nil {
 		t.Fatal(err)
@@ -258,6 +279,15 @@ func TestShared_AnAgentOutlivesItsDatabase(t *testing.T) {
 // get asks an agent over its socket.
 func get(t *testing.T, state, path string) (int, string) {
 	t.Helper()
+	code, text := fetch(t, state, path)
+	if code != 0 && !json.Valid([]byte(text)) {
+		t.Fatal(text)
+	}
+	return code, text
+}
+
+func fetch(t *testing.T, state, path string) (int, string) {
+	t.Helper()
 	c := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(state, admin.SocketName))
 	}}}
@@ -268,10 +298,15 @@ func get(t *testing.T, state, path string) (int, string) {
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	if err != nil || !json.Valid(text) {
-		t.Fatalf("%v: %s", err, text)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return resp.StatusCode, string(text)
+}
+
+func metrics(t *testing.T, m *member) string {
+	_, text := fetch(t, filepath.Join(m.dir, "state"), "/metrics")
+	return text
 }
 
 // gateway is between an agent and the database, and can be shut.

@@ -5,7 +5,7 @@ import { toast, confirmed, attempt } from './dialogs.js';
 import { showHealth, showGone } from './health.js';
 import { card, sickFirst } from './webhooks.js';
 import { charts } from './charts.js';
-import { showSources, showEvents } from './sources.js';
+import { showSources, showAgents, showEvents } from './sources.js';
 import { rows, replayAll } from './deliveries.js';
 import { rejected } from './rejected.js';
 import { journal } from './log.js';
@@ -69,6 +69,7 @@ function onStatus(s) {
   fill($('banners'), banners, () => banners.map((text) => h('p', { class: 'banner warn' }, text)));
   showWebhooks();
   showSources(s);
+  showAgents(s);
   journal.changed(s.log_revision);
   const now = JSON.stringify([s.counts, s.rejected, s.sources.map((x) => x.queued)]);
   if (now !== seen) {

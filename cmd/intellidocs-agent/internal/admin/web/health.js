@@ -21,6 +21,11 @@ export function showHealth(s, actions) {
   fill($('nav-rejected'), s.rejected, () => [s.rejected ? `Rejected (${count(s.rejected)})` : 'Rejected']);
   fill($('attention'), attention, () => attention.map((a) => item(a, actions)));
   const q = s.queue;
+  if (q.engine) {
+    fill($('disk'), [q.engine, bytes(q.bytes), bytes(q.max_size), ago(s.started_at)], () => [
+      `Counted since the agent started, ${ago(s.started_at)}. The queue uses ${bytes(q.bytes)} of at most ${bytes(q.max_size)} in ${q.engine}.`]);
+    return;
+  }
   fill($('disk'), [bytes(q.bytes), bytes(q.max_size), bytes(q.disk_free), ago(s.started_at)], () => [
     `Counted since the agent started, ${ago(s.started_at)}. The queue uses ${bytes(q.bytes)} of at most ${bytes(q.max_size)}; ${bytes(q.disk_free)} are free on the disk.`]);
 }

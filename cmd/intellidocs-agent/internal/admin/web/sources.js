@@ -8,10 +8,27 @@ export function showSources(s) {
     : [h('tr', {}, h('td', { colspan: 8, class: 'empty' }, s.enabled ? 'No source is configured. Add a [[source]] to agent.toml.' : 'Nothing is read: agent.toml says enabled = false.'))]));
 }
 
+// showAgents lists those that share the queue; there is nothing to show where it has one alone.
+export function showAgents(s) {
+  const agents = s.agents || [];
+  $('fleet').hidden = agents.length === 0;
+  fill($('agents').tBodies[0], agents.map((a) => [a.name, a.version, a.live, ago(a.seen), a.webhooks, a.sources]), () => agents.map(agent));
+}
+
+function agent(a) {
+  const cell = (label, cls, ...children) => h('td', { 'data-label': label, class: cls }, h('span', {}, ...children));
+  const lag = a.sources.reduce((sum, x) => sum + x.lag_bytes, 0);
+  const bad = a.sources.filter((x) => !x.ready).length;
+  return h('tr', {},
+    cell('Agent', '', a.name), cell('State', '', pill(a.live ? 'ready' : 'not ready', a.live ? 'alive' : 'gone')), cell('Webhooks', '', a.webhooks.join(', ') || '–'),
+    cell('Sources', 'num', bad ? `${a.sources.length}, ${bad} not readable` : count(a.sources.length)), cell('Behind', 'num', bytes(lag)),
+    cell('Seen', 'nowrap', ago(a.seen)), cell('Version', '', a.version));
+}
+
 function row(s) {
   const cell = (label, cls, ...children) => h('td', { 'data-label': label, class: cls }, h('span', {}, ...children));
   const waiting = s.ready && s.reason;
-  const state = waiting ? pill('idle', 'waiting for the file') : pill(s.ready ? 'ready' : 'not ready', s.ready ? 'reading' : 'not readable');
+  const state = s.elsewhere ? pill('idle', 'read by another agent') : waiting ? pill('idle', 'waiting for the file') : pill(s.ready ? 'ready' : 'not ready', s.ready ? 'reading' : 'not readable');
   return h('tr', {},
     cell('Source', '', s.name), cell('State', '', state, !waiting && s.reason ? ` ${s.reason.replaceAll(s.name, 'it')}` : '', s.warning ? ` ${s.warning.replaceAll(s.name, 'it')}` : ''),
     cell('Behind', 'num', bytes(s.lag_bytes)), cell('Queued', 'num', count(s.queued)), cell('Skipped', 'num', count(s.skipped)),

@@ -18,6 +18,7 @@ export function card(w, actions, alone) {
   return h('article', { class: `card ${alone ? 'alone' : ''}`, 'data-webhook': w.name },
     h('h3', {}, alone ? h('span', {}, w.name) : h('a', { href: link('webhooks', w.name), 'data-focus': `open ${w.name}` }, w.name), never(w) ? pill('idle', 'no deliveries yet') : pill(w.state)),
     w.url && h('p', { class: 'url' }, w.url, w.events.length ? ` · ${w.events.join(', ')}` : '', w.format && w.format !== 'json' ? ` · ${w.format}` : ''),
+    w.agent && h('p', { class: 'url' }, `served by ${w.agent}`),
     w.reason && h('p', { class: 'why' }, w.reason, w.next_probe ? `, ${probe(w.next_probe)}` : ''),
     never(w) && h('p', { class: 'why' }, 'It waits for its first event. "Test" sends a sample now.'),
     !alone && small(w.name),
