@@ -31,11 +31,11 @@ func compareRefs(a, b ref) int {
 }
 
 // A seq orders events, within a source as they were read. It is the moment of the commit in
-// microseconds, each event of a batch a microsecond after the one before and after all that its source
-// has had, and in its last three digits the batch's number: so no two agents choose the same.
+// microseconds, each event of a batch a microsecond after the one before and after all that were
+// committed before, and in its last three digits the batch's number: so no two agents choose the same.
 const seqStep = 1000
 
-// firstSeq is the seq of a batch's first event. last is the latest of its source.
+// firstSeq is the seq of a batch's first event. last is the latest that is known.
 func firstSeq(now time.Time, last, batch int64) int64 {
 	return max(now.UnixMicro(), last/seqStep+1)*seqStep + batch%seqStep
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-// ErrNameTaken: another process has this agent's name.
+// ErrNameTaken is Own's error where another process has this agent's name.
 var ErrNameTaken = errors.New("another agent has this agent's name")
 
 // owner takes part in the sharing of the webhooks. At each beat, every third of a lease, it

@@ -67,7 +67,6 @@ CREATE TABLE agent.source (
 	name   text COLLATE "C" NOT NULL,
 	gen    bigint NOT NULL,
 	cursor bytea NOT NULL,
-	seq    bigint NOT NULL,
 	token  bigint NOT NULL,
 	PRIMARY KEY (name, gen)
 );

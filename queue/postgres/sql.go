@@ -15,9 +15,10 @@ import (
 
 // Enqueueing (commit.go).
 const (
-	sqlBegin = `SELECT clock_timestamp(), nextval('agent.batch'), current_setting('synchronous_standby_names'), current_setting('synchronous_commit')`
+	sqlBegin = `SELECT clock_timestamp(), nextval('agent.batch'), coalesce((SELECT max(seq) FROM agent.event), 0),
+		current_setting('synchronous_standby_names'), current_setting('synchronous_commit')`
 
-	sqlSourceHead = `SELECT gen, seq, token FROM agent.source WHERE name = $1 ORDER BY gen DESC LIMIT 1`
+	sqlSourceHead = `SELECT gen, token FROM agent.source WHERE name = $1 ORDER BY gen DESC LIMIT 1`
 
 	sqlCursor = `SELECT cursor, gen FROM agent.source WHERE name = $1 ORDER BY gen DESC LIMIT 1`
 
@@ -43,7 +44,7 @@ const (
 		INSERT INTO agent.delta (webhook, status, type, n)
 		SELECT '', 'rejected', '', count(*) FROM kept UNION ALL SELECT '', 'bytes', '', coalesce(sum(size + $5::bigint), 0) FROM kept`
 
-	sqlMoveCursor = `INSERT INTO agent.source (name, gen, cursor, seq, token) VALUES ($1, $2, $3, $4, $5)`
+	sqlMoveCursor = `INSERT INTO agent.source (name, gen, cursor, token) VALUES ($1, $2, $3, $4)`
 
 	sqlDropCursor = `DELETE FROM agent.source WHERE name = $1 AND gen = $2`
 
@@ -250,7 +251,8 @@ const (
 	sqlForgetHistory = `DELETE FROM agent.history h WHERE webhook <> ALL (coalesce($1::text[], '{}'))
 		AND NOT EXISTS (SELECT FROM agent.delta d WHERE d.webhook = h.webhook GROUP BY d.status, d.type HAVING sum(d.n) <> 0)`
 
-	sqlLatestDue = `SELECT seq, idx FROM agent.due WHERE webhook = $1 AND due >= $2 ORDER BY due DESC, seq DESC, idx DESC LIMIT $3`
+	sqlLatestDue = `SELECT due, seq, idx FROM agent.due WHERE webhook = $1 AND due >= $2 AND (due, seq, idx) < ($3, $4, $5)
+		ORDER BY due DESC, seq DESC, idx DESC LIMIT $6`
 )
 
 // constraintOf is the constraint that an error is about, "" for none.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
@@ -289,15 +290,12 @@ func (q *Queue) shrink(ctx context.Context) error {
 func (q *Queue) undoSkew(ctx context.Context, now time.Time) error {
 	soon := now.Add(time.Minute) // clocks are set by less all the time
 	for webhook := range q.Counts() {
-		for ctx.Err() == nil {
-			found, err := q.misdated(ctx, webhook, soon)
-			if err != nil {
-				return err
-			}
-			if len(found) == 0 {
-				break
-			}
-			n, err := q.change(ctx, &change{refs: found}, func(_ *change, d *stored) bool {
+		found, err := q.misdated(ctx, webhook, soon)
+		if err != nil {
+			return err
+		}
+		for part := range slices.Chunk(found, maxChanges) {
+			n, err := q.change(ctx, &change{refs: part}, func(_ *change, d *stored) bool {
 				from := d.DueFrom()
 				if d.Finished() || from.Before(soon) {
 					return false
@@ -314,29 +312,35 @@ func (q *Queue) undoSkew(ctx context.Context, now time.Time) error {
 	return ctx.Err()
 }
 
-// misdated returns some of a webhook, the latest due first. The first that knows of nothing in the
+// misdated returns those of a webhook, the latest due first. The first that knows of nothing in the
 // future ends it: what is due before it is not put off for longer than a retry is.
 func (q *Queue) misdated(ctx context.Context, webhook string, soon time.Time) (found []ref, err error) {
-	err = q.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		found = nil
-		rows, err := tx.Query(ctx, sqlLatestDue, webhook, soon, maxChanges)
-		if err != nil {
-			return err
-		}
-		var refs []ref
-		var r ref
-		if _, err := pgx.ForEachRow(rows, []any{&r.seq, &r.idx}, func() error { refs = append(refs, r); return nil }); err != nil || len(refs) == 0 {
-			return err
-		}
-		all, err := q.load(ctx, tx, refs)
-		slices.SortFunc(all, func(a, b *stored) int { return slices.Index(refs, a.ref) - slices.Index(refs, b.ref) })
-		for _, d := range all {
-			if d.DueFrom().Before(soon) {
-				break
+	below := dueRef{ref: ref{math.MaxInt64, math.MaxInt32}}
+	for before := (pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}); ; before = below.key() {
+		n := 0
+		err := q.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
+			rows, err := tx.Query(ctx, sqlLatestDue, webhook, soon, before, below.seq, below.idx, maxChanges)
+			if err != nil {
+				return err
 			}
-			found = append(found, d.ref)
+			var refs []ref
+			r := &below
+			if _, err := pgx.ForEachRow(rows, []any{&r.due, &r.seq, &r.idx}, func() error { refs = append(refs, r.ref); return nil }); err != nil {
+				return err
+			}
+			all, err := q.load(ctx, tx, refs)
+			slices.SortFunc(all, func(a, b *stored) int { return slices.Index(refs, a.ref) - slices.Index(refs, b.ref) })
+			for _, d := range all {
+				if d.DueFrom().Before(soon) {
+					return err
+				}
+				found = append(found, d.ref)
+				n++
+			}
+			return err
+		})
+		if err != nil || n < maxChanges {
+			return found, err
 		}
-		return err
-	})
-	return found, err
+	}
 }
