@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
+	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 func TestBudget_HoldsWhateverIsAskedOfIt(t *testing.T) {
@@ -186,5 +187,41 @@ func TestBudget_WebhooksThatHangWithLargeEventsStarveNoHealthyOne(t *testing.T) 
 			t.Errorf("%d of the hanging webhooks' 160 were tried within an hour", len(tried))
 		}
 		b.end()
+	})
+}
+
+// One that is held back reads what is due anew for each attempt. It must not do so again and
+// again while it waits for room.
+func TestBudget_WhoWaitsForRoomLooksOnlyWhenThereMayBeSome(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := newModelStore()
+		store.size, store.mostLooks = 1<<20, 200
+		hanging := &endpoint{answer: func(ctx context.Context, _ send.Message) send.Result {
+			sleep(ctx, time.Minute)
+			return send.Result{Class: send.Retry, Outage: true, Error: "timed out"}
+		}}
+		limited := hook("limited", answering(delivered))
+		limited.RateLimit = 5
+		b := newBench(t, store, hook("hanging", hanging), hook("too", hanging), limited)
+		defer b.end()
+		b.queue("hanging", 10)
+		b.queue("too", 10)
+		after(time.Second)
+		ids := b.queue("limited", 10)
+		after(time.Second)
+		ids = append(ids, b.queue("limited", 1)...)
+		after(30 * time.Second)
+		store.mu.Lock()
+		looks := store.looks
+		store.mu.Unlock()
+		if looks > 100 {
+			t.Errorf("what is due was read %d times while there was no room", looks)
+		}
+		after(time.Hour)
+		for _, id := range ids {
+			if d, err := store.Get(id); err != nil || d.Status != queue.Success {
+				t.Errorf("%s is %s: %v", id, d.Status, err)
+			}
+		}
 	})
 }

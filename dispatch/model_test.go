@@ -26,6 +26,8 @@ type modelStore struct {
 	stateSets  int
 	recorded   []queue.Outcome
 	size       int // of each event
+	looks      int // calls of Due
+	mostLooks  int // how many are answered; 0: all
 
 	failRecord, failRead, failState error
 	eventErr                        map[string]error // by delivery
@@ -100,6 +102,9 @@ func (s *modelStore) Due(webhook string, now time.Time, limit int, skip func(str
 	defer s.mu.Unlock()
 	if s.failRead != nil {
 		return nil, time.Time{}, s.failRead
+	}
+	if s.looks++; s.mostLooks > 0 && s.looks > s.mostLooks {
+		return nil, time.Time{}, errors.New("asked too often")
 	}
 	waiting := s.unfinished(webhook)
 	slices.SortStableFunc(waiting, func(a, b queue.Delivery) int { return a.NextAttemptAt.Compare(b.NextAttemptAt) })

@@ -143,10 +143,11 @@ func (w *worker) claim(c contexts) time.Time {
 		now := time.Now()
 		p := w.planned(now)
 		if !p.ahead {
-			if w.claims.putBack() {
-				w.poke() // they may have been all that kept a removed webhook's worker
-			}
+			some := w.claims.putBack()
 			if p.n == 0 {
+				if some {
+					w.poke() // they may have been all that kept a removed webhook's worker
+				}
 				w.d.budget.leave(w)
 				return p.at
 			}
