@@ -52,7 +52,8 @@ func (e *Endpoint) explain(err error, ph phases) string {
 		return fmt.Sprintf("%s refused the connection; is the receiver running?", e.url.Host)
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return fmt.Sprintf("%s reset the connection %s%s", e.url.Host, ph.waiting(host), e.certificateHint(ph))
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), strings.Contains(err.Error(), "client conn could not be established"):
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), strings.Contains(err.Error(), "client conn could not be established"),
+		errors.Is(err, net.ErrClosed): // net/http closed it when it saw its end, in the midst of a write
 		return fmt.Sprintf("%s closed the connection %s%s", e.url.Host, ph.waiting(host), e.certificateHint(ph))
 	case strings.Contains(err.Error(), "server response headers exceeded"):
 		return fmt.Sprintf("%s sent more than %d KiB of headers", e.url.Host, maxResponseHeader>>10)

@@ -218,3 +218,18 @@ func BenchmarkSend(b *testing.B) {
 		}
 	}
 }
+
+// Who closes before it has read a large event: what is told is of the receiver, at whatever moment
+// the close is seen.
+func TestSend_AReceiverThatClosesWhileItIsSentTo(t *testing.T) {
+	url := raw(t, func(c net.Conn, _ []string, _ *bufio.Reader) { _ = c.(*net.TCPConn).SetLinger(0) })
+	e := endpoint(t, Config{URL: url}, open())
+	m := sample()
+	m.Body = bytes.Repeat([]byte("x"), 4<<20)
+	for range 100 {
+		r := e.Send(t.Context(), m)
+		if !r.Outage || !strings.Contains(r.Error, " the connection while sending the request") {
+			t.Fatalf("%+v", r)
+		}
+	}
+}
