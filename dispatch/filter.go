@@ -41,14 +41,21 @@ type Filter struct {
 
 	mu       sync.Mutex // one run at a time: the bounds are those of the run
 	steps    int
+	bytes    int
 	deadline time.Time
 }
 
-// Functions that a filter's expression is rewritten to call.
+// Functions that a filter's expression is rewritten to call; see also filterfuncs.go.
 const (
 	stepName  = "__step"
 	fieldName = "__field"
+	addName   = "__add"
 )
+
+var ownFunctions = []string{stepName, fieldName, addName, ownName("split"), ownName("keys"), ownName("values"), ownName("string"), ownName("upper"), ownName("lower")}
+
+// ownName is what ours is called that takes a built-in function's place.
+func ownName(builtin string) string { return "__" + builtin }
 
 var errFilterTooLong = errors.New("it took too long on this payload")
 
@@ -73,6 +80,7 @@ func NewFilter(source string) (*Filter, error) {
 	for _, name := range filterBuiltins {
 		options = append(options, expr.EnableBuiltin(name))
 	}
+	options = append(options, f.countedFunctions()...)
 	program, err := expr.Compile(source, options...)
 	if err != nil {
 		return nil, err
@@ -91,7 +99,7 @@ func NewFilter(source string) (*Filter, error) {
 func (f *Filter) match(payload map[string]any) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.steps, f.deadline = 0, time.Now().Add(filterMaxTime)
+	f.steps, f.bytes, f.deadline = 0, 0, time.Now().Add(filterMaxTime)
 	machine := vm.VM{MemoryBudget: filterMaxMemory} // a kept one would keep the payload too
 	out, err := machine.Run(f.program, payload)
 	if err != nil {
@@ -120,25 +128,36 @@ func field(params ...any) (any, error) {
 		key, _ := params[1].(string)
 		return of[key], nil
 	case []any:
-		i, ok := params[1].(int)
-		if f, float := params[1].(float64); float && f == float64(int(f)) {
-			i, ok = int(f), true
+		if i, ok := place(params[1], len(of)); ok {
+			return of[i], nil
 		}
-		if i < 0 {
-			i += len(of)
-		}
-		if ok && i >= 0 && i < len(of) {
+	case []string: // of split
+		if i, ok := place(params[1], len(of)); ok {
 			return of[i], nil
 		}
 	}
 	return nil, nil
 }
 
-func fieldOf(of, key ast.Node) ast.Node {
-	return &ast.CallNode{Callee: &ast.IdentifierNode{Value: fieldName}, Arguments: []ast.Node{of, key}}
+// place is where an index points to in a list, counted from its end where it is negative.
+func place(index any, length int) (i int, ok bool) {
+	i, ok = index.(int)
+	if f, float := index.(float64); float && f == float64(int(f)) {
+		i, ok = int(f), true
+	}
+	if i < 0 {
+		i += length
+	}
+	return i, ok && i >= 0 && i < length
 }
 
-// lenient makes a.b nil where a is nil or has no b, and counts the steps of loops.
+func fieldOf(of, key ast.Node) ast.Node { return callOf(fieldName, of, key) }
+
+func callOf(name string, arguments ...ast.Node) ast.Node {
+	return &ast.CallNode{Callee: &ast.IdentifierNode{Value: name}, Arguments: arguments}
+}
+
+// lenient makes a.b nil where a is nil or has no b, and counts the steps of loops and what is made.
 type lenient struct {
 	call    string // a function called that is not among filterBuiltins
 	pattern string // one that is not written out: compiling a payload's may take seconds
@@ -147,7 +166,7 @@ type lenient struct {
 func (l *lenient) Visit(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.CallNode:
-		if name := n.Callee.String(); name != fieldName && name != stepName {
+		if name := n.Callee.String(); !slices.Contains(ownFunctions, name) {
 			l.call = name
 		}
 	case *ast.IdentifierNode: // a field may be called type or count: the function is called with ()
@@ -157,6 +176,8 @@ func (l *lenient) Visit(node *ast.Node) {
 	case *ast.BuiltinNode: // disabling does not reach those that take a predicate
 		if !slices.Contains(filterBuiltins, n.Name) {
 			l.call = n.Name
+		} else if own := ownName(n.Name); slices.Contains(ownFunctions, own) {
+			ast.Patch(node, callOf(own, n.Arguments...))
 		}
 	case *ast.MemberNode:
 		if !n.Method {
@@ -166,9 +187,12 @@ func (l *lenient) Visit(node *ast.Node) {
 		if _, constant := n.Right.(*ast.StringNode); n.Operator == "matches" && !constant {
 			l.pattern = n.Right.String()
 		}
+		if addsText(n) {
+			ast.Patch(node, callOf(addName, n.Left, n.Right))
+		}
 	case *ast.PredicateNode:
 		n.Node = &ast.SequenceNode{Nodes: []ast.Node{
-			&ast.CallNode{Callee: &ast.IdentifierNode{Value: stepName}, Arguments: nil},
+			callOf(stepName),
 			n.Node,
 		}}
 	}
