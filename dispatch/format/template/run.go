@@ -3,6 +3,7 @@ package template
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	texttemplate "text/template"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch/format/plain"
@@ -13,6 +14,7 @@ type run struct {
 	medium       medium
 	out          output
 	loops, calls int
+	work         int // bytes that functions have read and made
 	marks        []mark
 }
 
@@ -29,13 +31,15 @@ const (
 )
 
 func (r *run) funcs() texttemplate.FuncMap {
-	return texttemplate.FuncMap{
+	funcs := r.textFuncs()
+	maps.Copy(funcs, texttemplate.FuncMap{
 		fnEmit:  r.emit,
 		fnRange: ranged,
 		fnLoop:  func() (string, error) { return "", counted(&r.loops, maxLoops, errLoops) },
 		fnCall:  func() (string, error) { return "", counted(&r.calls, maxCalls, errCalls) },
 		fnGet:   walk,
-	}
+	})
+	return funcs
 }
 
 func counted(n *int, most int, tooMany error) error {
@@ -59,13 +63,13 @@ func (r *run) emit(line int, v any) (string, error) {
 		r.marks = append(r.marks, mark{r.out.Len(), line})
 	}
 	if r.medium != jsonMedium {
-		return text(v), nil
+		return r.text(v), nil
 	}
 	if l, ok := v.(literal); ok {
 		return string(l), nil
 	}
 	if r.out.inString {
-		return jsonString(text(v)), nil
+		return r.made(jsonString(r.text(v))), nil
 	}
 	if f, ok := v.(formatted); ok {
 		if json.Valid([]byte(f)) {
@@ -73,8 +77,8 @@ func (r *run) emit(line int, v any) (string, error) {
 		}
 		v = string(f)
 	}
-	b, err := plain.JSON(v)
-	return string(b), err
+	l, err := r.json(v)
+	return string(l), err
 }
 
 // lineAt is the template's line that wrote the output at a place, or the nearest before

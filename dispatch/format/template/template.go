@@ -21,19 +21,23 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/dispatch/tree"
 )
 
-// Bounds on what a template may be and do. Loops and calls are counted rather than timed,
-// so that a busy machine renders what an idle one does.
+// Bounds on what a template may be and do. Loops, calls and the functions' work are counted rather
+// than timed, so that a busy machine renders what an idle one does.
 const (
 	maxTemplate = 256 << 10 // bytes of its text
 	maxRender   = 256 << 10 // bytes it may write
 	maxLoops    = 100_000   // turns of all its ranges
 	maxCalls    = 2_000     // uses of {{template}}, which may nest
+	maxWork     = 32 << 20  // bytes that its functions may read and make
+	maxText     = 4 << 20   // bytes of one text that they work on
 )
 
 var (
 	errTooLong = fmt.Errorf("its output is larger than %d KiB", maxRender>>10)
 	errLoops   = fmt.Errorf("its ranges loop more than %d times", maxLoops)
 	errCalls   = fmt.Errorf("it uses {{template}} more than %d times; does one use itself?", maxCalls)
+	errWork    = fmt.Errorf("its functions work on more than %d MiB of text", maxWork>>20)
+	errText    = fmt.Errorf("its functions make a text of more than %d MiB", maxText>>20)
 )
 
 // ErrContentType is New's error where the content type is at fault and not the template.
@@ -82,7 +86,7 @@ func New(source, contentType string) (*Template, error) {
 		return nil, fmt.Errorf("%w, not %q", ErrContentType, contentType)
 	}
 	// The run's own functions are here for their names; each run brings its own.
-	t, err := texttemplate.New("template").Funcs(funcs).Funcs((&run{}).funcs()).Parse(source)
+	t, err := texttemplate.New("template").Funcs((&run{}).funcs()).Parse(source)
 	if err != nil {
 		return nil, fmt.Errorf("the template cannot be read: %w", err)
 	}

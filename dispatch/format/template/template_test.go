@@ -2,6 +2,7 @@ package template
 
 import (
 	"encoding/json"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -170,6 +171,42 @@ func TestTemplate_IsSafeForConcurrentUse(t *testing.T) {
 	for range 8 {
 		if bad := <-done; bad != "" {
 			t.Error(bad)
+		}
+	}
+}
+
+// A payload cannot make a template work without end, nor take much memory for it.
+func TestTemplate_WhatItsFunctionsDoIsBounded(t *testing.T) {
+	body := `{"z": "` + strings.Repeat("&x", 400_000) + `", "sep": "` + strings.Repeat("s", 1000) + `", "l": [` +
+		strings.TrimSuffix(strings.Repeat("1,", 50_000), ",") + `]}`
+	for _, source := range []string{
+		`{{range .l}}{{$x := json $}}{{end}}`,
+		`{{range .l}}{{$x := len $.z}}{{end}}`,
+		`{{range .l}}{{if eq $.z "a"}}{{end}}{{end}}`,
+		`{{range .l}}{{$x := get "z" $ | upper}}{{end}}`,
+		`{{range .l}}{{$x := default "a" $.z | lower}}{{end}}`,
+		`{{$x := join .sep .l}}`,
+		`{{$x := .z | html | html | html | html | html}}`,
+		`{{$x := .z | urlquery | urlquery | urlquery | urlquery | urlquery | urlquery | urlquery}}`,
+		`{{$x := .z | xml | js | xml | jsonString | xml | xml}}`,
+		`{{$x := print .z .z .z .z .z .z}}`,
+		`{{$x := printf "%s%s%s%s%s%s" .z .z .z .z .z .z}}`,
+		`{{range .l}}{{$x := print $.z $.z}}{{end}}`,
+		`{{range .l}}{{$x := replace "&" "" $.z}}{{end}}`,
+	} {
+		tmpl, err := New(source, "text/plain")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _, err = tmpl.Render(Event{EventID: "evt_1", Body: []byte(body)})
+		runtime.ReadMemStats(&after)
+		if err == nil {
+			t.Errorf("%s is rendered", source)
+		}
+		if made := after.TotalAlloc - before.TotalAlloc; made > 160<<20 { // most of it garbage; 50,000 times the payload are 50 GB
+			t.Errorf("%s makes %d MiB", source, made>>20)
 		}
 	}
 }
