@@ -29,8 +29,11 @@ const python = "/usr/bin/python3"
 
 func needDjango(t *testing.T) {
 	t.Helper()
-	if out, err := exec.Command(python, "-c", "import django, celery, httpx, concurrent_log_handler").CombinedOutput(); err != nil {
-		t.Skipf("needs %s with Debian's python3-django python3-celery python3-httpx python3-concurrent-log-handler python3-portalocker: %v\n%s", python, err, out)
+	if out, err := exec.Command(python, "-c", "import django, celery, redis, httpx, concurrent_log_handler").CombinedOutput(); err != nil {
+		t.Skipf("needs %s with Debian's python3-django python3-celery python3-redis python3-httpx python3-concurrent-log-handler python3-portalocker: %v\n%s", python, err, out)
+	}
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skipf("needs Debian's redis-server: %v", err)
 	}
 }
 

@@ -14,6 +14,7 @@ for name in [name for name in os.environ if name.startswith("PAPERLESS_")]:
     del os.environ[name]
 _data = tempfile.TemporaryDirectory(prefix="intellidocs-events-")
 os.environ["PAPERLESS_DATA_DIR"] = _data.name
+os.environ["PAPERLESS_REDIS"] = "memory://"  # nobody takes what is queued here
 os.environ["PAPERLESS_APPS"] = "intellidocs_events.apps.EventsConfig"
 
 import django  # noqa: E402

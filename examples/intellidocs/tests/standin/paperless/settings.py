@@ -50,12 +50,10 @@ LOGGING = {
     "loggers": {"paperless": {"handlers": ["file_paperless"], "level": "DEBUG"}},
 }
 
-CELERY_BROKER_URL = "filesystem://"
-_queue = DATA_DIR / "queue"
-_queue.mkdir(exist_ok=True)
-CELERY_BROKER_TRANSPORT_OPTIONS = {"data_folder_in": str(_queue), "data_folder_out": str(_queue)}
+CELERY_BROKER_URL = os.environ.get("PAPERLESS_REDIS", "redis://localhost:6379")
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CONCURRENCY = 2
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 1
-CELERY_BEAT_SCHEDULE = {"Sign of life": {"task": "documents.tasks.sign_of_life", "schedule": 1.0}}
+# Seldom enough: a worker that takes a new process for each task does one or two a second, and documents wait behind these.
+CELERY_BEAT_SCHEDULE = {"Sign of life": {"task": "documents.tasks.sign_of_life", "schedule": 5.0}}
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule.db")
