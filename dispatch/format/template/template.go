@@ -28,7 +28,7 @@ const (
 	maxRender   = 256 << 10 // bytes it may write
 	maxLoops    = 100_000   // turns of all its ranges
 	maxCalls    = 2_000     // uses of {{template}}, which may nest
-	maxWork     = 32 << 20  // bytes that its functions may read and make
+	maxWork     = 16 << 20  // bytes that its functions may read and make
 	maxText     = 4 << 20   // bytes of one text that they work on
 )
 

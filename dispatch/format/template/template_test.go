@@ -177,20 +177,18 @@ func TestTemplate_IsSafeForConcurrentUse(t *testing.T) {
 
 // A payload cannot make a template work without end, nor take much memory for it.
 func TestTemplate_WhatItsFunctionsDoIsBounded(t *testing.T) {
-	body := `{"z": "` + strings.Repeat("&x", 400_000) + `", "sep": "` + strings.Repeat("s", 1000) + `", "l": [` +
+	body := `{"z": "` + strings.Repeat("&x", 150_000) + `", "sep": "` + strings.Repeat("s", 1000) + `", "l": [` +
 		strings.TrimSuffix(strings.Repeat("1,", 50_000), ",") + `]}`
 	for _, source := range []string{
 		`{{range .l}}{{$x := json $}}{{end}}`,
 		`{{range .l}}{{$x := len $.z}}{{end}}`,
 		`{{range .l}}{{if eq $.z "a"}}{{end}}{{end}}`,
-		`{{range .l}}{{$x := get "z" $ | upper}}{{end}}`,
-		`{{range .l}}{{$x := default "a" $.z | lower}}{{end}}`,
+		`{{range .l}}{{$x := get "z" $ | trim}}{{end}}`,
 		`{{$x := join .sep .l}}`,
-		`{{$x := .z | html | html | html | html | html}}`,
-		`{{$x := .z | urlquery | urlquery | urlquery | urlquery | urlquery | urlquery | urlquery}}`,
-		`{{$x := .z | xml | js | xml | jsonString | xml | xml}}`,
-		`{{$x := print .z .z .z .z .z .z}}`,
-		`{{$x := printf "%s%s%s%s%s%s" .z .z .z .z .z .z}}`,
+		`{{$x := .z | html | html | html | html | html | html | html | html | html | html}}`,
+		`{{$x := .z | xml | js | xml | urlquery | xml | urlquery | jsonString | xml | urlquery | xml | xml}}`,
+		`{{$x := print .z .z .z .z .z .z .z .z .z .z .z .z .z .z .z}}`,
+		`{{$x := printf "%s" .z | printf "%s%s" .z}}`,
 		`{{range .l}}{{$x := print $.z $.z}}{{end}}`,
 		`{{range .l}}{{$x := replace "&" "" $.z}}{{end}}`,
 	} {
