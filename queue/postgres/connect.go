@@ -25,11 +25,14 @@ const (
 )
 
 // Each transaction sets its own limits: behind a pgbouncer the session is not this agent's.
-const (
-	limitsSQL = `SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '20s'; SET LOCAL idle_in_transaction_session_timeout = '60s'`
-	beginSQL  = `BEGIN; ` + limitsSQL
-	readSQL   = `BEGIN READ ONLY; SET LOCAL statement_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '60s'`
-)
+const readSQL = `BEGIN READ ONLY; SET LOCAL statement_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '60s'`
+
+// beginSQL begins a transaction that writes. An agent may be cut off amid one, whose locks then keep what it
+// serves from the others until the database gives it up: that must not take longer than its lease.
+func (q *Queue) beginSQL() string {
+	return fmt.Sprintf(`BEGIN; SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '20s'; SET LOCAL idle_in_transaction_session_timeout = %d`,
+		min(q.opts.Lease, time.Minute).Milliseconds())
+}
 
 // errUnknown: whether a transaction was committed is not known. Its connection was lost while the
 // commit was under way, or the wait for the standbys was cancelled, which PostgreSQL reports
@@ -124,7 +127,7 @@ func (q *Queue) write(ctx context.Context, l lane, f func(ctx context.Context, t
 		return q.failed(ctx, "connect", err)
 	}
 	defer conn.Release()
-	return q.failed(ctx, "write", transact(within, conn.Conn(), beginSQL, f))
+	return q.failed(ctx, "write", transact(within, conn.Conn(), q.beginSQL(), f))
 }
 
 // transact does f in a transaction. Its error is errUnknown as write's is.

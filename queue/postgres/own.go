@@ -110,7 +110,7 @@ func (o *owner) beat(ctx context.Context) error {
 	for _, w := range o.s.Webhooks() {
 		b.timeouts[text(w.Webhook)] = w.Timeout
 	}
-	err := transact(ctx, o.conn, beginSQL, b.transaction)
+	err := transact(ctx, o.conn, o.q.beginSQL(), b.transaction)
 	if err != nil {
 		if !errors.Is(err, ErrNameTaken) && sqlState(err) == "" {
 			o.disconnect()
@@ -258,7 +258,7 @@ func (o *owner) letGo(ctx context.Context) {
 		if o.s.Busy(name) && time.Now().Before(l.by) {
 			continue
 		}
-		err := transact(ctx, o.conn, beginSQL, func(ctx context.Context, tx pgx.Tx) error {
+		err := transact(ctx, o.conn, o.q.beginSQL(), func(ctx context.Context, tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, sqlLetGo, name, o.q.opts.Agent, l.epoch)
 			return err
 		})

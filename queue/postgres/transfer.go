@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -95,9 +94,7 @@ func (r *transfer) events(ctx context.Context) error {
 	var after uint64
 	err := r.transaction(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
 		var names, level string
-		var at time.Time
-		var batch int64
-		if err := tx.QueryRow(ctx, sqlBegin).Scan(&at, &batch, &names, &level); err != nil {
+		if err := tx.QueryRow(ctx, sqlTransferBegin).Scan(&names, &level); err != nil {
 			return err
 		}
 		if err := r.q.replicated(names, level); err != nil {

@@ -262,5 +262,9 @@ func killed(t *testing.T, what string, round int) (ended bool) {
 			c.Process.Kill()
 		}
 	}
-	return c.Wait() == nil
+	err := c.Wait()
+	if round >= 4 && err != nil {
+		t.Fatal(err)
+	}
+	return err == nil
 }

@@ -14,6 +14,8 @@ import (
 
 // What a move asks the database.
 const (
+	sqlTransferBegin = `SELECT current_setting('synchronous_standby_names'), current_setting('synchronous_commit')`
+
 	sqlTransferProgress = `SELECT value FROM agent.memo WHERE name = $1 FOR UPDATE`
 
 	sqlEventsTaken   = `SELECT seq FROM agent.event WHERE seq = ANY($1::bigint[])`
@@ -27,9 +29,8 @@ const (
 			SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[]) ON CONFLICT (id) DO NOTHING RETURNING seq, id)
 		INSERT INTO agent.expiry (seq, id) SELECT seq, id FROM kept ON CONFLICT DO NOTHING`
 
-	sqlTransferSource = `INSERT INTO agent.source (name, gen, cursor, seq, token)
-		SELECT $1, 1, $2, coalesce((SELECT max(seq) FROM agent.event), 0), 0
-		WHERE NOT EXISTS (SELECT FROM agent.source WHERE name = $1)`
+	sqlTransferSource = `INSERT INTO agent.source (name, gen, cursor, token)
+		SELECT $1, 1, $2, 0 WHERE NOT EXISTS (SELECT FROM agent.source WHERE name = $1)`
 
 	sqlTransferWebhook = `INSERT INTO agent.webhook AS w (name, state, pause) VALUES ($1, $2, $3)
 		ON CONFLICT (name) DO UPDATE SET state = coalesce(w.state, excluded.state), pause = coalesce(w.pause, excluded.pause)`

@@ -2,6 +2,7 @@ package pgtest
 
 import (
 	"net"
+	"net/url"
 	"sync"
 	"testing"
 )
@@ -32,6 +33,18 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	p.pumps.Go(p.accept)
 	t.Cleanup(p.close)
 	return p
+}
+
+// Through is a way of a client's own to the one server of a URL.
+func Through(t testing.TB, to string) (way *Proxy, through string) {
+	t.Helper()
+	u, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	way = NewProxy(t, u.Host)
+	u.Host = way.listener.Addr().String()
+	return way, u.String()
 }
 
 // Port is where the proxy listens on loopback.
