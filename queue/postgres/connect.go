@@ -42,7 +42,7 @@ var errUnknown = errors.New("the database did not say whether it has committed")
 func (q *Queue) connect(ctx context.Context) error {
 	cfg, err := pgxpool.ParseConfig(q.opts.URL)
 	if err != nil { // its text has parts of the URL
-		return errors.New("the URL of the queue's database cannot be read; it should look like postgres://USER:PASSWORD@HOST/DATABASE")
+		return errURL
 	}
 	q.secrets = []string{q.opts.URL, cfg.ConnConfig.Password}
 	cfg.MaxConns, cfg.MinConns = maxConns, 0

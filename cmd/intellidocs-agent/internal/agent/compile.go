@@ -117,11 +117,15 @@ func (b *builder) build() (dispatch.Webhook, endpoint) {
 		b.cfg.Warnings = append(b.cfg.Warnings, b.cfg.Problem(b.index, "filter", doubt))
 	}
 	ep := b.buildEndpoint(digest)
+	var loaded time.Time
+	if b.cfg.Queue.Shared() {
+		loaded = time.Now()
+	}
 	return dispatch.Webhook{
 		Name: w.Name, Enabled: w.Enabled, Parked: !b.cfg.Enabled, Events: w.Events, Filter: filter, Ordered: w.Ordered,
 		RateLimit: w.RateLimit, Concurrency: w.Concurrency, MaxRetries: w.MaxRetries, RetryDelay: w.RetryDelay,
 		RetryMaxDelay: w.RetryMaxDelay, RetryJitter: w.RetryJitter, BreakerFailures: w.BreakerFailures, Timeout: w.Timeout,
-		Sender: ep, Digest: digest,
+		Sender: ep, Digest: digest, Loaded: loaded,
 	}, ep
 }
 

@@ -51,6 +51,7 @@ func (o *observer) run(ctx context.Context) error {
 	o.lastFailure()
 	for _, s := range o.dispatcher.States() {
 		switch {
+		case o.config.current().Queue.Shared(): // whoever met it has told of it
 		case s.State == dispatch.Held:
 			reason := s.Reason
 			if s.LastError != "" && !strings.Contains(reason, s.LastError) {
@@ -69,7 +70,7 @@ func (o *observer) run(ctx context.Context) error {
 			return nil
 		case now := <-tick.C:
 			o.checkSources(now)
-			o.checkDisk()
+			o.checkDisk(ctx)
 			o.digest(ctx, now)
 		}
 	}
@@ -133,7 +134,7 @@ func (o *observer) checkSources(now time.Time) {
 	}
 }
 
-func (o *observer) checkDisk() {
+func (o *observer) checkDisk(ctx context.Context) {
 	s := o.queue.Stats()
 	most := o.config.current().State.MaxSize
 	low := s.Full || s.DiskFree >= 0 && s.DiskFree < diskLow || most > 0 && float64(s.Bytes) > queueLowPart*float64(most)
@@ -145,6 +146,9 @@ func (o *observer) checkDisk() {
 		return
 	}
 	o.said["disk"] = true
+	if !o.speaks(ctx) {
+		return
+	}
 	o.announcer.Announce(announcement{
 		kind: "disk_low", bad: true,
 		title:   "The agent is running out of room",

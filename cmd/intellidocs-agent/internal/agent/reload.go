@@ -86,7 +86,10 @@ func (a *Agent) reload(why string) {
 	l := a.config
 	cfg, err := config.Load(l.path, config.Environment())
 	var plan *Plan
+	var later []string
 	if cfg != nil {
+		later = needRestart(l.current(), cfg)
+		cfg.KeepQueue(&l.current().Queue)
 		plan, err = compile(cfg, err, a.log, a.level, a.endpoints.all())
 	}
 	if err == nil && cfg.Idle() && !l.current().Idle() {
@@ -108,7 +111,7 @@ func (a *Agent) reload(why string) {
 		l.err, l.wanted = err.Error(), config.Dependencies(l.path, config.Environment())
 		return
 	}
-	for _, key := range needRestart(l.cfg, cfg) {
+	for _, key := range later {
 		a.log.Warn("this change takes effect at the next start", "key", key)
 	}
 	l.cfg, l.loaded, l.err, l.wanted = cfg, time.Now(), "", nil

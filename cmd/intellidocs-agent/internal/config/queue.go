@@ -27,6 +27,13 @@ type Queue struct {
 // Shared reports whether several agents can share the queue.
 func (q *Queue) Shared() bool { return q.Engine == Postgres }
 
+// KeepQueue has the configuration be one for a queue that is open already: another one, and other
+// names of sources in it, are for the next start.
+func (c *Config) KeepQueue(open *Queue) {
+	c.Queue = *open
+	c.nameSources()
+}
+
 // AgentName is this agent's among those that share the queue, "" where it has one alone.
 func (c *Config) AgentName() string {
 	if !c.Queue.Shared() {

@@ -1,0 +1,32 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Probe connects to the database at a URL, says what it is, and changes nothing. The second result
+// is why it would not be read for, with Replication "check"; nil where it would.
+func Probe(ctx context.Context, url string) (engine string, unreplicated, err error) {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return "", nil, errURL
+	}
+	q := &Queue{secrets: []string{url, cfg.Password}}
+	configure(cfg, "check")
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return "", nil, q.clean("connect", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var version, names, level string
+	const settings = `SELECT current_setting('server_version'), current_setting('synchronous_standby_names'), current_setting('synchronous_commit')`
+	if err := conn.QueryRow(ctx, settings).Scan(&version, &names, &level); err != nil {
+		return "", nil, q.clean("read its settings", err)
+	}
+	return describe(conn.Config().Host, version, names), q.replicated(names, level), nil
+}
+
+var errURL = errors.New("the URL of the queue's database cannot be read; it should look like postgres://USER:PASSWORD@HOST/DATABASE")
