@@ -27,6 +27,11 @@ type place struct {
 
 const placeFor = time.Second
 
+// lateBy is how much older than what is there already a seq may be that shows only now: an agent takes
+// it when its transaction begins. Within that a head is looked for each time. What comes later still
+// waited for a standby, and with it whatever its source committed after it.
+const lateBy = 30 * time.Second
+
 func (p *places) at(webhook string) *place {
 	if p.of == nil {
 		p.of = map[string]*place{}
@@ -62,7 +67,8 @@ func (p *places) sawDue(webhook string, first dueRef, token int, whole bool, too
 	}
 }
 
-// head returns the seq to begin with, and a token for sawHead.
+// head returns the seq to begin with, and a token for sawHead. It is never above one of a commit
+// that is under way: what its source commits next would be sent before it.
 func (p *places) head(webhook string) (from int64, token int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -80,7 +86,7 @@ func (p *places) sawHead(webhook string, seq int64, token int, whole bool, took 
 	if w.reset != token {
 		return
 	}
-	if w.headAt = seq; whole {
+	if w.headAt = seq - lateBy.Microseconds()*seqStep; whole {
 		w.headUntil = time.Now().Add(max(placeFor, 20*took))
 	}
 }
