@@ -395,9 +395,7 @@ func (d *Dispatcher) States() []State {
 				cancel()
 				asked = true
 			}
-			if theirs, ok := othersState(w.name, agents); ok {
-				s = theirs
-			}
+			s = w.othersState(s, agents)
 		}
 		states = append(states, s)
 	}

@@ -45,6 +45,7 @@ type gate struct {
 	stored stored
 	// lookAtPause: somebody else has changed the stored pause.
 	lookAtPause bool
+	wished      time.Time // when somebody last paused or resumed it here
 }
 
 // configure takes over a configuration, and returns the pause that it lifts.
@@ -79,7 +80,7 @@ func (g *gate) configure(cfg Webhook, now time.Time) (lifted *pause) {
 // a restart of the agent. It returns the pause that the configuration lifts.
 func (g *gate) restart(known stored, now time.Time) (lifted *pause, err error) {
 	cfg := g.cfg
-	*g = gate{lease: g.lease, stats: stats{inFlight: g.stats.inFlight}}
+	*g = gate{lease: g.lease, wished: g.wished, stats: stats{inFlight: g.stats.inFlight}}
 	err = g.restore(known, now)
 	return g.configure(cfg, now), err
 }

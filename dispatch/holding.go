@@ -186,15 +186,24 @@ func (w *worker) obey() {
 	w.d.log.Info("webhook resumed", "webhook", w.name)
 }
 
-// othersState is how a webhook is doing that another agent serves, by what that one said.
-func othersState(name string, agents []queue.Agent) (State, bool) {
+// othersState is how a webhook is doing that another agent serves, by what that one said; known is
+// how it is as this agent knows it, which counts while the other has not said anything since it was
+// paused or resumed here.
+func (w *worker) othersState(known State, agents []queue.Agent) State {
+	w.mu.Lock()
+	wished := w.wished
+	w.mu.Unlock()
 	for i := range agents {
 		a := &agents[i]
 		var s State
-		if a.Live && slices.Contains(a.Webhooks, name) && json.Unmarshal(a.Status.Webhooks[name], &s) == nil {
-			s.Webhook, s.Agent = name, a.Name
-			return s, true
+		if !a.Live || !slices.Contains(a.Webhooks, w.name) || json.Unmarshal(a.Status.Webhooks[w.name], &s) != nil {
+			continue
 		}
+		if a.Seen.Before(wished) {
+			s = known
+		}
+		s.Webhook, s.Agent = w.name, a.Name
+		return s
 	}
-	return State{}, false
+	return known
 }

@@ -419,6 +419,18 @@ func TestHolding_StatesOfOthersAreWhatTheySay(t *testing.T) {
 		if s := b.stateOf(t, "theirs"); s.Agent != "other" || s.State != Retrying || s.Reason != "HTTP 500" {
 			t.Errorf("%+v", s)
 		}
+		store.agents[1].Seen = time.Now()
+		after(time.Second)
+		if err := b.Pause(t.Context(), "theirs", "night"); err != nil {
+			t.Fatal(err)
+		}
+		if s := b.stateOf(t, "theirs"); s.Agent != "other" || s.State != Paused {
+			t.Errorf("just paused here, and not yet heard of there: %+v", s)
+		}
+		store.agents[1].Seen = time.Now().Add(time.Second)
+		if s := b.stateOf(t, "theirs"); s.State != Retrying {
+			t.Errorf("what the other said since does not count: %+v", s)
+		}
 		if s := b.stateOf(t, "nobodys"); s.Agent != "" || s.State != Healthy {
 			t.Errorf("%+v", s)
 		}
@@ -429,4 +441,74 @@ func TestHolding_StatesOfOthersAreWhatTheySay(t *testing.T) {
 			t.Errorf("%d webhooks in the metrics, want its own", len(own))
 		}
 	})
+}
+
+// handed is a real queue that several dispatchers share: a test hands its webhooks from one to
+// the other.
+type handed struct {
+	*queue.Queue
+	server chan queue.Server
+}
+
+func (h handed) Own(ctx context.Context, s queue.Server) error {
+	h.server <- s
+	<-ctx.Done()
+	return nil
+}
+
+// Two dispatchers over one real queue send everything once and in order, from hand to hand.
+func TestHolding_FromHandToHandOnceAndInOrder(t *testing.T) {
+	const events, hands = 400, 40
+	q := openQueue(t, t.TempDir())
+	defer q.Close()
+	all := newReceiver(t, always(200))
+	servers := make(chan queue.Server, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	for range 2 {
+		d := New(Options{Store: handed{q, servers}, Grace: 10 * time.Second})
+		ordered := realHook(t, "ordered", all.URL)
+		ordered.Ordered = true
+		if err := d.Apply([]Webhook{ordered}); err != nil {
+			t.Fatal(err)
+		}
+		running.Go(func() {
+			if err := d.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	agents := []queue.Server{<-servers, <-servers}
+	var batch []queue.NewEvent
+	for i := range events {
+		batch = append(batch, queue.NewEvent{
+			Event:    queue.Event{ID: fmt.Sprintf("evt_%032x", i), Type: "x", ReadAt: time.Now(), Body: fmt.Appendf(nil, `{"n": %d}`, i)},
+			Webhooks: []string{"ordered"},
+		})
+	}
+	if _, err := q.Commit(t.Context(), queue.Batch{Source: "log", Events: batch}); err != nil {
+		t.Fatal(err)
+	}
+	for epoch := range hands {
+		turn := agents[epoch%2]
+		turn.Hold([]queue.Holding{{Webhook: "ordered", Epoch: int64(epoch + 1), Until: time.Now().Add(time.Hour)}})
+		if epoch == hands-1 {
+			break
+		}
+		want := len(all.all()) + 5
+		eventually(t, "some of them", func() bool { return len(all.all()) >= min(want, events) })
+		turn.Hold(nil)
+		eventually(t, "the end of what was under way", func() bool { return !turn.Busy("ordered") })
+	}
+	eventually(t, "all of them", func() bool { return len(all.all()) >= events && q.Counts()["ordered"][queue.Success] == events })
+	cancel()
+	running.Wait()
+	if len(all.all()) != events {
+		t.Fatalf("%d requests for %d events", len(all.all()), events)
+	}
+	for i, a := range all.all() {
+		if want := fmt.Sprintf("evt_%032x", i); a.id != want {
+			t.Fatalf("request %d is of %s, want %s", i, a.id, want)
+		}
+	}
 }

@@ -218,7 +218,7 @@ func (w *worker) setPause(ctx context.Context, p *pause) error {
 	}
 
 	w.mu.Lock()
-	w.stored.pause, w.lookAtPause, w.lifted = text, false, false
+	w.stored.pause, w.lookAtPause, w.lifted, w.wished = text, false, false, time.Now()
 	if p == nil {
 		w.letGo()
 	}
