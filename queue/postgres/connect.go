@@ -86,8 +86,12 @@ func (q *Queue) connected(ctx context.Context, conn *pgx.Conn) error {
 	if err := conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid); err != nil {
 		return err
 	}
-	q.pooled.Store(pid != conn.PgConn().PID())
-	return nil
+	pooled := pid != conn.PgConn().PID()
+	if q.pooled.Store(pooled); pooled {
+		return nil
+	}
+	_, err := conn.Exec(ctx, "SET statement_timeout = '30s'; SET jit = off")
+	return err
 }
 
 // lane is what one at a time may be in.
