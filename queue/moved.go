@@ -37,6 +37,19 @@ func MarkMoved(dir, to string, done bool) error {
 	return nil
 }
 
+// Exists reports whether the state directory has a queue, wherever it may have been moved since.
+func Exists(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, identityFile))
+	return err == nil
+}
+
+// Unmoved reports whether the state directory has a queue that is not wholly elsewhere.
+func Unmoved(dir string) bool {
+	data, err := os.ReadFile(filepath.Join(dir, movedName))
+	var m moved
+	return Exists(dir) && (err != nil || json.Unmarshal(data, &m) != nil || !m.Done)
+}
+
 // checkMoved returns an ErrMovedAway where the directory is marked.
 func checkMoved(dir string) error {
 	path := filepath.Join(dir, movedName)

@@ -113,7 +113,7 @@ func newRoot(c *cli) *cobra.Command {
 	}
 	add("agent", newRun(c), newInit(c), newCheck(c), newHealthcheck(c))
 	add("see", newTop(c), newDeliveries(c), newShow(c), newReplay(c), newRejected(c), newIngest(c),
-		newPause(c), newResume(c), newMove(c), newDiscard(c), newAgents(c), newDashboard(c))
+		newPause(c), newResume(c), newMove(c), newDiscard(c), newAgents(c), newQueue(c), newDashboard(c))
 	add("try", newDemo(c), newTest(c), newListen(c), newVerify(c))
 	add("", newVersion(c), newSchema(c), newMan(root))
 	addHelp(root)

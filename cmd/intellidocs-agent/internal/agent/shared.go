@@ -32,6 +32,10 @@ func (a *Agent) openShared(ctx context.Context, cfg *config.Config, o Options) (
 		if err := a.lockState(); err != nil {
 			return nil, err
 		}
+		if queue.Unmoved(a.state) {
+			return nil, fmt.Errorf("%s has a queue whose events would wait there for ever: bring it into the database with "+
+				"'intellidocs-agent queue move', or move that directory away", a.state)
+		}
 	}
 	open := func() (*postgres.Queue, error) {
 		return postgres.Open(ctx, postgres.Options{
