@@ -90,10 +90,11 @@ var commandsElsewhere = map[string][2]string{ // command: file, what it says the
 	"make build":                          {"Makefile", "CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o intellidocs-agent"}, // one build, as each of .ci/run's; only looked at
 	// It needs a published module: what it installs is what 'go build' makes.
 	"go install github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent@latest": {"go.mod", "module github.com/dawnsystem/intellidocs-agent"},
-	"intellidocs-agent init":   {"cmd/intellidocs-agent/firsthour_test.go", `"init", "--format", "slack"`},
-	"intellidocs-agent run":    {"cmd/intellidocs-agent/main_test.go", `exec.Command("intellidocs-agent", "run"`},
-	"intellidocs-agent listen": {"cmd/intellidocs-agent/listen_test.go", `"listen"`},
-	"intellidocs-agent verify": {"cmd/intellidocs-agent/testdata/script/verify.txtar", "intellidocs-agent verify"},
+	"intellidocs-agent init":       {"cmd/intellidocs-agent/firsthour_test.go", `"init", "--format", "slack"`},
+	"intellidocs-agent run":        {"cmd/intellidocs-agent/main_test.go", `exec.Command("intellidocs-agent", "run"`},
+	"intellidocs-agent listen":     {"cmd/intellidocs-agent/listen_test.go", `"listen"`},
+	"intellidocs-agent queue move": {"cmd/intellidocs-agent/queuemove_test.go", `"queue", "move"`},
+	"intellidocs-agent verify":     {"cmd/intellidocs-agent/testdata/script/verify.txtar", "intellidocs-agent verify"},
 	"manage.py dumpdata documents.AIWebhookConfig | intellidocs-agent init --from -": {"cmd/intellidocs-agent/init_test.go", `"--from", "-"`},
 }
 
