@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,11 +110,40 @@ func holdSnapshot(b *testing.B, url string) (end func()) {
 	return func() { _ = conn.Close(context.Background()) }
 }
 
+// finish is a part of a webhook's outcomes on its way to the recorder.
+type finish struct {
+	outcomes []queue.Outcome
+	done     chan error
+}
+
+// record makes outcomes durable as the dispatcher does: what comes in while a call of Record is under
+// way goes together into the next one.
+func record(q queuetest.Engine, in <-chan finish) {
+	for first := range in {
+		parts, outcomes := []finish{first}, first.outcomes
+		for more := true; more && len(outcomes) < maxChanges-64; {
+			select {
+			case part, ok := <-in:
+				if more = ok; ok {
+					parts, outcomes = append(parts, part), append(outcomes, part.outcomes...)
+				}
+			default:
+				more = false
+			}
+		}
+		err := q.Record(context.Background(), outcomes...)
+		for _, part := range parts {
+			part.done <- err
+		}
+	}
+}
+
 // drain finishes about as many deliveries as it is asked for, and returns how many.
 func drain(tb testing.TB, q queuetest.Engine, epoch func(string) int64, total int) int {
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	finished := 0
+	var wg, recorder sync.WaitGroup
+	var finished atomic.Int64
+	in := make(chan finish)
+	recorder.Go(func() { record(q, in) })
 	for _, webhook := range benchWebhooks {
 		wg.Go(func() {
 			for n := 0; n < total/len(benchWebhooks); {
@@ -124,27 +154,28 @@ func drain(tb testing.TB, q queuetest.Engine, epoch func(string) int64, total in
 					}
 					return
 				}
-				var outcomes []queue.Outcome
+				part := finish{done: make(chan error, 1)}
 				for _, d := range ds {
 					if _, err := q.EventOf(d.ID); err != nil {
 						tb.Error(err)
 					}
-					outcomes = append(outcomes, queue.Outcome{
+					part.outcomes = append(part.outcomes, queue.Outcome{
 						DeliveryID: d.ID, Epoch: epoch(webhook), Status: queue.Success, URL: "https://example.com/…",
 						Attempt: queue.Attempt{N: 1, At: time.Now(), Took: time.Millisecond, Status: 200, Response: "ok"},
 					})
 				}
-				if err := q.Record(context.Background(), outcomes...); err != nil {
+				in <- part
+				if err := <-part.done; err != nil {
 					tb.Error(err)
 					return
 				}
 				n += len(ds)
-				mu.Lock()
-				finished += len(ds)
-				mu.Unlock()
+				finished.Add(int64(len(ds)))
 			}
 		})
 	}
 	wg.Wait()
-	return finished
+	close(in)
+	recorder.Wait()
+	return int(finished.Load())
 }

@@ -25,13 +25,22 @@ const (
 )
 
 // Each transaction sets its own limits: behind a pgbouncer the session is not this agent's.
-const readSQL = `BEGIN READ ONLY; SET LOCAL statement_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '60s'`
+const (
+	readSQL = `BEGIN READ ONLY; SET LOCAL statement_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '60s'; ` + byKeySQL
+
+	// Everything is found by its keys, in their order, however small or unknown to the planner a table still is:
+	// it would read all of one that was filled since it was analyzed.
+	byKeySQL = `SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off`
+
+	// sessionSQL is the same for a session that is this agent's.
+	sessionSQL = `SET statement_timeout = '30s'; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off`
+)
 
 // beginSQL begins a transaction that writes. An agent may be cut off amid one, whose locks then keep what it
 // serves from the others until the database gives it up: that must not take longer than its lease.
 func (q *Queue) beginSQL() string {
-	return fmt.Sprintf(`BEGIN; SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '20s'; SET LOCAL idle_in_transaction_session_timeout = %d`,
-		min(q.opts.Lease, time.Minute).Milliseconds())
+	return fmt.Sprintf(`BEGIN; SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '20s'; SET LOCAL idle_in_transaction_session_timeout = %d; %s`,
+		min(q.opts.Lease, time.Minute).Milliseconds(), byKeySQL)
 }
 
 // errUnknown: whether a transaction was committed is not known. Its connection was lost while the
@@ -90,7 +99,7 @@ func (q *Queue) connected(ctx context.Context, conn *pgx.Conn) error {
 	if q.pooled.Store(pooled); pooled {
 		return nil
 	}
-	_, err := conn.Exec(ctx, "SET statement_timeout = '30s'; SET jit = off")
+	_, err := conn.Exec(ctx, sessionSQL)
 	return err
 }
 
@@ -244,6 +253,16 @@ func ours(err error) bool {
 
 // claim has f read with a connection that nobody who only looks can keep from it for long.
 func (q *Queue) claim(f func(ctx context.Context, conn *pgx.Conn) error) error {
+	return q.lent("read", func(ctx context.Context, conn *pgx.Conn) error {
+		if !q.pooled.Load() {
+			return f(ctx, conn)
+		}
+		return transact(ctx, conn, readSQL, func(ctx context.Context, _ pgx.Tx) error { return f(ctx, conn) })
+	})
+}
+
+// lent has f do something with any connection.
+func (q *Queue) lent(doing string, f func(ctx context.Context, conn *pgx.Conn) error) error {
 	ctx, done := q.within(context.Background(), readTimeout)
 	defer done()
 	conn, err := q.pool.Acquire(ctx)
@@ -251,7 +270,7 @@ func (q *Queue) claim(f func(ctx context.Context, conn *pgx.Conn) error) error {
 		return q.failed(context.Background(), "connect", err)
 	}
 	defer conn.Release()
-	return q.failed(context.Background(), "read", f(ctx, conn.Conn()))
+	return q.failed(context.Background(), doing, f(ctx, conn.Conn()))
 }
 
 func isUnknown(err error) bool { return errors.Is(err, errUnknown) }

@@ -33,7 +33,7 @@ func (o *owner) connect(ctx context.Context) error {
 	var pid uint32
 	if err = o.conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid); err == nil {
 		if o.direct = pid == o.conn.PgConn().PID(); o.direct {
-			_, err = o.conn.Exec(ctx, "LISTEN "+channel)
+			_, err = o.conn.Exec(ctx, sessionSQL+"; LISTEN "+channel)
 		}
 	}
 	if err != nil {
