@@ -67,9 +67,6 @@ const defaultConcurrency = 8
 // maxReads is how many webhooks' due deliveries are read at once.
 const maxReads = 4
 
-// agentsPatience is how long to wait for what other agents said.
-const agentsPatience = 2 * time.Second
-
 // recordGrace is how long after the grace period a store that fails may still be tried.
 const recordGrace = 2 * time.Second
 
@@ -279,58 +276,6 @@ func (d *Dispatcher) retire(w *worker) bool {
 	return true
 }
 
-// Run delivers until ctx ends, or the store ceases to tell what this agent serves. Then nothing
-// further is claimed; attempts under way have the grace period to finish and are cancelled after
-// it, which is not an attempt. Run returns when all goroutines are done.
-func (d *Dispatcher) Run(ctx context.Context) error {
-	detached := context.WithoutCancel(ctx)
-	claiming, stopClaiming := context.WithCancelCause(ctx)
-	defer stopClaiming(nil)
-	sending, stopSending := context.WithCancel(detached)
-	defer stopSending()
-	recording, stopRecording := context.WithCancel(detached)
-	defer stopRecording()
-	owning, stopOwning := context.WithCancel(detached)
-	defer stopOwning()
-	life := contexts{claim: claiming, send: sending, record: recording}
-	var running, recorder, owner sync.WaitGroup
-
-	d.mu.Lock()
-	if d.start != nil {
-		d.mu.Unlock()
-		return errors.New("dispatch: Run was called twice")
-	}
-	d.start = func(w *worker) { running.Go(func() { w.run(life) }) }
-	for _, w := range d.workers {
-		d.start(w)
-	}
-	d.mu.Unlock()
-	recorder.Go(func() { d.recorder.run(recording) })
-	owner.Go(func() {
-		if err := d.own(owning); err != nil {
-			stopClaiming(fmt.Errorf("learn which webhooks to serve: %w", err))
-		}
-	})
-
-	<-claiming.Done()
-	// An Apply that comes too late must not start a worker that nobody joins.
-	d.mu.Lock()
-	d.start = func(*worker) {}
-	d.mu.Unlock()
-
-	defer time.AfterFunc(d.grace, stopSending).Stop()
-	defer time.AfterFunc(d.grace+recordGrace, stopRecording).Stop()
-	running.Wait()
-	close(d.recorder.in)
-	recorder.Wait()
-	stopOwning() // others may serve what this agent did
-	owner.Wait()
-	if ctx.Err() == nil {
-		return context.Cause(claiming)
-	}
-	return nil
-}
-
 // Notify says that these webhooks have new deliveries. It never blocks.
 func (d *Dispatcher) Notify(webhooks []string) {
 	d.mu.Lock()
@@ -377,38 +322,4 @@ func (d *Dispatcher) workerOf(name string) (*worker, error) {
 		return nil, fmt.Errorf("%w: %q; none is configured", ErrUnknownWebhook, name)
 	}
 	return nil, fmt.Errorf("%w: %q; the configured ones are %s", ErrUnknownWebhook, name, strings.Join(known, ", "))
-}
-
-// States tells how every configured webhook is doing, in configuration order. Of one that another
-// agent serves it is as that one last said.
-func (d *Dispatcher) States() []State {
-	workers := d.inOrder()
-	states := make([]State, 0, len(workers))
-	var agents []queue.Agent
-	asked := false
-	for _, w := range workers {
-		s, held := w.state()
-		if !held && s.State != Disabled {
-			if !asked {
-				ctx, cancel := context.WithTimeout(context.Background(), agentsPatience)
-				agents, _ = d.store.Agents(ctx) // else it is as this agent knows it
-				cancel()
-				asked = true
-			}
-			s = w.othersState(s, agents)
-		}
-		states = append(states, s)
-	}
-	return states
-}
-
-// ownStates leaves out the webhooks that other agents tell of.
-func (d *Dispatcher) ownStates() []State {
-	var states []State
-	for _, w := range d.inOrder() {
-		if s, held := w.state(); held || d.agent == "" || s.State == Disabled {
-			states = append(states, s)
-		}
-	}
-	return states
 }

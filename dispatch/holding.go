@@ -27,15 +27,18 @@ func (l *lease) valid(now time.Time) bool {
 // stored is what the store was last seen to have about a webhook.
 type stored struct{ state, pause []byte }
 
-// own has the store tell which webhooks are this agent's until ctx ends.
-func (d *Dispatcher) own(ctx context.Context) error {
-	return d.store.Own(ctx, queue.Server{Webhooks: d.served, Changed: d.changed, Hold: d.hold, Busy: d.busy, Status: d.status})
+// ownServer is the dispatcher as the store has it that says which webhooks are its own.
+type ownServer struct{ d *Dispatcher }
+
+// run has the store say so until ctx ends.
+func (s ownServer) run(ctx context.Context) error {
+	return s.d.store.Own(ctx, queue.Server{Webhooks: s.webhooks, Changed: s.d.changed, Hold: s.hold, Busy: s.busy, Status: s.status})
 }
 
-// served are the webhooks that this agent can serve.
-func (d *Dispatcher) served() []queue.Served {
+// webhooks are those that this agent can serve.
+func (s ownServer) webhooks() []queue.Served {
 	var all []queue.Served
-	for _, w := range d.inOrder() {
+	for _, w := range s.d.inOrder() {
 		w.mu.Lock()
 		if w.active {
 			all = append(all, queue.Served{Webhook: w.name, Timeout: w.cfg.Timeout})
@@ -57,32 +60,32 @@ func (d *Dispatcher) inOrder() []*worker {
 }
 
 // hold takes in what this agent serves from now on, and until when.
-func (d *Dispatcher) hold(all []queue.Holding) {
-	d.mu.Lock()
-	workers := d.workers
-	d.mu.Unlock()
+func (s ownServer) hold(all []queue.Holding) {
+	s.d.mu.Lock()
+	workers := s.d.workers
+	s.d.mu.Unlock()
 	for name, w := range workers {
 		if i := slices.IndexFunc(all, func(h queue.Holding) bool { return h.Webhook == name }); i >= 0 {
 			w.hold(all[i])
 		} else {
-			w.release()
+			w.release(whichever)
 		}
 	}
 }
 
-func (d *Dispatcher) busy(webhook string) bool {
-	d.mu.Lock()
-	w := d.workers[webhook]
-	d.mu.Unlock()
+func (s ownServer) busy(webhook string) bool {
+	s.d.mu.Lock()
+	w := s.d.workers[webhook]
+	s.d.mu.Unlock()
 	return w != nil && w.busy()
 }
 
 // status is what other agents are told of this one.
-func (d *Dispatcher) status() queue.AgentStatus {
+func (s ownServer) status() queue.AgentStatus {
 	st := queue.AgentStatus{Webhooks: map[string]json.RawMessage{}}
-	for _, w := range d.inOrder() {
-		if s, held := w.state(); held {
-			st.Webhooks[w.name] = marshal(s)
+	for _, w := range s.d.inOrder() {
+		if state, held := w.state(); held {
+			st.Webhooks[w.name] = marshal(state)
 		}
 	}
 	return st
@@ -101,7 +104,7 @@ func (w *worker) hold(h queue.Holding) {
 	// Nobody can have changed what this agent alone has served, nor what it has just read.
 	if taken := h.Epoch != w.lease.epoch; taken && (w.lease.epoch != 0 || !w.stored.equal(known)) {
 		w.claims.discard() // others may have sent them since
-		w.log(w.gate.restart(known, now))
+		w.report.restored(w.gate.restart(known, now))
 	}
 	if h.Epoch != w.lease.epoch && !h.Until.IsZero() {
 		w.limiter.AllowN(now, w.limiter.Burst()) // whoever had it before may have used all of it
@@ -115,24 +118,18 @@ func (s stored) equal(o stored) bool {
 	return bytes.Equal(s.state, o.state) && bytes.Equal(s.pause, o.pause)
 }
 
-// release says that the webhook is not this agent's any more.
-func (w *worker) release() {
+// whichever is no epoch: it stands for that of any holding.
+const whichever = 0
+
+// release says that the webhook is not this agent's any more, unless it was taken again since the
+// holding of an epoch.
+func (w *worker) release(epoch int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.lease.held {
+	if w.lease.held && (epoch == whichever || w.lease.epoch == epoch) {
 		w.lease.held = false
 		w.claims.discard()
 		w.poke()
-	}
-}
-
-// lose is release, unless the webhook was taken again since the holding of that epoch.
-func (w *worker) lose(epoch int64) {
-	w.mu.Lock()
-	same := w.lease.epoch == epoch
-	w.mu.Unlock()
-	if same {
-		w.release()
 	}
 }
 
@@ -189,7 +186,7 @@ func (w *worker) obey() {
 // othersState is how a webhook is doing that another agent serves, by what that one said; known is
 // how it is as this agent knows it, which counts while the other has not said anything since it was
 // paused or resumed here.
-func (w *worker) othersState(known State, agents []queue.Agent) State {
+func othersState(w *worker, known State, agents []queue.Agent) State {
 	w.mu.Lock()
 	wished := w.wished
 	w.mu.Unlock()

@@ -171,7 +171,7 @@ func (w *worker) persistChanges(ctx context.Context) time.Time {
 	if dirty && err == nil {
 		err = w.d.store.SetState(ctx, w.name, epoch, state)
 		if errors.Is(err, queue.ErrNotOwner) { // what is so, whoever serves it sees for itself
-			w.lose(epoch)
+			w.release(epoch)
 			err = nil
 		}
 		dirty = err != nil

@@ -130,7 +130,7 @@ func (r *recorder) record(ctx context.Context, batch []*unrecorded) {
 func (r *recorder) late(batch []*unrecorded, webhooks []string) {
 	for _, s := range batch {
 		if slices.Contains(webhooks, s.w.name) {
-			s.w.lose(s.v.Epoch)
+			s.w.release(s.v.Epoch)
 		}
 	}
 }

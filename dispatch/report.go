@@ -25,6 +25,16 @@ func attrs(d queue.Delivery) []any {
 	}
 }
 
+// restored tells which pause a configuration lifted, and of a stored state that cannot be read.
+func (r *reporter) restored(lifted *pause, err error) {
+	if err != nil {
+		r.log.Error("cannot read whether the webhook was paused or held; it starts as neither", "webhook", r.webhook, "error", err)
+	}
+	if lifted != nil {
+		r.log.Info("webhook resumed: its configuration has changed", "webhook", r.webhook, "reason", lifted.Reason)
+	}
+}
+
 // attempted reports one at the level its outcome deserves, and what it changed.
 func (r *reporter) attempted(d queue.Delivery, v outcome) {
 	attrs := attrs(d)

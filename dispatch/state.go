@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -163,4 +164,41 @@ func (w *worker) state() (s State, held bool) {
 		s.Agent = w.d.agent
 	}
 	return s, w.lease.held
+}
+
+// agentsPatience is how long to wait for what other agents said.
+const agentsPatience = 2 * time.Second
+
+// States tells how every configured webhook is doing, in configuration order. Of one that another
+// agent serves it is as that one last said.
+func (d *Dispatcher) States() []State {
+	workers := d.inOrder()
+	states := make([]State, 0, len(workers))
+	var agents []queue.Agent
+	asked := false
+	for _, w := range workers {
+		s, held := w.state()
+		if !held && s.State != Disabled {
+			if !asked {
+				ctx, cancel := context.WithTimeout(context.Background(), agentsPatience)
+				agents, _ = d.store.Agents(ctx) // else it is as this agent knows it
+				cancel()
+				asked = true
+			}
+			s = othersState(w, s, agents)
+		}
+		states = append(states, s)
+	}
+	return states
+}
+
+// ownStates leaves out the webhooks that other agents tell of.
+func (d *Dispatcher) ownStates() []State {
+	var states []State
+	for _, w := range d.inOrder() {
+		if s, held := w.state(); held || d.agent == "" || s.State == Disabled {
+			states = append(states, s)
+		}
+	}
+	return states
 }

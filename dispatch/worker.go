@@ -52,19 +52,9 @@ func newWorker(d *Dispatcher, cfg Webhook, known stored) *worker {
 		claims: newClaims(),
 		report: reporter{webhook: cfg.Name, log: d.log, notice: d.notice},
 	}
-	w.log(nil, w.restore(known, time.Now()))
+	w.report.restored(nil, w.restore(known, time.Now()))
 	w.configure(cfg)
 	return w
-}
-
-// log tells what a configuration lifted, and of a stored state that cannot be read.
-func (w *worker) log(lifted *pause, err error) {
-	if err != nil {
-		w.d.log.Error("cannot read whether the webhook was paused or held; it starts as neither", "webhook", w.name, "error", err)
-	}
-	if lifted != nil {
-		w.d.log.Info("webhook resumed: its configuration has changed", "webhook", w.name, "reason", lifted.Reason)
-	}
 }
 
 // configure hands the worker its webhook's configuration, the first or a new one.
@@ -74,7 +64,7 @@ func (w *worker) configure(cfg Webhook) {
 	defer w.mu.Unlock()
 	w.removed = false
 	w.d.metrics.begin(w.name)
-	w.log(w.gate.configure(cfg, time.Now()), nil)
+	w.report.restored(w.gate.configure(cfg, time.Now()), nil)
 }
 
 func (w *worker) remove() {

@@ -140,22 +140,8 @@ func (v *view) lines(width, height int, colors bool) (lines []string) {
 		add(term.Warn, "No agent is running: nothing is read or sent. Start it with 'intellidocs-agent run'.")
 		s.Sources = nil
 	}
-	size, where := term.Bytes(s.Queue.Bytes), "on the disk"
-	if s.Queue.Engine != "" {
-		where = "in " + s.Queue.Engine
-	}
-	if s.Queue.MaxSize > 0 {
-		size += " of " + term.Bytes(s.Queue.MaxSize)
-	}
-	add(term.Faint, fmt.Sprintf("%d waiting, %d failed, %d delivered, %d rejected; %s %s", s.Counts.Waiting(), s.Counts["failed"], s.Counts["success"], s.Rejected, size, where))
-	for i := range s.Agents {
-		m := &s.Agents[i]
-		style, state := term.Plain, "alive"
-		if !m.Live {
-			style, state = term.Warn, "gone"
-		}
-		add(style, fmt.Sprintf("agent %s, %s: %s", m.Name, state, cmp.Or(strings.Join(m.Webhooks, ", "), "serves nothing")))
-	}
+	add(term.Faint, fmt.Sprintf("%d waiting, %d failed, %d delivered, %d rejected; %s", s.Counts.Waiting(), s.Counts["failed"], s.Counts["success"], s.Rejected, queueSize(&s.Queue)))
+	lines = append(lines, v.agents(width, colors)...)
 	add(term.Plain, "")
 	below := 2 + len(s.Sources) + 2 + len(v.failed)
 	room := max(height-len(lines)-1-below, 3)
@@ -190,6 +176,32 @@ func (v *view) lines(width, height int, colors bool) (lines []string) {
 			d := &v.failed[i]
 			add(term.Plain, fmt.Sprintf("%s  %-9s %s: %s  %s", queue.ShortID(d.ID), string(d.Status), d.Webhook, strings.TrimSpace(cmp.Or(words[d.EventType], d.EventType)+" "+d.Subject), d.ErrorMessage))
 		}
+	}
+	return lines
+}
+
+// queueSize is what the queue takes, and where.
+func queueSize(q *admin.QueueStatus) string {
+	text := term.Bytes(q.Bytes)
+	if q.MaxSize > 0 {
+		text += " of " + term.Bytes(q.MaxSize)
+	}
+	if q.Engine != "" {
+		return text + " in " + q.Engine
+	}
+	return text + " on the disk"
+}
+
+// agents are those that share the queue.
+func (v *view) agents(width int, colors bool) (lines []string) {
+	for i := range v.status.Agents {
+		a := &v.status.Agents[i]
+		style, state := term.Plain, "alive"
+		if !a.Live {
+			style, state = term.Warn, "gone"
+		}
+		text := fmt.Sprintf("agent %s, %s: %s", a.Name, state, cmp.Or(strings.Join(a.Webhooks, ", "), "serves nothing"))
+		lines = append(lines, term.Paint(colors, style, term.Cell(text, width)))
 	}
 	return lines
 }

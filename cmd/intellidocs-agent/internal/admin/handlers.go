@@ -117,7 +117,12 @@ func routes(mux *http.ServeMux, g *gate, a *Agent, log *slog.Logger, stopping co
 			}
 		})
 	}
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/api/", unknown(mux))
+}
+
+// unknown answers what no route does.
+func unknown(mux *http.ServeMux) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			if _, pattern := mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != "/api/" {
 				w.Header().Set("Allow", method)
@@ -126,7 +131,7 @@ func routes(mux *http.ServeMux, g *gate, a *Agent, log *slog.Logger, stopping co
 			}
 		}
 		problem(w, http.StatusNotFound, fmt.Sprintf("there is no %s %s", r.Method, r.URL.Path))
-	})
+	}
 }
 
 // badRequest is an error the caller can fix.
