@@ -64,6 +64,7 @@ func unprivileged() (*syscall.Credential, error) {
 type node struct {
 	name, dir, bin string
 	port           int
+	env            []string // besides the usual
 	as             *syscall.Credential
 }
 
@@ -107,7 +108,7 @@ func freePort() (int, error) {
 func (n *node) run(program string, args ...string) error {
 	c := exec.Command(filepath.Join(n.bin, program), args...)
 	c.Dir = n.dir
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TZ=UTC"}
+	c.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TZ=UTC"}, n.env...)
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: n.as}
 	out, err := c.CombinedOutput()
 	if err != nil {

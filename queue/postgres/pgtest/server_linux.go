@@ -3,10 +3,14 @@ package pgtest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -24,7 +28,7 @@ func Server(t testing.TB) string {
 	t.Helper()
 	bin := installed(t)
 	server.Do(func() {
-		server.node, server.err = single(bin)
+		server.node, server.err = single(bin, "server")
 	})
 	if server.err != nil {
 		t.Fatal(server.err)
@@ -32,15 +36,35 @@ func Server(t testing.TB) string {
 	return server.freshDatabase(t)
 }
 
-func single(bin string) (*node, error) {
+// ServerAt is a server of the test's own whose clock is ahead of this machine's, or behind it.
+func ServerAt(t testing.TB, ahead time.Duration) string {
+	t.Helper()
+	found, _ := filepath.Glob("/usr/lib/*/faketime/libfaketime.so.1")
+	if len(found) == 0 {
+		t.Skip("needs a clock that can be changed: apt install libfaketime")
+	}
+	n, err := single(installed(t), fmt.Sprintf("server%+d", ahead), "LD_PRELOAD="+found[0], fmt.Sprintf("FAKETIME=%+.0f", ahead.Seconds()), "FAKETIME_DONT_FAKE_MONOTONIC=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // after the database is dropped
+		if err := errors.Join(n.kill(), os.RemoveAll(n.dir)); err != nil {
+			t.Error(err)
+		}
+	})
+	return n.freshDatabase(t)
+}
+
+func single(bin, name string, env ...string) (*node, error) {
 	base, err := keptDir()
 	if err != nil {
 		return nil, err
 	}
-	n, err := newNode(base, bin, "server")
+	n, err := newNode(base, bin, name)
 	if err != nil {
 		return nil, err
 	}
+	n.env = env
 	if err := n.initdb(); err != nil {
 		return nil, err
 	}
