@@ -130,3 +130,18 @@ func TestFleet_AnAgentThatIsKilledIsReplaced(t *testing.T) {
 		}
 	}
 }
+
+// The page shows who shares the queue, and who serves a webhook.
+func TestFleet_ThePageShowsTheAgents(t *testing.T) {
+	database := pgtest.Server(t)
+	recv, to := newRecorder(t, receiver.Options{})
+	r := member(t, "pod-0", database, to)
+	r.recv = recv
+	addr := r.listening()
+	r.start()
+	r.answering(addr)
+	b := newBrowser(t, addr, r.token())
+	b.until("the agents", `!document.querySelector('#fleet').hidden && document.querySelector('#agents tbody').innerText.includes('pod-0')`)
+	b.until("who serves a webhook", `document.querySelector('[data-webhook=main]').innerText.includes('served by pod-0')`)
+	b.until("the engine", `document.querySelector('#disk').innerText.includes('PostgreSQL')`)
+}
