@@ -48,8 +48,8 @@ func numbered(n int, webhooks ...string) queue.NewEvent {
 	}
 }
 
-// state is what an agent left: events 0 to n for the webhooks a and b, of which some were tried.
-func state(t *testing.T, n int, clock func() time.Time) (dir string) {
+// state is what an agent left: events from first on for the webhooks a and b, of which some were tried.
+func state(t *testing.T, first, n int, clock func() time.Time) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "state")
 	ctx := context.Background()
@@ -65,7 +65,7 @@ func state(t *testing.T, n int, clock func() time.Time) (dir string) {
 	}
 	var events []queue.NewEvent
 	for i := range n {
-		events = append(events, numbered(i, "a", "b"))
+		events = append(events, numbered(first+i, "a", "b"))
 	}
 	_, err = q.Commit(ctx, queue.Batch{
 		Source: "/log", Cursor: []byte("here"), Events: events,
@@ -91,7 +91,7 @@ func state(t *testing.T, n int, clock func() time.Time) (dir string) {
 	return dir
 }
 
-func takeOver(t testing.TB, dir string, q *postgres.Queue, progress func(postgres.Transferred)) postgres.Transferred {
+func takeOver(t testing.TB, dir, agent string, q *postgres.Queue, progress func(postgres.Transferred)) postgres.Transferred {
 	t.Helper()
 	from, err := queue.Open(context.Background(), queue.Options{Dir: dir, Moving: true})
 	if err != nil {
@@ -100,7 +100,7 @@ func takeOver(t testing.TB, dir string, q *postgres.Queue, progress func(postgre
 	defer from.Close()
 	done, err := q.TakeOver(context.Background(), postgres.Transfer{
 		From: from, Dir: dir, Webhooks: []string{"a", "b"}, Sources: []string{"/log"},
-		Source:   func(name string) string { return "agent-0:" + name },
+		Source:   func(name string) string { return agent + ":" + name },
 		Progress: progress,
 	})
 	if err != nil {
@@ -146,7 +146,7 @@ func reopened(t *testing.T, dir string) *queue.Queue {
 
 func TestTakeOver_AllThatAnAgentLeft(t *testing.T) {
 	now := time.Now()
-	dir := state(t, 40, func() time.Time { return now })
+	dir := state(t, 0, 40, func() time.Time { return now })
 	before := reopened(t, dir)
 	want := everything(t, before)
 	before.Close()
@@ -157,7 +157,7 @@ func TestTakeOver_AllThatAnAgentLeft(t *testing.T) {
 	if _, err := q.Commit(ctx, queue.Batch{Source: "agent-1:/log", Cursor: []byte("1"), Events: []queue.NewEvent{numbered(39, "a")}}); err != nil {
 		t.Fatal(err)
 	}
-	done := takeOver(t, dir, q, nil)
+	done := takeOver(t, dir, "agent-0", q, nil)
 	if done.Events != 39 || done.Known != 1 || done.Deliveries != 78 || done.Rejected != 1 || done.Cursors != 1 || done.Damaged != 0 {
 		t.Errorf("%+v", done)
 	}
@@ -195,11 +195,34 @@ func TestTakeOver_AllThatAnAgentLeft(t *testing.T) {
 		t.Errorf("the state that was moved opens: %v", err)
 	}
 	counts := q.Counts()
-	if done := takeOver(t, dir, q, nil); done != (postgres.Transferred{}) {
+	if done := takeOver(t, dir, "agent-0", q, nil); done != (postgres.Transferred{}) {
 		t.Errorf("again: %+v", done)
 	}
 	if got := fmt.Sprint(q.Counts()); got != fmt.Sprint(counts) {
 		t.Errorf("again it came to %s, before to %v", got, counts)
+	}
+}
+
+// TestTakeOver_TwoThatCountedTheSameNanoseconds: what orders one agent's events may be another's, too.
+func TestTakeOver_TwoThatCountedTheSameNanoseconds(t *testing.T) {
+	now := time.Now()
+	clock := func() time.Time { return now }
+	q := openAt(t, postgres.Options{URL: pgtest.Server(t)})
+	for i, name := range []string{"agent-0", "agent-1"} {
+		if done := takeOver(t, state(t, 100*i, 20, clock), name, q, nil); done.Events != 20 || done.Rejected != 1 {
+			t.Errorf("%s: %+v", name, done)
+		}
+	}
+	if n := len(everything(t, q)); n != 80 {
+		t.Errorf("%d deliveries", n)
+	}
+	for _, n := range []int{0, 19, 100, 119} {
+		if e, err := q.Event(numbered(n).ID); err != nil || string(e.Body) != fmt.Sprintf(`{"n": %d}`, n) {
+			t.Errorf("event %d: %s, %v", n, e.Body, err)
+		}
+	}
+	if n := q.Stats().Rejected; n != 2 {
+		t.Errorf("%d rejected", n)
 	}
 }
 
@@ -211,7 +234,7 @@ func TestTakeOver_KilledAndBegunAgain(t *testing.T) {
 		dir, url, _ := strings.Cut(at, "\n")
 		q := openAt(t, postgres.Options{URL: url})
 		in := bufio.NewReader(os.Stdin)
-		takeOver(t, dir, q, func(m postgres.Transferred) {
+		takeOver(t, dir, "agent-0", q, func(m postgres.Transferred) {
 			fmt.Println("moved", m.Events)
 			_, _ = in.ReadString('\n')
 		})
@@ -219,7 +242,7 @@ func TestTakeOver_KilledAndBegunAgain(t *testing.T) {
 	}
 	url := pgtest.Server(t)
 	const n = 3000
-	dir := state(t, n, time.Now)
+	dir := state(t, 0, n, time.Now)
 	before := reopened(t, dir)
 	want := everything(t, before)
 	before.Close()
