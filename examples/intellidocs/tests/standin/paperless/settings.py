@@ -55,5 +55,5 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CONCURRENCY = 2
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 1
 # Seldom enough: a worker that takes a new process for each task does one or two a second, and documents wait behind these.
-CELERY_BEAT_SCHEDULE = {"Sign of life": {"task": "documents.tasks.sign_of_life", "schedule": 5.0}}
+CELERY_BEAT_SCHEDULE = {"Sign of life": {"task": "documents.tasks.sign_of_life", "schedule": 2.0}}
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule.db")
