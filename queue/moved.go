@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// ErrMovedAway: what the state directory held is in another engine now, or on its way there. Two queues of
-// the same events would deliver them twice.
+// ErrMovedAway is why a queue is not opened whose contents are in another engine now, or on their way
+// there: two queues of the same events would deliver them twice.
 var ErrMovedAway = errors.New("the queue in the state directory was moved away")
 
 // movedName is there from when a queue begins to be moved to another engine.

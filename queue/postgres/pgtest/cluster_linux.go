@@ -326,9 +326,13 @@ func (w *Client) URL() string {
 	return w.cluster.url(ports)
 }
 
-// Hold, Cut and Restore are the proxies'.
-func (w *Client) Hold()    { w.each((*Proxy).Hold) }
-func (w *Client) Cut()     { w.each((*Proxy).Cut) }
+// Hold holds what is sent by this way; see Proxy.
+func (w *Client) Hold() { w.each((*Proxy).Hold) }
+
+// Cut ends the connections by this way, and lets no other in.
+func (w *Client) Cut() { w.each((*Proxy).Cut) }
+
+// Restore ends either.
 func (w *Client) Restore() { w.each((*Proxy).Restore) }
 
 func (w *Client) each(do func(*Proxy)) {
