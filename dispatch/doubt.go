@@ -28,7 +28,7 @@ func (f *Filter) Doubt(samples []map[string]any) string {
 	var failure error
 	for _, sample := range samples {
 		for i, variant := range w.variants(sample) {
-			ok, err := f.match(variant)
+			ok, err := f.match(variant, 0)
 			matched = matched || ok && err == nil
 			if err != nil && i == 0 {
 				failed, failure = failed+1, err

@@ -21,7 +21,7 @@ func TestFilter_FieldsMayBeCalledLikeFunctions(t *testing.T) {
 			t.Errorf("%s: %v", source, err)
 			continue
 		}
-		if got, err := f.match(payload); err != nil || got != want {
+		if got, err := f.match(payload, 0); err != nil || got != want {
 			t.Errorf("%s: %v, %v", source, got, err)
 		}
 	}

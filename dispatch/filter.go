@@ -41,7 +41,9 @@ type Filter struct {
 
 	mu       sync.Mutex // one run at a time: the bounds are those of the run
 	steps    int
-	bytes    int
+	bytes    int // made
+	size     int // of the event
+	memos    []*memo
 	deadline time.Time
 }
 
@@ -55,7 +57,9 @@ const (
 var ownFunctions = []string{stepName, fieldName, addName, ownName("split"), ownName("keys"), ownName("values"), ownName("string"), ownName("upper"), ownName("lower")}
 
 // ownName is what ours is called that takes a built-in function's place.
-func ownName(builtin string) string { return "__" + builtin }
+func ownName(builtin string) string { return ownPrefix + builtin }
+
+const ownPrefix = "__"
 
 var errFilterTooLong = errors.New("it took too long on this payload")
 
@@ -83,7 +87,7 @@ func NewFilter(source string) (*Filter, error) {
 	options = append(options, f.countedFunctions()...)
 	program, err := expr.Compile(source, options...)
 	if err != nil {
-		return nil, err
+		return nil, errors.New(strings.ReplaceAll(err.Error(), ownPrefix, ""))
 	}
 	if patch.pattern != "" {
 		return nil, fmt.Errorf("the pattern of 'matches' must be written out, in quotes; %s would be taken from the payload", patch.pattern)
@@ -95,11 +99,16 @@ func NewFilter(source string) (*Filter, error) {
 	return f, nil
 }
 
-// match runs the filter over a payload. An error means that it has no answer.
-func (f *Filter) match(payload map[string]any) (bool, error) {
+// match runs the filter over a payload, whose text has a size. An error means that it has no answer.
+func (f *Filter) match(payload map[string]any, size int) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.steps, f.bytes, f.deadline = 0, 0, time.Now().Add(filterMaxTime)
+	f.steps, f.bytes, f.size, f.deadline = 0, 0, size, time.Now().Add(filterMaxTime)
+	defer func() {
+		for _, m := range f.memos {
+			*m = memo{}
+		}
+	}()
 	machine := vm.VM{MemoryBudget: filterMaxMemory} // a kept one would keep the payload too
 	out, err := machine.Run(f.program, payload)
 	if err != nil {

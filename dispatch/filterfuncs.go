@@ -3,6 +3,7 @@ package dispatch
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // filterMaxBytes is what a run may make of texts and lists beside what the machine counts
-// (filterMaxMemory). One text of a mebibyte in an event becomes sixteen when it is split.
+// (filterMaxMemory), or as much as the event. One text of a mebibyte in an event becomes sixteen when it is split.
 const filterMaxBytes = 4 << 20
 
 var errFilterTooLarge = errors.New("it would take too much memory on this payload")
@@ -21,19 +22,19 @@ var errFilterTooLarge = errors.New("it would take too much memory on this payloa
 // as large as the payload: they count it first.
 func (f *Filter) countedFunctions() []expr.Option {
 	return []expr.Option{
-		expr.Function(ownName("split"), f.split, new(func(any, any) []string), new(func(any, any, any) []string)),
+		expr.Function(ownName("split"), f.split, new(func(string, string) []string), new(func(string, string, int) []string)),
 		expr.Function(ownName("keys"), f.keys, new(func(any) []any)),
 		expr.Function(ownName("values"), f.values, new(func(any) []any)),
 		expr.Function(ownName("string"), f.text, new(func(any) string)),
-		expr.Function(ownName("upper"), f.changed(strings.ToUpper), new(func(any) string)),
-		expr.Function(ownName("lower"), f.changed(strings.ToLower), new(func(any) string)),
+		expr.Function(ownName("upper"), f.changed(strings.ToUpper), new(func(string) string)),
+		expr.Function(ownName("lower"), f.changed(strings.ToLower), new(func(string) string)),
 		expr.Function(addName, f.add, new(func(any, any) any)),
 	}
 }
 
 // spend takes note of bytes that are about to be made.
 func (f *Filter) spend(n int) error {
-	if f.bytes += n; f.bytes > filterMaxBytes {
+	if f.bytes += n; f.bytes > max(filterMaxBytes, f.size) {
 		return errFilterTooLarge
 	}
 	return nil
@@ -102,16 +103,25 @@ func (f *Filter) text(params ...any) (any, error) {
 	return s, f.spend(len(s))
 }
 
+// memo is the last text that a function was called with, and what it made of it: a loop over words asks
+// for the same one in lower case again and again.
+type memo struct{ from, to string }
+
 func (f *Filter) changed(do func(string) string) func(...any) (any, error) {
+	last := &memo{}
+	f.memos = append(f.memos, last)
 	return func(params ...any) (any, error) {
 		s, ok := params[0].(string)
 		if !ok {
 			return nil, fmt.Errorf("%T is no text", params[0])
 		}
-		if err := f.spend(len(s)); err != nil {
-			return nil, err
+		if s != last.from {
+			if err := f.spend(len(s)); err != nil {
+				return nil, err
+			}
+			*last = memo{s, do(s)}
 		}
-		return do(s), nil
+		return last.to, nil
 	}
 }
 
@@ -127,6 +137,12 @@ func (f *Filter) add(params ...any) (any, error) {
 	return runtime.Add(params[0], params[1]), nil
 }
 
+// numbers are the built-in functions that return no text, but numbers and times.
+var numbers = []string{
+	"len", "count", "sum", "abs", "ceil", "floor", "round", "int", "float", "indexOf", "lastIndexOf", "findIndex",
+	"now", "duration", "date",
+}
+
 // addsText reports whether + may join texts: with a number written out it does not, and texts
 // written out are as long as the filter.
 func addsText(n *ast.BinaryNode) bool {
@@ -135,9 +151,13 @@ func addsText(n *ast.BinaryNode) bool {
 	}
 	texts := 0
 	for _, part := range []ast.Node{n.Left, n.Right} {
-		switch part.(type) {
+		switch part := part.(type) {
 		case *ast.IntegerNode, *ast.FloatNode:
 			return false
+		case *ast.BuiltinNode:
+			if slices.Contains(numbers, part.Name) {
+				return false
+			}
 		case *ast.StringNode:
 			texts++
 		}

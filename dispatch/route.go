@@ -61,7 +61,7 @@ func (d *Dispatcher) wanting(eventType string, body []byte, ask func(route) bool
 			if !ok {
 				return false
 			}
-			wanted, err := r.filter.match(payload)
+			wanted, err := r.filter.match(payload, len(body))
 			if err != nil {
 				d.unanswered(r, eventType, err)
 			}

@@ -130,7 +130,7 @@ func TestFilter(t *testing.T) {
 			}
 			if got != c.want {
 				err := tree.Use([]byte(c.body), func(payload map[string]any) error {
-					_, err := h.Filter.match(payload)
+					_, err := h.Filter.match(payload, 0)
 					return err
 				})
 				t.Errorf("%s, want %s (%v)", got, c.want, err)
@@ -162,7 +162,7 @@ func TestFilter_IsBoundedOnAnyPayload(t *testing.T) {
 		`len(map(1..1000000000, #)) > 1`,
 	} {
 		err := tree.Use(body, func(payload map[string]any) error {
-			_, err := newFilter(t, filter).match(payload)
+			_, err := newFilter(t, filter).match(payload, 0)
 			return err
 		})
 		if err == nil {

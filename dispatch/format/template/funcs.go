@@ -71,7 +71,7 @@ func (r *run) textFuncs() texttemplate.FuncMap {
 // spend takes note of bytes that are read or made. What is too much ends the template: its engine makes an
 // error of a panic in a function.
 func (r *run) spend(n int) {
-	if r.work += n; r.work > maxWork {
+	if r.work += n; r.work > max(maxWork, 4*r.size) {
 		panic(errWork)
 	}
 }
@@ -86,9 +86,7 @@ func (r *run) made(s string) string {
 // make more of it.
 func (r *run) text(v any) string {
 	s := r.made(text(v))
-	if len(s) > maxText {
-		panic(errText)
-	}
+	r.fits(len(s))
 	return s
 }
 
@@ -100,7 +98,13 @@ func (r *run) spendOn(values []any) {
 			total += len(text(v))
 		}
 	}
-	if r.spend(total); total > maxText {
+	r.spend(total)
+	r.fits(total)
+}
+
+// fits ends the template where a text would be too long.
+func (r *run) fits(length int) {
+	if length > max(maxText, r.size) {
 		panic(errText)
 	}
 }
@@ -140,9 +144,8 @@ func (r *run) join(sep string, v any) string {
 	for _, name := range names {
 		total += len(name)
 	}
-	if r.spend(total); total > maxText {
-		panic(errText)
-	}
+	r.spend(total)
+	r.fits(total)
 	return strings.Join(names, sep)
 }
 

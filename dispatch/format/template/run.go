@@ -12,6 +12,7 @@ import (
 // run is one execution of a template: what it has written, and how much it has done.
 type run struct {
 	medium       medium
+	size         int // of the event
 	out          output
 	loops, calls int
 	work         int // bytes that functions have read and made

@@ -28,16 +28,16 @@ const (
 	maxRender   = 256 << 10 // bytes it may write
 	maxLoops    = 100_000   // turns of all its ranges
 	maxCalls    = 2_000     // uses of {{template}}, which may nest
-	maxWork     = 16 << 20  // bytes that its functions may read and make
-	maxText     = 4 << 20   // bytes of one text that they work on
+	maxWork     = 16 << 20  // bytes that its functions may read and make, or four times the event's
+	maxText     = 4 << 20   // bytes of one text that they work on, or the event's
 )
 
 var (
 	errTooLong = fmt.Errorf("its output is larger than %d KiB", maxRender>>10)
 	errLoops   = fmt.Errorf("its ranges loop more than %d times", maxLoops)
 	errCalls   = fmt.Errorf("it uses {{template}} more than %d times; does one use itself?", maxCalls)
-	errWork    = fmt.Errorf("its functions work on more than %d MiB of text", maxWork>>20)
-	errText    = fmt.Errorf("its functions make a text of more than %d MiB", maxText>>20)
+	errWork    = fmt.Errorf("its functions work on more than %d MiB of text, and more than four times the event", maxWork>>20)
+	errText    = fmt.Errorf("its functions make a text of more than %d MiB, and longer than the event", maxText>>20)
 )
 
 // ErrContentType is New's error where the content type is at fault and not the template.
@@ -139,7 +139,7 @@ func fill(t *texttemplate.Template, m medium, in Event, payload map[string]any) 
 	if err != nil {
 		return nil, fmt.Errorf("the template cannot be used: %w", err)
 	}
-	r := &run{medium: m}
+	r := &run{medium: m, size: len(in.Body)}
 	if err := t.Funcs(r.funcs()).Execute(&r.out, data); err != nil {
 		return nil, fmt.Errorf("the template fails on this event: %w", err)
 	}

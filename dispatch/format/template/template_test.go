@@ -208,3 +208,13 @@ func TestTemplate_WhatItsFunctionsDoIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// Where longer lines are let in, an event's own text is not too long.
+func TestTemplate_WorksOnTheTextsOfALargeEvent(t *testing.T) {
+	long := strings.Repeat("x", maxText+100)
+	for _, template := range []string{`{{.z | truncate 5}}`, `{{.z | upper | truncate 5}}`, `{{len .z}}`, `{{.z | html | oneline | truncate 5}}`} {
+		if _, _, err := render(t, template, "text/plain", `{"z": "`+long+`"}`); err != nil {
+			t.Errorf("%s: %v", template, err)
+		}
+	}
+}
