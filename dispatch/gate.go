@@ -59,7 +59,9 @@ func (g *gate) configure(cfg Webhook, now time.Time) (lifted *pause) {
 	}
 	if g.paused.lifts(&cfg) {
 		lifted, g.paused = g.paused, nil
-		g.pauseDirty, g.lifted = g.lease.held, !g.lease.held
+		// One agent alone says so at once: a webhook that is disabled is never held.
+		mine := g.lease.held || cfg.Loaded.IsZero()
+		g.pauseDirty, g.lifted = mine, !mine
 	}
 	if g.cfg.Digest != cfg.Digest {
 		g.throttle = throttle{} // it was another endpoint's

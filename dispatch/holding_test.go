@@ -512,3 +512,26 @@ func TestHolding_FromHandToHandOnceAndInOrder(t *testing.T) {
 		}
 	}
 }
+
+// A webhook that is disabled is never held. What its new configuration lifts is lifted for good all the same.
+func TestPause_LiftedWhileTheWebhookIsDisabledStaysLifted(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := newModelStore()
+		run := func(digest string, enabled bool, e *endpoint) State {
+			h := hook("a", e)
+			h.Digest, h.Enabled = digest, enabled
+			b := newBench(t, store, h)
+			defer b.end()
+			b.queue("a", 1)
+			after(time.Second)
+			return b.stateOf(t, "a")
+		}
+		if s := run("1", true, answering(send.Result{Class: send.Gone, Status: 410})); s.State != Paused {
+			t.Fatalf("%+v after a 410", s)
+		}
+		run("2", false, answering(delivered))
+		if s := run("1", true, answering(delivered)); s.State == Paused {
+			t.Errorf("%+v", s)
+		}
+	})
+}

@@ -214,6 +214,10 @@ func (w *worker) setPause(ctx context.Context, p *pause) error {
 		err = w.d.store.SetPause(ctx, w.name, text)
 	}
 	if err != nil {
+		w.mu.Lock()
+		w.dirty = true // half of it may be stored
+		w.mu.Unlock()
+		w.poke()
 		return fmt.Errorf("%s webhook %q: store it: %w", action, w.name, err)
 	}
 

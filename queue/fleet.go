@@ -102,11 +102,8 @@ func (q *Queue) Own(ctx context.Context, s Server) error {
 		var all []Holding
 		for _, w := range s.Webhooks() {
 			state, err := q.State(w.Webhook)
-			if err != nil {
-				return err
-			}
-			pause, err := q.Pause(w.Webhook)
-			if err != nil {
+			pause, err2 := q.Pause(w.Webhook)
+			if err = errors.Join(err, err2); err != nil && !errors.Is(err, ErrDamaged) { // as if there were none
 				return err
 			}
 			all = append(all, Holding{Webhook: w.Webhook, Epoch: badgerEpoch, State: state, Pause: pause})

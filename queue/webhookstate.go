@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -88,6 +89,9 @@ func (q *Queue) changeWebhook(ctx context.Context, webhook string, change func(m
 	return q.writer.submit(ctx, cost{1, 512}, func(w *writeTxn) error {
 		members := map[string]json.RawMessage{}
 		record, err := get(w.txn, stateKey(webhook), "the state of webhook "+webhook)
+		if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrDamaged) {
+			return err
+		}
 		if err == nil && json.Unmarshal(record, &members) != nil || members == nil {
 			members = map[string]json.RawMessage{}
 		}
