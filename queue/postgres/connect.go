@@ -178,10 +178,14 @@ func rollback(ctx context.Context, tx pgx.Tx) {
 
 // read has f read in one transaction, for people: one at a time.
 func (q *Queue) read(ctx context.Context, f func(ctx context.Context, tx pgx.Tx) error) error {
-	if err := q.people.enter(ctx); err != nil {
+	return q.readIn(ctx, q.people, f)
+}
+
+func (q *Queue) readIn(ctx context.Context, l lane, f func(ctx context.Context, tx pgx.Tx) error) error {
+	if err := l.enter(ctx); err != nil {
 		return err
 	}
-	defer q.people.leave()
+	defer l.leave()
 	within, done := q.within(ctx, readTimeout)
 	defer done()
 	conn, err := q.pool.Acquire(within)

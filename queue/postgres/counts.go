@@ -55,6 +55,7 @@ func (q *Queue) Counts() map[string]map[queue.Status]int64 {
 type size struct {
 	mu       sync.Mutex
 	measured time.Time
+	running  chan struct{} // closed when the measuring under way ends; nil: none is
 	bytes    int64
 	rejected int64
 	engine   string
@@ -71,21 +72,65 @@ func (s *size) refused(err error) {
 	s.full, s.fullAt = err, time.Now()
 }
 
-// How old Stats may be, and how often it is looked whether there is room again.
-const remeasure = time.Second
+// How old Stats may be, and how often it is looked whether there is room again. A commit waits a moment
+// for what is measured meanwhile, and for all of it where what is known is old.
+const (
+	remeasure = time.Second
+	roomWait  = 100 * time.Millisecond
+	oldAfter  = 5 * time.Second
+)
 
 // Stats are at most a second old. Bytes is what is kept takes, with its indexes: files of the
 // database do not get smaller when something is deleted in them. There is no DiskFree: the disk is
 // the database server's.
 func (q *Queue) Stats() queue.Stats {
+	q.refresh(2 * measureTimeout)
+	return q.latestStats()
+}
+
+// refresh measures anew where the last time was long ago. One does it for all who ask meanwhile;
+// nobody waits longer than limit.
+func (q *Queue) refresh(limit time.Duration) {
 	s := &q.size
 	s.mu.Lock()
-	stale := time.Since(s.measured) >= remeasure
-	s.mu.Unlock()
-	if stale {
-		q.measure()
+	if time.Since(s.measured) < remeasure {
+		s.mu.Unlock()
+		return
 	}
+	running := s.running
+	if running == nil {
+		running = make(chan struct{})
+		s.running = running
+		go func() {
+			q.measure()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.running = nil
+			close(running)
+		}()
+	}
+	s.mu.Unlock()
+	select {
+	case <-running:
+	case <-time.After(limit):
+	}
+}
+
+// refreshSoon does not wait long for a database that is slow to tell, but where what is known is old.
+func (q *Queue) refreshSoon() {
+	q.size.mu.Lock()
+	limit := roomWait
+	if time.Since(q.size.measured) > oldAfter {
+		limit = 2 * measureTimeout
+	}
+	q.size.mu.Unlock()
+	q.refresh(limit)
+}
+
+// latestStats are Stats as they were measured last.
+func (q *Queue) latestStats() queue.Stats {
 	limit, _, _ := q.limits.get()
+	s := &q.size
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := queue.Stats{Bytes: s.bytes, DiskFree: -1, Rejected: s.rejected, Engine: s.engine}
@@ -106,13 +151,14 @@ const measureTimeout = 2 * time.Second
 
 var errSilent = fmt.Errorf("it has not answered for %s", measureTimeout)
 
-// measure reads what Stats tells.
+// measure reads what Stats tells, with a lane of its own: how things are does not depend on who looks at
+// deliveries.
 func (q *Queue) measure() {
 	var bytes, rejected int64
 	var engine string
 	ctx, cancel := context.WithTimeoutCause(context.Background(), measureTimeout, errSilent)
 	defer cancel()
-	err := q.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := q.readIn(ctx, q.gauge, func(ctx context.Context, tx pgx.Tx) error {
 		var version, standbys string
 		if err := tx.QueryRow(ctx, sqlTotals).Scan(&bytes, &rejected, &version, &standbys); err != nil {
 			return err
@@ -151,7 +197,7 @@ func (q *Queue) room(ctx context.Context) error {
 		if limit, _, _ := q.limits.get(); limit == 0 {
 			return nil
 		}
-		if !q.Stats().Full {
+		if q.refreshSoon(); !q.latestStats().Full {
 			return nil
 		}
 		if err := sleep(ctx, q.ctx, remeasure/4); err != nil {

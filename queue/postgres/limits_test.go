@@ -193,7 +193,7 @@ func TestMaxSize_ReadingWaitsUntilThereIsRoom(t *testing.T) {
 	e := event(1, "a")
 	e.Body = []byte(`{"x": "` + strings.Repeat("x", 100_000) + `"}`)
 	commit(t, q, queue.Batch{Source: "log", Events: []queue.NewEvent{e}})
-	time.Sleep(remeasure) // what was measured is as old as that
+	q.measure()
 	waiting := make(chan error, 1)
 	go func() {
 		_, err := q.Commit(context.Background(), queue.Batch{Source: "log", Events: []queue.NewEvent{event(2, "a")}})
@@ -210,6 +210,43 @@ func TestMaxSize_ReadingWaitsUntilThereIsRoom(t *testing.T) {
 	q.SetLimits(1<<30, 0, 0)
 	if err := <-waiting; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// stale has what was measured last be as old as may be used without waiting.
+func stale(q *Queue) {
+	q.size.mu.Lock()
+	defer q.size.mu.Unlock()
+	q.size.measured = time.Now().Add(-remeasure)
+}
+
+// Whoever looks at something for long makes nobody unready, and keeps nobody from reading.
+func TestStats_DoNotWaitForWhoLooks(t *testing.T) {
+	q := open(t, Options{MaxSize: 1 << 30})
+	looking, end, ended := make(chan bool), make(chan bool), make(chan error)
+	go func() {
+		ended <- q.read(context.Background(), func(context.Context, pgx.Tx) error { looking <- true; <-end; return nil })
+	}()
+	<-looking
+	stale(q)
+	if err := q.Alive(); err != nil {
+		t.Error(err)
+	}
+	close(end)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	q.size.mu.Lock()
+	q.size.measured, q.size.running = time.Now().Add(-remeasure), make(chan struct{}) // which does not end
+	q.size.mu.Unlock()
+	for n := range 2 {
+		stale(q)
+		commit(t, q, queue.Batch{Source: "log", Events: []queue.NewEvent{event(n, "a")}, Gen: int64(n), Cursor: []byte("c")})
+	}
+	q.size.mu.Lock()
+	defer q.size.mu.Unlock()
+	if err := q.size.err; err != nil {
+		t.Error(err)
 	}
 }
 
