@@ -64,6 +64,7 @@ type Queue struct {
 
 	limits   limits
 	size     size
+	shorten  shorten
 	recent   recent
 	places   places
 	held     holdings

@@ -223,7 +223,14 @@ const (
 	sqlSetBucket = `INSERT INTO agent.history (webhook, span, place, number, bucket) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (webhook, span, place) DO UPDATE SET number = excluded.number, bucket = excluded.bucket`
 
-	sqlOld = `SELECT seq FROM agent.event WHERE seq >= $1 AND seq < $2 AND queued_at < $3 ORDER BY seq LIMIT $4`
+	// Looking for some is given up before the agent gives up the connection.
+	sqlLookShort = `SET LOCAL statement_timeout = '5s'`
+
+	// Events with what they take and whether they are finished: each has a finished delivery for each of its webhooks.
+	sqlOld = `SELECT e.seq, octet_length(e.body) + octet_length(e.meta) + d.bytes, cardinality(e.webhooks), d.finished = cardinality(e.webhooks)
+		FROM agent.event e, LATERAL (SELECT count(*) AS finished, coalesce(sum(octet_length(record)), 0)::bigint AS bytes
+			FROM agent.delivery d WHERE d.seq = e.seq AND d.completed < $3) d
+		WHERE e.seq >= $1 AND e.seq < $2 AND e.queued_at < $3 ORDER BY e.seq LIMIT $4`
 
 	sqlLockDeliveries = `SELECT FROM agent.delivery WHERE seq = ANY($1::bigint[]) ORDER BY seq, idx FOR UPDATE`
 

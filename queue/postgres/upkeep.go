@@ -13,20 +13,12 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-// How often the agent that has the lease of the upkeep does each part of it, and how much one
+// How often the agent that has the lease of the upkeep does each part of it, and how many rows one
 // transaction deletes.
 const (
 	foldEvery   = 5 * time.Second
 	upkeepEvery = 5 * time.Minute
 	deletePart  = 5000
-)
-
-// When the queue is close to its bound, in percent of it; how many finished events then go before it is
-// looked again; and which part of the bound rejected records may have then.
-const (
-	pressedPercent = 95
-	shortenBy      = 20_000
-	rejectedShare  = 10
 )
 
 // Run keeps the queue in order until ctx ends, while this agent has the lease of that.
@@ -79,7 +71,7 @@ func (q *Queue) Upkeep(ctx context.Context) error {
 			if retention == 0 {
 				return nil
 			}
-			if _, err := q.retain(ctx, now, now.Add(-retention), math.MaxInt); err != nil {
+			if _, _, err := q.retain(ctx, now, now.Add(-retention), 0, math.MaxInt); err != nil {
 				return err
 			}
 			return q.retainRejected(ctx, now.Add(-retention))
@@ -170,39 +162,6 @@ func readRing(ctx context.Context, tx pgx.Tx, into buckets, webhook string, span
 	return into.read(rows)
 }
 
-// retain deletes events that were queued before a moment and whose deliveries were all finished
-// before it, the oldest first, at most about limit; it returns how many.
-func (q *Queue) retain(ctx context.Context, now, before time.Time, limit int) (removed int, err error) {
-	// A seq that is ahead of the time is of no time.
-	for _, part := range [][2]int64{{0, seqAt(before)}, {seqAt(now.Add(time.Second)), math.MaxInt64}} {
-		for from := part[0]; removed < limit && ctx.Err() == nil; {
-			var last *int64
-			n := 0
-			err := q.again(ctx, q.outcomes, func(ctx context.Context, tx pgx.Tx) error {
-				var seqs []int64
-				last, n = nil, 0
-				err := each1(ctx, tx, func(seq int64) { seqs, last = append(seqs, seq), &seq }, sqlOld, from, part[1], before, deletePart)
-				if err != nil || len(seqs) == 0 {
-					return err
-				}
-				batch := &pgx.Batch{}
-				batch.Queue(sqlLockDeliveries, seqs)
-				batch.Queue(sqlForget, seqs, before, int64(eventOverhead), int64(deliveryOverhead)).QueryRow(func(row pgx.Row) error { return row.Scan(&n) })
-				return tx.SendBatch(ctx, batch).Close()
-			})
-			if err != nil {
-				return removed, err
-			}
-			removed += n
-			if last == nil {
-				break
-			}
-			from = *last + 1
-		}
-	}
-	return removed, ctx.Err()
-}
-
 func (q *Queue) retainRejected(ctx context.Context, before time.Time) error {
 	for ctx.Err() == nil {
 		var seqs []int64
@@ -244,45 +203,6 @@ func (q *Queue) forgetHistory(ctx context.Context) error {
 		_, err := tx.Exec(ctx, sqlForgetHistory, known)
 		return err
 	})
-}
-
-// pressed reports whether what is kept is close to the bound.
-func (q *Queue) pressed() bool {
-	limit, _, _ := q.limits.get()
-	return limit > 0 && q.Stats().Bytes >= limit/100*pressedPercent
-}
-
-// shrink makes room: of rejected records, which must not stop the reading, and of finished events, since
-// a shorter history is better than standing still.
-func (q *Queue) shrink(ctx context.Context) error {
-	limit, _, _ := q.limits.get()
-	var seqs []int64
-	err := q.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		seqs = nil
-		return each1(ctx, tx, func(seq int64) { seqs = append(seqs, seq) }, sqlRejectedBeyond, limit/rejectedShare, int64(rejectedOverhead))
-	})
-	if err != nil {
-		return err
-	}
-	if len(seqs) > 0 {
-		if err := q.dropRejected(ctx, seqs); err != nil {
-			return err
-		}
-		q.metrics.dropped.Add(float64(len(seqs)))
-		q.log.Warn("the oldest rejected records were dropped: together they took more than a tenth of [state] max_size", "records", len(seqs))
-	}
-	for q.measure(); q.pressed() && ctx.Err() == nil; q.measure() {
-		now, err := q.now(ctx)
-		if err != nil {
-			return err
-		}
-		n, err := q.retain(ctx, now, now, shortenBy)
-		if err != nil || n == 0 {
-			return err
-		}
-		q.log.Warn("the history of finished deliveries is cut short as long as the queue is close to [state] max_size", "events", n)
-	}
-	return ctx.Err()
 }
 
 // undoSkew restores to deliveries the due time they would have, had the database's clock not been ahead when it
