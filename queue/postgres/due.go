@@ -56,7 +56,7 @@ func (q *Queue) dueRefs(ctx context.Context, conn *pgx.Conn, webhook string, now
 		var at time.Time
 		_, err = pgx.ForEachRow(rows, []any{&at, &r.due, &r.seq, &r.idx, &r.tried}, func() error {
 			if n++; n == 1 && page == 0 {
-				q.places.sawDue(webhook, r, token, whole, time.Since(began))
+				q.places.sawDue(webhook, r, q.at(at).database, token, whole, time.Since(began))
 			}
 			from = r
 			from.idx++
@@ -71,6 +71,9 @@ func (q *Queue) dueRefs(ctx context.Context, conn *pgx.Conn, webhook string, now
 			}
 			return nil
 		})
+		if err == nil && n == 0 && page == 0 && whole {
+			q.places.sawNone(webhook, token, time.Since(began))
+		}
 		if err != nil || done || n < limit+more {
 			return found, next, err
 		}

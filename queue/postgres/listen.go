@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -139,15 +140,24 @@ func (o *owner) look(ctx context.Context) {
 	}
 	ctx, done := o.q.within(ctx, readTimeout)
 	defer done()
-	since := make([]pgtype.Timestamptz, len(names))
+	since, whole := make([]pgtype.Timestamptz, len(names)), map[string]int{}
 	for i, name := range names {
-		since[i] = o.q.places.since(name).key()
+		from, token := o.q.places.due(name)
+		if since[i] = from.key(); from.due.IsZero() {
+			whole[name] = token
+		}
 	}
+	began := time.Now()
 	rows, err := o.conn.Query(ctx, sqlAnyDue, names, since)
 	if err == nil {
 		var due []string
 		if due, err = pgx.CollectRows(rows, pgx.RowTo[string]); err == nil && len(due) > 0 {
 			o.q.opts.Notify(due)
+		}
+		for name, token := range whole {
+			if err == nil && !slices.Contains(due, name) {
+				o.q.places.sawNone(name, token, time.Since(began))
+			}
 		}
 	}
 	if err != nil && sqlState(err) == "" {

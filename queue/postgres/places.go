@@ -19,6 +19,7 @@ type places struct {
 
 type place struct {
 	dueAt     dueRef
+	past      dueRef // the latest dueAt that was due already: what others add comes after it
 	headAt    int64
 	dueUntil  time.Time // how long it is good
 	headUntil time.Time
@@ -53,18 +54,33 @@ func (p *places) due(webhook string) (from dueRef, token int) {
 	return from, w.reset
 }
 
-// sawDue takes in which delivery was the first, and how long it took
+// sawDue takes in which delivery was the first, at which time of the database's, and how long it took
 // to find; whole: without a place.
-func (p *places) sawDue(webhook string, first dueRef, token int, whole bool, took time.Duration) {
+func (p *places) sawDue(webhook string, first dueRef, at time.Time, token int, whole bool, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.at(webhook)
 	if w.reset != token {
 		return
 	}
+	if !first.due.After(at) {
+		w.past = first
+	}
 	if w.dueAt = first; whole {
 		w.dueUntil = time.Now().Add(max(placeFor, 20*took))
 	}
+}
+
+// sawNone takes in that nothing was due, how long it took to find that without a place, and the token from
+// before. What was due last is gone, so the place is there.
+func (p *places) sawNone(webhook string, token int, took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.at(webhook)
+	if w.reset != token || w.past.due.IsZero() {
+		return
+	}
+	w.dueAt, w.dueUntil = w.past, time.Now().Add(max(placeFor, 20*took))
 }
 
 // head returns the seq to begin with, and a token for sawHead. It is never above one of a commit
@@ -120,13 +136,3 @@ func (p *places) changed(all []*stored) {
 	}
 }
 
-// since is the due time to begin with, for a query about several.
-func (p *places) since(webhook string) dueRef {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w := p.at(webhook)
-	if time.Now().Before(w.dueUntil) {
-		return w.dueAt
-	}
-	return dueRef{}
-}
