@@ -135,4 +135,3 @@ func (p *places) changed(all []*stored) {
 		}
 	}
 }
-
