@@ -5,7 +5,7 @@
 \set ON_ERROR_STOP on
 CREATE ROLE intellidocs_agent LOGIN PASSWORD :'password'
   NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
-  CONNECTION LIMIT 40; -- four an agent; the others stay IntelliDocs'
+  CONNECTION LIMIT 40; -- five an agent; the others stay IntelliDocs'
 CREATE DATABASE intellidocs_agent OWNER intellidocs_agent TEMPLATE template0 ENCODING 'UTF8';
 
 -- Everybody on a server may look into every database unless told otherwise.

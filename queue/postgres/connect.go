@@ -14,8 +14,8 @@ import (
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
-// Connections: one for the beat and what it is told (own.go), and three for everything else.
-const maxConns = 3
+// Connections: one for the beat and what it is told (own.go), and four for everything else.
+const maxConns = 4
 
 // How long things may take. A commit waits for the standbys, so it may take longer than a statement.
 const (
@@ -75,7 +75,9 @@ func (q *Queue) connect(ctx context.Context) error {
 // configure has all that a connection may not rely on behind a pgbouncer: no statement is
 // prepared under a name, and no parameter of the session is set.
 func configure(cfg *pgx.ConnConfig, agent string) {
-	cfg.ConnectTimeout = connectTimeout
+	if cfg.ConnectTimeout == 0 || cfg.ConnectTimeout > connectTimeout { // the URL's may be shorter
+		cfg.ConnectTimeout = connectTimeout
+	}
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	cfg.StatementCacheCapacity = 0
 	if cfg.RuntimeParams["application_name"] == "" {

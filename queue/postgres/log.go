@@ -16,11 +16,12 @@ import (
 const logLock = migrationLock + 1
 
 // AppendLog keeps entries, and sets the numbers of those that have none. One with a number is
-// kept instead of the one that has it, as long as that is there. All agents have one log.
+// kept instead of the one that has it, as long as that is there. All agents have one log. They wait
+// for each other here, and nothing else waits with them.
 func (q *Queue) AppendLog(ctx context.Context, entries ...*queue.LogEntry) error {
 	for part := range slices.Chunk(entries, maxChanges) {
 		numbers := make([]uint64, len(part))
-		err := q.again(ctx, q.outcomes, func(ctx context.Context, tx pgx.Tx) error { return appendLog(ctx, tx, part, numbers) })
+		err := q.again(ctx, q.entries, func(ctx context.Context, tx pgx.Tx) error { return appendLog(ctx, tx, part, numbers) })
 		if err != nil {
 			return err
 		}

@@ -60,7 +60,7 @@ type Queue struct {
 	keeper   atomic.Int64 // until when this agent does the upkeep, in Unix nanoseconds
 
 	// What may be done at one time: one thing of each kind, and one that claims.
-	intake, outcomes, people, gauge lane
+	intake, outcomes, people, gauge, entries lane
 
 	limits   limits
 	size     size
@@ -101,7 +101,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	o.withDefaults()
 	q := &Queue{
 		opts: o, log: o.Logger, process: rand.Text(),
-		intake: newLane(), outcomes: newLane(), people: newLane(), gauge: newLane(),
+		intake: newLane(), outcomes: newLane(), people: newLane(), gauge: newLane(), entries: newLane(),
 		limits: limits{maxSize: o.MaxSize, retention: o.Retention, dedupWindow: o.DedupWindow},
 	}
 	if err := q.connect(ctx); err != nil {
