@@ -15,7 +15,8 @@ type holdings struct {
 
 type holding struct {
 	service
-	until        time.Time // no request begins after it; of the monotonic clock
+	until        time.Time     // no request begins after it; of the monotonic clock
+	timeout      time.Duration // of its requests: in the database its lease ends by so much later
 	state, pause []byte
 }
 

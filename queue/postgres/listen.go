@@ -10,14 +10,19 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// How often an agent looks what is due of its webhooks, though nobody said so; and whether the
-// requests of those that it lets go have ended.
+// How often an agent looks what is due of its webhooks, though nobody said so, and how long that may take; and how often
+// whether the requests of those that it lets go have ended.
 const (
 	pollEvery    = time.Second
+	lookTimeout  = 2 * time.Second
 	leavingEvery = 50 * time.Millisecond
 )
 
-// connect makes the beat's connection, which listens too where it is the server's own.
+// beatLimit is how long one thing with the beat's connection may take.
+func (q *Queue) beatLimit() time.Duration { return max(q.opts.Lease/3, time.Second) }
+
+// connect makes the beat's connection, which listens too where it is the server's own. Each of the URL's hosts has its
+// time: they are tried in order, and one that is silent must not use up what the others need.
 func (o *owner) connect(ctx context.Context) error {
 	if o.conn != nil && !o.conn.IsClosed() {
 		return nil
@@ -27,10 +32,13 @@ func (o *owner) connect(ctx context.Context) error {
 		return err
 	}
 	configure(cfg, o.q.opts.Agent)
+	cfg.ConnectTimeout = min(cfg.ConnectTimeout, o.q.beatLimit())
 	if o.conn, err = pgx.ConnectConfig(ctx, cfg); err != nil {
 		o.conn = nil
 		return err
 	}
+	ctx, done := o.q.within(ctx, o.q.beatLimit())
+	defer done()
 	var pid uint32
 	if err = o.conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid); err == nil {
 		if o.direct = pid == o.conn.PgConn().PID(); o.direct {
@@ -50,7 +58,7 @@ func (o *owner) disconnect() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = o.conn.Close(ctx)
-	o.conn = nil
+	o.conn, o.named = nil, "" // a failover may have lost the rows
 }
 
 // wait passes on notices, and looks what is due, until the next beat: after a time, or once
@@ -138,7 +146,7 @@ func (o *owner) look(ctx context.Context) {
 	if len(names) == 0 || o.conn == nil {
 		return
 	}
-	ctx, done := o.q.within(ctx, readTimeout)
+	ctx, done := o.q.within(ctx, min(lookTimeout, o.q.beatLimit())) // the next beat waits for it
 	defer done()
 	since, whole := make([]pgtype.Timestamptz, len(names)), map[string]int{}
 	for i, name := range names {

@@ -41,7 +41,7 @@ type owner struct {
 // leaving is a webhook that this agent lets go once its requests have ended.
 type leaving struct {
 	service
-	by time.Time // when they have at the latest
+	by time.Time // when its lease has run out by itself
 }
 
 // Own has this agent serve its share of the webhooks, until ctx ends, and tells it which. The
@@ -99,13 +99,15 @@ func (o *owner) hold() {
 	o.s.Hold(all)
 }
 
-// beat is one, with a limit of a third of a lease.
+// beat is one, with a limit of a third of a lease once it is connected.
 func (o *owner) beat(ctx context.Context) error {
-	ctx, done := o.q.within(ctx, max(o.q.opts.Lease/3, time.Second))
+	connecting, done := o.q.within(ctx, writeTimeout)
 	defer done()
-	if err := o.connect(ctx); err != nil {
+	if err := o.connect(connecting); err != nil {
 		return o.q.clean("connect", err)
 	}
+	ctx, done = o.q.within(ctx, o.q.beatLimit())
+	defer done()
 	b := &beat{o: o, sent: time.Now(), timeouts: map[string]time.Duration{}, held: o.q.held.current(), leaving: map[string]leaving{}}
 	for _, w := range o.s.Webhooks() {
 		b.timeouts[text(w.Webhook)] = w.Timeout
@@ -166,7 +168,7 @@ func (b *beat) transaction(ctx context.Context, tx pgx.Tx) error {
 		return nil
 	})
 	if b.named = fmt.Sprint(names); b.named != b.o.named {
-		batch.Queue(sqlName, names)
+		batch.Queue(sqlName, append([]string{""}, names...))
 	}
 	b.queueExtend(batch)
 	batch.Queue(sqlLive, q.opts.Lease).QueryRow(func(row pgx.Row) error { return row.Scan(&b.live) })
@@ -191,7 +193,8 @@ func (b *beat) queueExtend(batch *pgx.Batch) {
 	var names []string
 	var epochs []int64
 	var ends []time.Duration
-	for name, h := range b.held {
+	for _, name := range slices.Sorted(maps.Keys(b.held)) { // in the order in which outcomes lock them
+		h := b.held[name]
 		if timeout, configured := b.timeouts[name]; configured {
 			names, epochs, ends = append(names, name), append(epochs, h.epoch), append(ends, b.o.q.opts.Lease+timeout)
 		} else {
@@ -205,7 +208,7 @@ func (b *beat) queueExtend(batch *pgx.Batch) {
 		var pause []byte
 		_, err := pgx.ForEachRow(rows, []any{&name, &pause}, func() error {
 			h := was[name]
-			h.until, h.pause = b.sent.Add(b.o.q.opts.Lease), pause
+			h.until, h.timeout, h.pause = b.sent.Add(b.o.q.opts.Lease), b.timeouts[name], pause
 			b.held[name] = h
 			return nil
 		})
@@ -213,11 +216,13 @@ func (b *beat) queueExtend(batch *pgx.Batch) {
 	})
 }
 
+func (h holding) leave() leaving { return leaving{h.service, h.until.Add(h.timeout)} }
+
 // leave has the agent begin nothing more of a webhook.
 func (b *beat) leave(name string) {
 	h := b.held[name]
 	delete(b.held, name)
-	b.leaving[name] = leaving{h.service, time.Now().Add(b.timeouts[name] + b.o.q.opts.Lease)}
+	b.leaving[name] = h.leave()
 }
 
 // share takes what is free up to this agent's share, or lets go what is above it.
@@ -245,6 +250,7 @@ func (b *beat) share(ctx context.Context, tx pgx.Tx, names []string) error {
 	h := holding{until: b.sent.Add(q.opts.Lease)}
 	h.owner = q.opts.Agent
 	_, err = pgx.ForEachRow(rows, []any{&name, &h.epoch, &h.state, &h.pause}, func() error {
+		h.timeout = b.timeouts[name]
 		b.held[name] = h
 		h.state, h.pause = nil, nil
 		return nil
@@ -252,10 +258,16 @@ func (b *beat) share(ctx context.Context, tx pgx.Tx, names []string) error {
 	return err
 }
 
-// letGo gives others what this agent is leaving and has no request of under way.
+// letGo gives others what this agent is leaving and has no request of under way. What is busy to the end is theirs
+// when its lease has run out.
 func (o *owner) letGo(ctx context.Context) {
+	ctx, done := o.q.within(ctx, o.q.beatLimit())
+	defer done()
 	for name, l := range o.leaving {
-		if o.s.Busy(name) && time.Now().Before(l.by) {
+		if o.s.Busy(name) {
+			if time.Now().After(l.by) {
+				delete(o.leaving, name)
+			}
 			continue
 		}
 		err := transact(ctx, o.conn, o.q.beginSQL(), func(ctx context.Context, tx pgx.Tx) error {
@@ -263,6 +275,9 @@ func (o *owner) letGo(ctx context.Context) {
 			return err
 		})
 		if err != nil {
+			if sqlState(err) == "" {
+				o.disconnect() // the beat makes another connection, and says what is wrong
+			}
 			return // its lease ends by itself
 		}
 		delete(o.leaving, name)
@@ -273,14 +288,11 @@ func (o *owner) letGo(ctx context.Context) {
 // end lets everything go.
 func (o *owner) end() {
 	longest := time.Second
-	for _, w := range o.s.Webhooks() {
-		longest = max(longest, w.Timeout)
+	for name, h := range o.q.held.current() {
+		o.leaving[name], longest = h.leave(), max(longest, h.timeout)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), longest+o.q.opts.Lease)
 	defer cancel()
-	for name, h := range o.q.held.current() {
-		o.leaving[name] = leaving{h.service, time.Now().Add(longest)}
-	}
 	o.q.held.set(nil)
 	o.hold()
 	for o.connect(ctx) == nil && o.q.ctx.Err() == nil {

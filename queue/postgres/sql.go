@@ -65,9 +65,9 @@ const (
 
 	sqlOldestDue = `SELECT due FROM agent.due WHERE webhook = $1 ORDER BY due LIMIT 1`
 
-	// What is due of the webhooks that are served here.
+	// What is due of the webhooks that are served here. A clock_timestamp() would be asked for each row that waits.
 	sqlAnyDue = `SELECT w FROM unnest($1::text[], $2::timestamptz[]) n (w, since)
-		WHERE EXISTS (SELECT FROM agent.due d WHERE d.webhook = w AND d.due >= since AND d.due <= clock_timestamp())`
+		WHERE EXISTS (SELECT FROM agent.due d WHERE d.webhook = w AND d.due >= since AND d.due <= statement_timestamp())`
 
 	sqlEvents = `SELECT seq, meta, crc, webhooks, queued_at, octet_length(body), CASE WHEN octet_length(body) < $2 THEN body END
 		FROM agent.event WHERE seq = ANY($1::bigint[])`
@@ -188,9 +188,11 @@ const (
 		ON CONFLICT (name) DO UPDATE SET process = excluded.process, seen = excluded.seen, version = excluded.version, status = excluded.status
 		WHERE m.process = excluded.process OR $5 RETURNING name`
 	sqlName   = `INSERT INTO agent.webhook (name) SELECT * FROM unnest($1::text[]) ON CONFLICT (name) DO NOTHING`
-	sqlExtend = `UPDATE agent.webhook w SET until = clock_timestamp() + n.ends
-		FROM unnest($1::text[], $2::bigint[], $3::interval[]) n (name, epoch, ends)
-		WHERE w.name = n.name AND w.owner = $4 AND w.epoch = n.epoch RETURNING w.name, w.pause`
+	sqlExtend = `WITH mine AS (
+			SELECT w.name, n.ends FROM agent.webhook w JOIN unnest($1::text[], $2::bigint[], $3::interval[]) n (name, epoch, ends) ON n.name = w.name
+			WHERE w.owner = $4 AND w.epoch = n.epoch ORDER BY w.name FOR UPDATE OF w)
+		UPDATE agent.webhook w SET until = clock_timestamp() + mine.ends
+		FROM mine WHERE w.name = mine.name RETURNING w.name, w.pause`
 	sqlLive = `SELECT count(*) FROM agent.member WHERE process <> '' AND seen > clock_timestamp() - $1::interval`
 	// What is free, or was this agent's before it was started again; first what was.
 	sqlTake = `WITH free AS (
@@ -201,10 +203,11 @@ const (
 		FROM free WHERE w.name = free.name RETURNING w.name, w.epoch, w.state, w.pause`
 	sqlLetGo = `UPDATE agent.webhook SET owner = '', until = '-infinity' WHERE name = $1 AND owner = $2 AND epoch = $3`
 	sqlLeft  = `UPDATE agent.member SET process = '' WHERE name = $1 AND process = $2`
-	// The lease of the upkeep is that of the webhook "", which none is called.
-	sqlKeep = `INSERT INTO agent.webhook AS w (name, owner, epoch, until) VALUES ('', $1, 1, clock_timestamp() + $2::interval)
-		ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, epoch = w.epoch + 1, until = excluded.until
-		WHERE w.until < clock_timestamp() OR w.owner = excluded.owner RETURNING name`
+	// The lease of the upkeep is that of the webhook "", which none is called. No beat waits for another's.
+	sqlKeep = `WITH free AS (
+			SELECT name FROM agent.webhook WHERE name = '' AND (until < clock_timestamp() OR owner = $1) FOR UPDATE SKIP LOCKED)
+		UPDATE agent.webhook w SET owner = $1, epoch = w.epoch + 1, until = clock_timestamp() + $2::interval
+		FROM free WHERE w.name = free.name RETURNING w.name`
 	sqlMoved = `SELECT n.name FROM unnest($1::text[], $2::bigint[]) n (name, gen)
 		WHERE n.gen > coalesce((SELECT max(s.gen) FROM agent.source s WHERE s.name = n.name), 0)`
 	sqlAgents = `SELECT m.name, m.version, m.seen, clock_timestamp(), m.process <> '' AND m.seen > clock_timestamp() - $1::interval, m.status,
