@@ -54,7 +54,7 @@ func (q *Queue) change(ctx context.Context, c *change, f func(c *change, d *stor
 	for try := 0; ; try++ {
 		err = q.write(ctx, q.outcomes, func(ctx context.Context, tx pgx.Tx) error {
 			c.tally, c.late = map[string]*queue.Bucket{}, map[string]int{}
-			all, err := c.load(ctx, tx)
+			all, err := c.load(ctx, tx.Conn())
 			if err != nil {
 				return err
 			}
@@ -72,7 +72,7 @@ func (q *Queue) change(ctx context.Context, c *change, f func(c *change, d *stor
 }
 
 // load reads the deliveries.
-func (c *change) load(ctx context.Context, tx pgx.Tx) (all []*stored, err error) {
+func (c *change) load(ctx context.Context, conn *pgx.Conn) (all []*stored, err error) {
 	seqs, idxs := split(c.refs)
 	batch := &pgx.Batch{}
 	batch.Queue(sqlNow).QueryRow(func(row pgx.Row) error {
@@ -85,7 +85,7 @@ func (c *change) load(ctx context.Context, tx pgx.Tx) (all []*stored, err error)
 		all, err = c.q.scanAll(rows)
 		return err
 	})
-	err = tx.SendBatch(ctx, batch).Close()
+	err = conn.SendBatch(ctx, batch).Close()
 	slices.SortFunc(all, func(a, b *stored) int { return compareRefs(a.ref, b.ref) })
 	return all, err
 }

@@ -30,7 +30,8 @@ func TestPromise_ClocksAnHourApart(t *testing.T) {
 	}
 }
 
-// retried has a delivery due when it is said to be, by the agent's clock.
+// retried has a delivery due when it is said to be, by the agent's clock, however it is asked for, and
+// still then when it was held.
 func retried(t *testing.T, q *postgres.Queue, epoch int64) {
 	t.Helper()
 	due := func(at time.Time) ([]queue.Delivery, time.Time) {
@@ -41,6 +42,22 @@ func retried(t *testing.T, q *postgres.Queue, epoch int64) {
 		}
 		return out, next
 	}
+	same := func(again time.Time) queue.Delivery {
+		t.Helper()
+		head, ok, err := q.Head("a")
+		if err != nil || !ok || head.NextAttemptAt.Sub(again).Abs() > time.Minute/2 {
+			t.Errorf("the head is due in %s, not in %s; %v, %v", time.Until(head.NextAttemptAt), time.Until(again), ok, err)
+		}
+		got, err := q.Get(head.ID)
+		if err != nil || got.NextAttemptAt.Sub(again).Abs() > time.Minute/2 {
+			t.Errorf("it is due in %s, not in %s; %v", time.Until(got.NextAttemptAt), time.Until(again), err)
+		}
+		if oldest := q.OldestDue("a"); oldest.Sub(again).Abs() > time.Minute/2 {
+			t.Errorf("the oldest is due in %s, not in %s", time.Until(oldest), time.Until(again))
+		}
+		return head
+	}
+	same(time.Now())
 	first, _ := due(time.Now())
 	if len(first) != 1 {
 		t.Fatalf("%d are due of one that was just read", len(first))
@@ -53,9 +70,16 @@ func retried(t *testing.T, q *postgres.Queue, epoch int64) {
 	if early, next := due(again.Add(-time.Minute)); len(early) != 0 || next.Sub(again).Abs() > time.Minute/2 {
 		t.Errorf("%d are due too early; the next is in %s", len(early), time.Until(next))
 	}
-	if late, _ := due(again.Add(time.Minute)); len(late) != 1 {
-		t.Errorf("%d are due afterwards", len(late))
+	same(again)
+	late, _ := due(again.Add(time.Minute))
+	if len(late) != 1 {
+		t.Fatalf("%d are due afterwards", len(late))
 	}
+	held := queue.Outcome{DeliveryID: first[0].ID, Epoch: epoch, Status: queue.Retrying, Free: true, Due: late[0].NextAttemptAt, Attempt: queue.Attempt{N: 2, At: time.Now()}}
+	if err := q.Record(t.Context(), held); err != nil {
+		t.Fatal(err)
+	}
+	same(again)
 }
 
 // served has the agent serve its webhook, and another one take it over when it ends without a word.

@@ -20,14 +20,12 @@ const largeBody = 16 << 10
 // next one after them is due (zero: none waits).
 func (q *Queue) Due(webhook string, now time.Time, limit int, skip func(id string) bool) (out []queue.Delivery, next time.Time, err error) {
 	err = q.claim(func(ctx context.Context, conn *pgx.Conn) error {
-		found, at, err := q.dueRefs(ctx, conn, text(webhook), now, limit, skip)
+		found, c, at, err := q.dueRefs(ctx, conn, text(webhook), now, limit, skip)
 		if err != nil {
 			return err
 		}
-		if !at.database.IsZero() {
-			next = at.local
-		}
-		out, err = q.claimed(ctx, conn, webhook, found)
+		next = c.ours(at)
+		out, err = q.claimed(ctx, conn, webhook, found, c)
 		return err
 	})
 	return out, next, err
@@ -40,8 +38,8 @@ type dueRef struct {
 	tried bool
 }
 
-// dueRefs returns what is due, and when what comes after it is, by both clocks.
-func (q *Queue) dueRefs(ctx context.Context, conn *pgx.Conn, webhook string, now time.Time, limit int, skip func(id string) bool) (found []dueRef, next clock, err error) {
+// dueRefs returns what is due, and when what comes after it is, by the database's clock.
+func (q *Queue) dueRefs(ctx context.Context, conn *pgx.Conn, webhook string, now time.Time, limit int, skip func(id string) bool) (found []dueRef, c clock, next time.Time, err error) {
 	const more = 64 // about as many are under way
 	from, token := q.places.due(webhook)
 	whole := from.due.IsZero()
@@ -49,7 +47,7 @@ func (q *Queue) dueRefs(ctx context.Context, conn *pgx.Conn, webhook string, now
 	for page := 0; ; page++ {
 		rows, err := conn.Query(ctx, sqlDueFrom, webhook, from.key(), from.seq, from.idx, limit+more)
 		if err != nil {
-			return nil, clock{}, err
+			return nil, c, next, err
 		}
 		n, done := 0, false
 		var r dueRef
@@ -63,9 +61,9 @@ func (q *Queue) dueRefs(ctx context.Context, conn *pgx.Conn, webhook string, now
 			if done || skip != nil && skip(q.deliveryID(r.ref)) {
 				return nil
 			}
-			c := q.at(at)
+			c = q.at(at)
 			if done = len(found) == limit || r.due.After(c.theirs(now)); done {
-				next = clock{r.due, c.local.Add(r.due.Sub(c.database))}
+				next = r.due
 			} else {
 				found = append(found, r)
 			}
@@ -75,7 +73,7 @@ func (q *Queue) dueRefs(ctx context.Context, conn *pgx.Conn, webhook string, now
 			q.places.sawNone(webhook, token, time.Since(began))
 		}
 		if err != nil || done || n < limit+more {
-			return found, next, err
+			return found, c, next, err
 		}
 	}
 }
@@ -90,8 +88,9 @@ func (r dueRef) key() pgtype.Timestamptz {
 
 // claimed loads deliveries for sending, with their events, whose bodies are kept for it unless they
 // are large. One that is damaged or half gone must be claimed to be given up, or it would be in
-// the way forever; EventOf says what is wrong with it.
-func (q *Queue) claimed(ctx context.Context, conn *pgx.Conn, webhook string, refs []dueRef) (out []queue.Delivery, err error) {
+// the way forever; EventOf says what is wrong with it. Their due times are by this agent's clock,
+// as are those that outcomes have.
+func (q *Queue) claimed(ctx context.Context, conn *pgx.Conn, webhook string, refs []dueRef, c clock) (out []queue.Delivery, err error) {
 	if len(refs) == 0 {
 		return nil, nil
 	}
@@ -133,7 +132,7 @@ func (q *Queue) claimed(ctx context.Context, conn *pgx.Conn, webhook string, ref
 		if e != nil {
 			d.Size = e.size
 		}
-		if !d.Finished() {
+		if d.NextAttemptAt = c.ours(d.NextAttemptAt); !d.Finished() {
 			out = append(out, *d)
 		}
 	}
@@ -185,7 +184,8 @@ func (q *Queue) Head(webhook string) (head queue.Delivery, ok bool, err error) {
 		from, token := q.places.head(text(webhook))
 		began := time.Now()
 		var r dueRef
-		err := conn.QueryRow(ctx, sqlHead, text(webhook), from).Scan(&r.due, &r.seq, &r.idx, &r.tried)
+		var at time.Time
+		err := conn.QueryRow(ctx, sqlHead, text(webhook), from).Scan(&at, &r.due, &r.seq, &r.idx, &r.tried)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -193,7 +193,7 @@ func (q *Queue) Head(webhook string) (head queue.Delivery, ok bool, err error) {
 			return err
 		}
 		q.places.sawHead(text(webhook), r.seq, token, from == 0, time.Since(began))
-		out, err := q.claimed(ctx, conn, webhook, []dueRef{r})
+		out, err := q.claimed(ctx, conn, webhook, []dueRef{r}, q.at(at))
 		if ok = len(out) > 0; ok {
 			head = out[0]
 		}
@@ -202,11 +202,14 @@ func (q *Queue) Head(webhook string) (head queue.Delivery, ok bool, err error) {
 	return head, ok, err
 }
 
-// OldestDue is when the webhook's first unfinished delivery is, or was, due; zero where none waits.
+// OldestDue is when the webhook's first unfinished delivery is, or was, due, by this agent's clock; zero where none waits.
 func (q *Queue) OldestDue(webhook string) (due time.Time) {
 	// For display only: an error shows elsewhere.
 	_ = q.claim(func(ctx context.Context, conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, sqlOldestDue, text(webhook)).Scan(&due)
+		var at time.Time
+		err := conn.QueryRow(ctx, sqlOldestDue, text(webhook)).Scan(&at, &due)
+		due = q.at(at).ours(due)
+		return err
 	})
 	return due
 }

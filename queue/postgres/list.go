@@ -204,23 +204,21 @@ func (q *Queue) each(ctx context.Context, f queue.Filter, do func(ids []string) 
 	}
 }
 
-// Get returns one delivery.
+// Get returns one delivery, with its due time by this agent's clock.
 func (q *Queue) Get(id string) (d queue.Delivery, err error) {
 	r, err := q.parseDeliveryID(id)
 	if err != nil {
 		return d, err
 	}
 	err = q.claim(func(ctx context.Context, conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, sqlLoad, []int64{r.seq}, []int32{r.idx})
-		if err != nil {
-			return err
-		}
-		all, err := q.scanAll(rows)
+		c := &change{q: q, refs: []ref{r}}
+		all, err := c.load(ctx, conn)
 		if err == nil && len(all) == 0 {
 			return fmt.Errorf("delivery %s: %w", id, queue.ErrNotFound)
 		}
 		if err == nil {
 			d = all[0].Delivery
+			d.NextAttemptAt = c.clock.ours(d.NextAttemptAt)
 		}
 		return err
 	})

@@ -177,3 +177,11 @@ func (c clock) theirs(t time.Time) time.Time {
 	}
 	return c.database.Add(t.Sub(c.local))
 }
+
+// ours is a time of the database's clock by the agent's; zero stays zero.
+func (c clock) ours(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return c.local.Add(t.Sub(c.database))
+}

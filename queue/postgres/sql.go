@@ -59,11 +59,11 @@ const (
 	sqlDueFrom = `SELECT clock_timestamp(), due, seq, idx, tried FROM agent.due
 		WHERE webhook = $1 AND (due, seq, idx) >= ($2, $3, $4) ORDER BY due, seq, idx LIMIT $5`
 
-	sqlHead = `SELECT due, seq, idx, tried FROM agent.due WHERE webhook = $1 AND seq >= $2
+	sqlHead = `SELECT clock_timestamp(), due, seq, idx, tried FROM agent.due WHERE webhook = $1 AND seq >= $2
 		AND NOT EXISTS (SELECT FROM agent.replay r WHERE r.webhook IN ($1, '') AND r.until > clock_timestamp())
 		ORDER BY seq, idx LIMIT 1`
 
-	sqlOldestDue = `SELECT due FROM agent.due WHERE webhook = $1 ORDER BY due LIMIT 1`
+	sqlOldestDue = `SELECT clock_timestamp(), due FROM agent.due WHERE webhook = $1 ORDER BY due LIMIT 1`
 
 	// What is due of the webhooks that are served here. A clock_timestamp() would be asked for each row that waits.
 	sqlAnyDue = `SELECT w FROM unnest($1::text[], $2::timestamptz[]) n (w, since)
