@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,11 +24,12 @@ type enqueue struct {
 	done queue.Committed
 	// unknown: of an earlier try it is not known whether it was committed.
 	unknown bool
-	tries   map[int64]queue.Committed // what each came to, by its batch number
+	tries   map[int64]queue.Committed // what each came to, by its token
 	mine    map[claim]bool            // what they chose
 
 	now      time.Time
 	batch    int64
+	token    int64             // tells whose a cursor is; numbers that the database gives repeat after a failover which lost some
 	next     int64             // seq
 	latest   map[string]latest // by id: the latest event of it
 	rows     eventRows
@@ -78,13 +81,20 @@ func (e *enqueue) transaction(ctx context.Context, tx pgx.Tx) error {
 	if e.b.Cursor != nil {
 		e.done.Gen = e.b.Gen + 1
 	}
-	e.tries[e.batch] = e.done
+	e.token = newToken()
+	e.tries[e.token] = e.done
 	for id, l := range e.latest {
 		if l.seq != l.old {
 			e.mine[claim{id, l.seq}] = true
 		}
 	}
 	return e.insert(ctx, tx)
+}
+
+func newToken() int64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return int64(binary.NativeEndian.Uint64(b[:]))
 }
 
 // begin reads what the batch meets: the time, the source's cursor and the ids that are known. earlier is what
@@ -251,7 +261,7 @@ func (e *enqueue) insert(ctx context.Context, tx pgx.Tx) error {
 	}
 	e.delta.queue(batch)
 	if e.b.Cursor != nil {
-		batch.Queue(sqlMoveCursor, text(e.b.Source), e.b.Gen+1, e.b.Cursor, e.batch)
+		batch.Queue(sqlMoveCursor, text(e.b.Source), e.b.Gen+1, e.b.Cursor, e.token)
 		batch.Queue(sqlDropCursor, text(e.b.Source), e.b.Gen)
 	} else if batch.Len() == 0 {
 		return confirm(ctx, tx) // of an earlier try, perhaps

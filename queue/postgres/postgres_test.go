@@ -58,6 +58,31 @@ func due(t testing.TB, q *Queue, webhook string) []queue.Delivery {
 	return out
 }
 
+// The database's batch numbers repeat after a failover that lost the latest; a commit that is lost with them
+// must not be taken for one that another agent has made since.
+func TestCommit_CursorIsKnownByMoreThanItsBatchNumber(t *testing.T) {
+	q := open(t, Options{})
+	var tokens [2]int64
+	for i := range tokens {
+		commit(t, q, queue.Batch{Source: "log", Cursor: []byte("1")})
+		conn, err := q.pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = conn.QueryRow(t.Context(), "DELETE FROM agent.source RETURNING token").Scan(&tokens[i])
+		if err == nil {
+			_, err = conn.Exec(t.Context(), "ALTER SEQUENCE agent.batch RESTART")
+		}
+		conn.Release()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if tokens[0] == tokens[1] {
+		t.Errorf("two commits of the same batch number have the same token, %d", tokens[0])
+	}
+}
+
 func TestCommit_EventsDeliveriesAndCursorAreThereAfterReopening(t *testing.T) {
 	url := pgtest.Server(t)
 	q := open(t, Options{URL: url, DedupWindow: time.Hour})
