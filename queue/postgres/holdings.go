@@ -91,9 +91,14 @@ type generations struct {
 	of map[string]int64
 }
 
+// set takes in a source's generation, 0 where the database has none.
 func (g *generations) set(source string, gen int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if gen == 0 {
+		delete(g.of, source)
+		return
+	}
 	if g.of == nil {
 		g.of = map[string]int64{}
 	}

@@ -83,6 +83,26 @@ func TestCommit_CursorIsKnownByMoreThanItsBatchNumber(t *testing.T) {
 	}
 }
 
+// A failover that lost a source's only cursor is told once: what is read again has none that could be lost.
+func TestCursor_ForgetsWhatTheDatabaseHasLost(t *testing.T) {
+	q := open(t, Options{})
+	commit(t, q, queue.Batch{Source: "log", Cursor: []byte("1")})
+	conn, err := q.pool.Acquire(t.Context())
+	if err == nil {
+		_, err = conn.Exec(t.Context(), "DELETE FROM agent.source")
+		conn.Release()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, gen, err := q.Cursor("log"); err != nil || c != nil || gen != 0 {
+		t.Errorf("%q, %d, %v", c, gen, err)
+	}
+	if sources, gens := q.known.all(); len(sources) != 0 {
+		t.Errorf("%v %v would be missed at each beat", sources, gens)
+	}
+}
+
 func TestCommit_EventsDeliveriesAndCursorAreThereAfterReopening(t *testing.T) {
 	url := pgtest.Server(t)
 	q := open(t, Options{URL: url, DedupWindow: time.Hour})
