@@ -20,7 +20,7 @@ const (
 
 	sqlSourceHead = `SELECT gen, token FROM agent.source WHERE name = $1 ORDER BY gen DESC LIMIT 1`
 
-	sqlCursor = `SELECT cursor, gen FROM agent.source WHERE name = $1 ORDER BY gen DESC LIMIT 1`
+	sqlCursor = `SELECT cursor, gen, current_setting('synchronous_standby_names'), current_setting('synchronous_commit') FROM agent.source WHERE name = $1 ORDER BY gen DESC LIMIT 1`
 
 	sqlKnown = `SELECT id, seq, payload FROM agent.dedup WHERE id = ANY($1::text[])`
 

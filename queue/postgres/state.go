@@ -11,18 +11,37 @@ import (
 
 // Cursor is where reading a source continues, nil where it was never read, and its generation:
 // how often it was moved.
+//
+// What is before it may be removed at its word, and a commit whose wait for the standbys was cancelled can be seen
+// before they have it. So Cursor commits something itself, with which they have both, and fails where they do not say so.
 func (q *Queue) Cursor(source string) (cursor []byte, gen int64, err error) {
-	err = q.claim(func(ctx context.Context, conn *pgx.Conn) error {
-		err := conn.QueryRow(ctx, sqlCursor, text(source)).Scan(&cursor, &gen)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
-		return err
-	})
-	if err == nil && gen > 0 {
-		q.known.set(text(source), gen)
+	ctx, done := q.within(context.Background(), readTimeout)
+	defer done()
+	if err := q.intake.enter(ctx); err != nil {
+		return nil, 0, q.failed(context.Background(), "wait for a commit", err)
 	}
-	return cursor, gen, err
+	defer q.intake.leave()
+	err = q.lent("read a cursor", func(ctx context.Context, conn *pgx.Conn) error {
+		return transact(ctx, conn, q.beginSQL(), func(ctx context.Context, tx pgx.Tx) error {
+			var names, level string
+			err := tx.QueryRow(ctx, sqlCursor, text(source)).Scan(&cursor, &gen, &names, &level)
+			if errors.Is(err, pgx.ErrNoRows) {
+				return nil
+			}
+			if err == nil {
+				err = q.replicated(names, level)
+			}
+			if err == nil {
+				err = confirm(ctx, tx)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	q.known.set(text(source), gen)
+	return cursor, gen, nil
 }
 
 // State is what SetState kept about a webhook, nil for none.

@@ -84,6 +84,29 @@ func one(n int, gen int64, cursor string) queue.Batch {
 	return queue.Batch{Source: "agent-0:/log", Gen: gen, Cursor: []byte(cursor), Events: []queue.NewEvent{numbered(n, "a")}}
 }
 
+// TestPromise_CursorIsOneThatTheStandbysHave: an agent that ends while its commit waits for the standbys has it committed
+// on the primary alone. What comes next must not take the cursor for durable: a spool's files are removed at its word.
+func TestPromise_CursorIsOneThatTheStandbysHave(t *testing.T) {
+	c := pgtest.Cluster(t, pgtest.Quorum)
+	q := openAt(t, postgres.Options{URL: c.URL(), Replication: "check"})
+	h := hang(t, c, q, one(1, 0, "1"))
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-h.done; err == nil {
+		t.Fatalf("taken for durable: %+v", h.got)
+	}
+	eventually(t, "the commit to be seen", func() bool { return stored[int](t, c.URL(), "SELECT count(*) FROM agent.source") == 1 })
+	q = openAt(t, postgres.Options{URL: c.URL(), Replication: "check"})
+	if cursor, _, err := q.Cursor("agent-0:/log"); err == nil {
+		t.Errorf("the cursor is said to be %q, which no standby has", cursor)
+	}
+	c.ReleaseStandbys()
+	if cursor, gen, err := q.Cursor("agent-0:/log"); err != nil || string(cursor) != "1" || gen != 1 {
+		t.Errorf("%q, %d, %v", cursor, gen, err)
+	}
+}
+
 // TestPromise_CommitOfUnknownOutcome: whatever became of it, its event is there once, and it is not said to be
 // durable before it is.
 func TestPromise_CommitOfUnknownOutcome(t *testing.T) {
