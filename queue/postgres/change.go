@@ -32,6 +32,7 @@ type stored struct {
 type change struct {
 	q     *Queue
 	refs  []ref // in order, each once
+	gone  []ref // those of them that are not there
 	clock clock
 	tally map[string]*queue.Bucket
 	late  map[string]int // outcomes, by webhook
@@ -87,6 +88,10 @@ func (c *change) load(ctx context.Context, conn *pgx.Conn) (all []*stored, err e
 	})
 	err = conn.SendBatch(ctx, batch).Close()
 	slices.SortFunc(all, func(a, b *stored) int { return compareRefs(a.ref, b.ref) })
+	c.gone = slices.DeleteFunc(slices.Clone(c.refs), func(r ref) bool {
+		_, there := slices.BinarySearchFunc(all, r, func(d *stored, r ref) int { return compareRefs(d.ref, r) })
+		return there
+	})
 	return all, err
 }
 
@@ -212,6 +217,10 @@ func (c *change) write(ctx context.Context, tx pgx.Tx, all []*stored) error {
 	batch := &pgx.Batch{}
 	if c.fenced {
 		c.fence(batch, all)
+	}
+	if c.fenced && len(c.gone) > 0 { // or they would be due for ever to whoever serves their webhook
+		seqs, idxs := split(c.gone)
+		batch.Queue(sqlDropDue, c.q.held.names(), seqs, idxs)
 	}
 	rows.fresh.queue(batch, sqlInsertDeliveries)
 	rows.known.queue(batch, sqlUpdateDeliveries)

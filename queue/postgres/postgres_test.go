@@ -103,6 +103,34 @@ func TestCursor_ForgetsWhatTheDatabaseHasLost(t *testing.T) {
 	}
 }
 
+// Its outcome is all that is ever said of it: it must not be due again.
+func TestRecord_EndsWhatIsLeftOfADeliveryWithoutItsEvent(t *testing.T) {
+	url := pgtest.Server(t)
+	q := agent(t, url, "agent-0", Options{})
+	a := serve(t, q, "w")
+	a.await(t, "w")
+	commit(t, q, queue.Batch{Source: "log", Events: []queue.NewEvent{event(1, "w"), event(2, "w")}})
+	conn, err := q.pool.Acquire(t.Context())
+	if err == nil {
+		_, err = conn.Exec(t.Context(), "DELETE FROM agent.event WHERE id = $1", event(1).ID)
+		conn.Release()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := due(t, q, "w")
+	if len(left) != 2 || left[0].EventID != "" {
+		t.Fatalf("%+v", left)
+	}
+	err = q.Record(t.Context(), queue.Outcome{DeliveryID: left[0].ID, Epoch: a.epoch("w"), Status: queue.Failed, Attempt: queue.Attempt{N: 1, At: time.Now()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := due(t, q, "w"); len(left) != 1 || left[0].EventID != event(2).ID {
+		t.Errorf("still due: %+v", left)
+	}
+}
+
 func TestCommit_EventsDeliveriesAndCursorAreThereAfterReopening(t *testing.T) {
 	url := pgtest.Server(t)
 	q := open(t, Options{URL: url, DedupWindow: time.Hour})

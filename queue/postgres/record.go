@@ -9,8 +9,8 @@ import (
 )
 
 // Record makes the outcomes of attempts durable, all or none; more than 200 in parts of
-// 200. An outcome of a delivery that is no longer there is dropped, and one that was recorded
-// already is not counted twice.
+// 200. An outcome of a delivery that is no longer there is dropped with what is left of it, and one
+// that was recorded already is not counted twice.
 //
 // An outcome is late where its webhook is not served under its epoch any more: a success closes
 // the delivery all the same, since it was delivered, and a failure is in its history only. With

@@ -102,6 +102,10 @@ const (
 	sqlNotDue = `DELETE FROM agent.due d USING unnest($1::text[], $2::bigint[], $3::integer[]) n (webhook, seq, idx)
 		WHERE d.webhook = n.webhook AND d.seq = n.seq AND d.idx = n.idx`
 
+	// What is left of a delivery whose event is gone.
+	sqlDropDue = `DELETE FROM agent.due d USING unnest($1::text[]) w, unnest($2::bigint[], $3::integer[]) n (seq, idx)
+		WHERE d.webhook = w AND d.seq = n.seq AND d.idx = n.idx`
+
 	sqlDue = `INSERT INTO agent.due (webhook, seq, idx, due, tried)
 		SELECT webhook, seq, idx, due, true FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::timestamptz[]) n (webhook, seq, idx, due)
 		ON CONFLICT (webhook, seq, idx) DO UPDATE SET due = excluded.due, tried = true`
