@@ -181,25 +181,42 @@ func (q *Queue) readRecords(rows pgx.Rows, into map[ref]*queue.Delivery) error {
 // were read. While deliveries of it are being replayed, by any agent, there is none.
 func (q *Queue) Head(webhook string) (head queue.Delivery, ok bool, err error) {
 	err = q.claim(func(ctx context.Context, conn *pgx.Conn) error {
-		from, token := q.places.head(text(webhook))
-		began := time.Now()
-		var r dueRef
-		var at time.Time
-		err := conn.QueryRow(ctx, sqlHead, text(webhook), from).Scan(&at, &r.due, &r.seq, &r.idx, &r.tried)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
-		if err != nil {
+		r, c, err := q.headRef(ctx, conn, text(webhook))
+		if r == nil || err != nil {
 			return err
 		}
-		q.places.sawHead(text(webhook), r.seq, token, from == 0, time.Since(began))
-		out, err := q.claimed(ctx, conn, webhook, []dueRef{r}, q.at(at))
+		out, err := q.claimed(ctx, conn, webhook, []dueRef{*r}, c)
 		if ok = len(out) > 0; ok {
 			head = out[0]
 		}
 		return err
 	})
 	return head, ok, err
+}
+
+// headRef finds the webhook's head, nil for none: from its place on, or from the beginning where something was replayed
+// since that was found.
+func (q *Queue) headRef(ctx context.Context, conn *pgx.Conn, webhook string) (*dueRef, clock, error) {
+	for {
+		from, token := q.places.head(webhook)
+		began := time.Now()
+		var at time.Time
+		var replayed bool
+		var due *time.Time
+		var seq *int64
+		var idx *int32
+		var tried *bool
+		err := conn.QueryRow(ctx, sqlHead, webhook, from.seq, from.since).Scan(&at, &replayed, &due, &seq, &idx, &tried)
+		switch {
+		case err == nil && replayed && from.since != nil:
+			q.places.forget(webhook)
+			continue
+		case err != nil || seq == nil:
+			return nil, clock{}, err
+		}
+		q.places.sawHead(webhook, *seq, token, from, at, time.Since(began))
+		return &dueRef{ref{*seq, *idx}, *due, *tried}, q.at(at), nil
+	}
 }
 
 // OldestDue is when the webhook's first unfinished delivery is, or was, due, by this agent's clock; zero where none waits.

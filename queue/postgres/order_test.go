@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -55,4 +56,35 @@ func TestHead_IsTheOldestAlsoWhereItsCommitWasLate(t *testing.T) {
 	if d, ok, err := fast.Head("w"); err != nil || !ok || d.EventID != late.ID {
 		t.Errorf("the head is %+v, %v, %v", d, ok, err)
 	}
+}
+
+// An agent remembers where its webhooks begin. What another replays before that must go before what was read later,
+// also where no notice comes, as through a pgbouncer.
+func TestHead_IsWhatAnotherAgentHasReplayed(t *testing.T) {
+	url := pgtest.Server(t)
+	hourAgo := func() time.Time { return time.Now().Add(-time.Hour) }
+	past, q, other := agent(t, url, "past", Options{Now: hourAgo}), agent(t, url, "q", Options{}), agent(t, url, "other", Options{})
+	commit(t, past, queue.Batch{Source: "log", Cursor: []byte("1"), Events: []queue.NewEvent{event(1, "w")}})
+	commit(t, q, queue.Batch{Source: "log", Gen: 1, Cursor: []byte("2"), Events: []queue.NewEvent{event(2, "w")}})
+	head := func(n int) (id string) {
+		t.Helper()
+		d, ok, err := q.Head("w")
+		if err != nil || !ok || d.EventID != event(n).ID {
+			t.Errorf("the head is %+v, %v, %v", d, ok, err)
+		}
+		return d.ID
+	}
+	first := head(1)
+	err := q.Record(t.Context(), queue.Outcome{DeliveryID: first, Status: queue.Success, Attempt: queue.Attempt{N: 1, At: time.Now()}})
+	if err != nil && !errors.Is(err, queue.ErrNotOwner) {
+		t.Fatal(err)
+	}
+	q.places.forget("w") // or it begins at the first
+	head(2)
+	head(2)
+	if n, err := other.Replay(t.Context(), "cli", []string{first}); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	head(1)
+	head(1)
 }

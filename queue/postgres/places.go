@@ -20,10 +20,17 @@ type places struct {
 type place struct {
 	dueAt     dueRef
 	past      dueRef // the latest dueAt that was due already: what others add comes after it
-	headAt    int64
+	headAt    headPlace
 	dueUntil  time.Time // how long it is good
 	headUntil time.Time
 	reset     int // how often something was added before it
+}
+
+// headPlace is where to begin looking for a head. It is not good where something was replayed since it was
+// found, by any agent; since is of the database's clock, nil with none.
+type headPlace struct {
+	seq   int64
+	since *time.Time
 }
 
 const placeFor = time.Second
@@ -83,9 +90,9 @@ func (p *places) sawNone(webhook string, token int, took time.Duration) {
 	w.dueAt, w.dueUntil = w.past, time.Now().Add(max(placeFor, 20*took))
 }
 
-// head returns the seq to begin with, and a token for sawHead. It is never above one of a commit
+// head returns where to begin, and a token for sawHead. It is never above one of a commit
 // that is under way: what its source commits next would be sent before it.
-func (p *places) head(webhook string) (from int64, token int) {
+func (p *places) head(webhook string) (from headPlace, token int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.at(webhook)
@@ -95,14 +102,21 @@ func (p *places) head(webhook string) (from int64, token int) {
 	return from, w.reset
 }
 
-func (p *places) sawHead(webhook string, seq int64, token int, whole bool, took time.Duration) {
+// sawHead takes in which delivery was the first, from where it was looked for, and how long it took to find; at is the
+// database's clock then.
+func (p *places) sawHead(webhook string, seq int64, token int, from headPlace, at time.Time, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.at(webhook)
 	if w.reset != token {
 		return
 	}
-	if w.headAt = seq - lateBy.Microseconds()*seqStep; whole {
+	whole := from.since == nil
+	if whole {
+		since := at.Add(-took)
+		from.since = &since
+	}
+	if w.headAt = (headPlace{seq - lateBy.Microseconds()*seqStep, from.since}); whole {
 		w.headUntil = time.Now().Add(max(placeFor, 20*took))
 	}
 }
@@ -120,7 +134,7 @@ func (p *places) forget(webhook string) {
 func (p *places) added(webhook string, r ref, due time.Time) {
 	p.mu.Lock()
 	w := p.at(webhook)
-	before := due.Before(w.dueAt.due) || due.Equal(w.dueAt.due) && r.less(w.dueAt.ref) || r.seq < w.headAt
+	before := due.Before(w.dueAt.due) || due.Equal(w.dueAt.due) && r.less(w.dueAt.ref) || r.seq < w.headAt.seq
 	p.mu.Unlock()
 	if before {
 		p.forget(webhook)

@@ -88,6 +88,9 @@ func (q *Queue) replaying(ctx context.Context, webhooks []string, f func(mark fu
 	err := f(mark)
 	ended := q.again(context.WithoutCancel(ctx), q.outcomes, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, sqlReplayed, id, webhooks)
+		if err == nil {
+			_, err = tx.Exec(ctx, sqlForgetReplays)
+		}
 		return err
 	})
 	if slices.Contains(webhooks, "") {

@@ -59,9 +59,11 @@ const (
 	sqlDueFrom = `SELECT clock_timestamp(), due, seq, idx, tried FROM agent.due
 		WHERE webhook = $1 AND (due, seq, idx) >= ($2, $3, $4) ORDER BY due, seq, idx LIMIT $5`
 
-	sqlHead = `SELECT clock_timestamp(), due, seq, idx, tried FROM agent.due WHERE webhook = $1 AND seq >= $2
-		AND NOT EXISTS (SELECT FROM agent.replay r WHERE r.webhook IN ($1, '') AND r.until > clock_timestamp())
-		ORDER BY seq, idx LIMIT 1`
+	// The first one of a webhook from a place on, none where something is being replayed, or was since that place was
+	// found ($3; NULL without one).
+	sqlHead = `SELECT clock_timestamp(), r.replayed, d.due, d.seq, d.idx, d.tried
+		FROM (SELECT EXISTS (SELECT FROM agent.replay WHERE webhook IN ($1, '') AND until > least(statement_timestamp(), $3::timestamptz)) AS replayed) r
+		LEFT JOIN LATERAL (SELECT due, seq, idx, tried FROM agent.due WHERE NOT r.replayed AND webhook = $1 AND seq >= $2 ORDER BY seq, idx LIMIT 1) d ON true`
 
 	sqlOldestDue = `SELECT clock_timestamp(), due FROM agent.due WHERE webhook = $1 ORDER BY due LIMIT 1`
 
@@ -115,7 +117,9 @@ const (
 	sqlReplaying = `INSERT INTO agent.replay (id, webhook, until) SELECT $1::text || ' ' || w, w, clock_timestamp() + interval '30 s' FROM unnest($2::text[]) w
 		ON CONFLICT (id) DO UPDATE SET until = excluded.until`
 
-	sqlReplayed = `DELETE FROM agent.replay WHERE until < clock_timestamp() OR id IN (SELECT $1::text || ' ' || w FROM unnest($2::text[]) w)`
+	// It stays for longer than any agent's place may be older than it.
+	sqlReplayed      = `UPDATE agent.replay SET until = clock_timestamp() WHERE id IN (SELECT $1::text || ' ' || w FROM unnest($2::text[]) w)`
+	sqlForgetReplays = `DELETE FROM agent.replay WHERE until < clock_timestamp() - interval '10 min'`
 )
 
 // What people look at (list.go, find.go, counts.go).
