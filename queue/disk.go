@@ -18,7 +18,7 @@ import (
 // and outcomes are refused before the last of it.
 type disk struct {
 	dir     string // the state directory
-	limits  *limits
+	limits  *Limits
 	waiting func() bool // any delivery is unfinished
 	log     *slog.Logger
 
@@ -130,7 +130,7 @@ func (d *disk) measure() {
 		free, total = diskFree(d.dir)
 	}
 	floor := min(int64(watermark), total/4)
-	maxSize, _, _ := d.limits.get()
+	maxSize, _, _ := d.limits.Get()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	was := d.reason
@@ -215,6 +215,6 @@ func (d *disk) keepBallast() error {
 
 // pressed reports whether the queue is close to its bound: then history is the first to go.
 func (d *disk) pressed() bool {
-	maxSize, _, _ := d.limits.get()
+	maxSize, _, _ := d.limits.Get()
 	return maxSize > 0 && d.taken() > maxSize-maxSize/10
 }

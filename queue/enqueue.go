@@ -15,7 +15,7 @@ import (
 type intake struct {
 	writer *writer
 	disk   *disk
-	limits *limits
+	limits *Limits
 }
 
 // Commit makes a batch durable: its events with a delivery for each webhook that wants
@@ -106,7 +106,7 @@ func eventCost(e *NewEvent, counted map[indexKey]bool) cost {
 
 func (in *intake) commitPart(ctx context.Context, b Batch, c cost, again bool) (Committed, error) {
 	var done Committed
-	_, _, window := in.limits.get()
+	_, _, window := in.limits.Get()
 	err := in.writer.submit(ctx, c, func(w *writeTxn) error {
 		done = Committed{again: again} // a transaction that failed is applied again
 		left, err := w.readPartial(&b)

@@ -209,11 +209,17 @@ func (rd *reader) Count(ctx context.Context, f Filter) (int, error) {
 	return n, err
 }
 
-// each walks everything a filter selects, newest first, in parts.
+// each is Walk over this queue's list.
 func (rd *reader) each(ctx context.Context, f Filter, do func(ids []string) error) error {
+	return Walk(ctx, rd.List, f, do)
+}
+
+// Walk calls do with the IDs of everything that a filter selects in a list, newest first, in parts
+// of at most 500.
+func Walk(ctx context.Context, list func(context.Context, Filter) (Page, error), f Filter, do func(ids []string) error) error {
 	f.Limit = 500
 	for {
-		page, err := rd.List(ctx, f)
+		page, err := list(ctx, f)
 		if err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ type maintenance struct {
 	*store
 	writer *writer
 	disk   *disk
-	limits *limits
+	limits *Limits
 	log    *slog.Logger
 	small  bool // Options.SmallMemory
 	// webhooks names the configured ones.
@@ -108,7 +108,7 @@ func (m *maintenance) keepSmall(ctx context.Context) {
 func (m *maintenance) upkeep(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	maxSize, retention, window := m.limits.get()
+	maxSize, retention, window := m.limits.Get()
 	now := m.now()
 	if err := m.undoSkew(ctx); err != nil {
 		return err

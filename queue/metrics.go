@@ -34,7 +34,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	s := c.q.Stats()
-	maxSize, _, _ := c.q.limits.get()
+	maxSize, _, _ := c.q.limits.Get()
 	full := 0.0
 	if s.Full {
 		full = 1

@@ -111,7 +111,7 @@ func openWith(o *Options, dbDir string, known *identity, repaired bool, fail *fa
 
 // newQueue joins the parts around an open database.
 func newQueue(o *Options, s *store) *Queue {
-	limits := &limits{maxSize: o.MaxSize, retention: o.Retention, dedupWindow: o.DedupWindow}
+	limits := NewLimits(o.MaxSize, o.Retention, o.DedupWindow)
 	disk := &disk{dir: o.Dir, limits: limits, waiting: s.counts.waiting, log: o.Logger}
 	wr := &writer{
 		store: s, disk: disk, limits: limits, notify: o.Notify,

@@ -74,31 +74,16 @@ type Queue struct {
 	writer      *writer
 	maintenance *maintenance
 	disk        *disk
-	limits      *limits
+	limits      *Limits
 
 	closing    sync.Once
 	closeErr   error
 	unregister func()
 }
 
-// limits may change while the queue is open.
-type limits struct {
-	sync.Mutex
-	maxSize                int64
-	retention, dedupWindow time.Duration
-}
-
-func (l *limits) get() (maxSize int64, retention, dedupWindow time.Duration) {
-	l.Lock()
-	defer l.Unlock()
-	return l.maxSize, l.retention, l.dedupWindow
-}
-
 // SetLimits changes the limits of Options.
 func (q *Queue) SetLimits(maxSize int64, retention, dedupWindow time.Duration) {
-	q.limits.Lock()
-	defer q.limits.Unlock()
-	q.limits.maxSize, q.limits.retention, q.limits.dedupWindow = maxSize, retention, dedupWindow
+	q.limits.SetLimits(maxSize, retention, dedupWindow)
 }
 
 // Run keeps the queue in order until ctx ends: retention, reclaiming space and memory,

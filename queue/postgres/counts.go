@@ -129,7 +129,7 @@ func (q *Queue) refreshSoon() {
 
 // latestStats are Stats as they were measured last.
 func (q *Queue) latestStats() queue.Stats {
-	limit, _, _ := q.limits.get()
+	limit, _, _ := q.limits.Get()
 	s := &q.size
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,7 +194,7 @@ func describe(host, version, standbys string) string {
 // room waits until there is room.
 func (q *Queue) room(ctx context.Context) error {
 	for {
-		if limit, _, _ := q.limits.get(); limit == 0 {
+		if limit, _, _ := q.limits.Get(); limit == 0 {
 			return nil
 		}
 		if q.refreshSoon(); !q.latestStats().Full {

@@ -164,7 +164,7 @@ func (q *Queue) replicated(names, level string) error {
 
 // choose decides which events are new, and numbers them.
 func (e *enqueue) choose() error {
-	_, _, window := e.q.limits.get()
+	_, _, window := e.q.limits.Get()
 	known := func(seq int64) bool {
 		return seq != 0 && (e.b.Backfill || window == 0 || e.now.Sub(seqTime(seq)) < window)
 	}

@@ -180,28 +180,10 @@ func (q *Queue) Count(ctx context.Context, f queue.Filter) (n int, err error) {
 	return n, err
 }
 
-// each walks everything a filter selects, newest first, in parts.
+// each is queue.Walk over this queue's list; nobody needs the texts.
 func (q *Queue) each(ctx context.Context, f queue.Filter, do func(ids []string) error) error {
-	f.Limit, f.MaxText = 500, 100
-	for {
-		page, err := q.List(ctx, f)
-		if err != nil {
-			return err
-		}
-		ids := make([]string, len(page.Deliveries))
-		for i := range page.Deliveries {
-			ids[i] = page.Deliveries[i].ID
-		}
-		if len(ids) > 0 {
-			if err := do(ids); err != nil {
-				return err
-			}
-		}
-		if page.Next == "" {
-			return nil
-		}
-		f.Before = page.Next
-	}
+	f.MaxText = 100
+	return queue.Walk(ctx, q.List, f, do)
 }
 
 // Get returns one delivery, with its due time by this agent's clock.

@@ -85,7 +85,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	if !q.keeps() {
 		return
 	}
-	limit, _, _ := q.limits.get()
+	limit, _, _ := q.limits.Get()
 	gauge(descBytes, float64(s.Bytes))
 	gauge(descMax, float64(limit))
 	gauge(descRejected, float64(s.Rejected))

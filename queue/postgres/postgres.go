@@ -16,6 +16,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
 // Options are what Open needs.
@@ -62,7 +64,7 @@ type Queue struct {
 	// What may be done at one time: one thing of each kind, and one that claims.
 	intake, outcomes, people, gauge, entries lane
 
-	limits   limits
+	limits   *queue.Limits
 	size     size
 	shorten  shorten
 	recent   recent
@@ -76,23 +78,9 @@ type Queue struct {
 	children sync.WaitGroup
 }
 
-type limits struct {
-	sync.Mutex
-	maxSize                int64
-	retention, dedupWindow time.Duration
-}
-
-func (l *limits) get() (maxSize int64, retention, dedupWindow time.Duration) {
-	l.Lock()
-	defer l.Unlock()
-	return l.maxSize, l.retention, l.dedupWindow
-}
-
 // SetLimits changes the limits of Options.
 func (q *Queue) SetLimits(maxSize int64, retention, dedupWindow time.Duration) {
-	q.limits.Lock()
-	defer q.limits.Unlock()
-	q.limits.maxSize, q.limits.retention, q.limits.dedupWindow = maxSize, retention, dedupWindow
+	q.limits.SetLimits(maxSize, retention, dedupWindow)
 }
 
 // Open connects to the database and brings its schema to this version, where it is older. A
@@ -102,7 +90,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	q := &Queue{
 		opts: o, log: o.Logger, process: rand.Text(),
 		intake: newLane(), outcomes: newLane(), people: newLane(), gauge: newLane(), entries: newLane(),
-		limits: limits{maxSize: o.MaxSize, retention: o.Retention, dedupWindow: o.DedupWindow},
+		limits: queue.NewLimits(o.MaxSize, o.Retention, o.DedupWindow),
 	}
 	if err := q.connect(ctx); err != nil {
 		return nil, err

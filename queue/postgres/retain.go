@@ -124,7 +124,7 @@ func (q *Queue) forgetSeqs(ctx context.Context, seqs []int64, before time.Time) 
 
 // pressed reports whether what is kept is close to the bound.
 func (q *Queue) pressed() bool {
-	limit, _, _ := q.limits.get()
+	limit, _, _ := q.limits.Get()
 	return limit > 0 && q.Stats().Bytes >= limit/100*pressedPercent
 }
 
@@ -174,7 +174,7 @@ func (q *Queue) shrink(ctx context.Context) error {
 
 // shrinkRejected keeps rejected records to their part of the bound.
 func (q *Queue) shrinkRejected(ctx context.Context) error {
-	limit, _, _ := q.limits.get()
+	limit, _, _ := q.limits.Get()
 	var seqs []int64
 	err := q.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		seqs = nil

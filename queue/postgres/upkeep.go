@@ -59,7 +59,7 @@ func (q *Queue) keeps() bool { return time.Now().UnixNano() < q.keeper.Load() }
 
 // Upkeep does at once what Run does every five minutes.
 func (q *Queue) Upkeep(ctx context.Context) error {
-	_, retention, window := q.limits.get()
+	_, retention, window := q.limits.Get()
 	now, err := q.now(ctx)
 	if err != nil {
 		return err
