@@ -122,6 +122,36 @@ func TestOwn_KeepsItsLeaseWhileNothingCanBeRead(t *testing.T) {
 	}
 }
 
+// While configurations differ, a webhook is served though its agent has its share, and the others have room for what it
+// has. Where all have it they share it again.
+func TestOwn_WhatOneAloneIsConfiguredForIsServed(t *testing.T) {
+	url := pgtest.Server(t)
+	second := serve(t, agent(t, url, "second", Options{}), "b", "c")
+	second.await(t, "b", "c")
+	first := serve(t, agent(t, url, "first", Options{}), "b", "c")
+	first.until(t, "serve one", holds(1))
+	first.configure("a", "b", "c", "d", "e")
+	first.await(t, "a", "d", "e")
+	second.until(t, "serve", func(held map[string]queue.Holding) bool { return len(held) > 0 })
+	second.configure("a", "b", "c", "d", "e")
+	second.until(t, "serve its share", func(held map[string]queue.Holding) bool { return len(held) >= 2 })
+	first.until(t, "serve its share", func(held map[string]queue.Holding) bool { return len(held) <= 3 })
+}
+
+// What has been free for a lease is served by whoever sees it, whatever its share.
+func TestOwn_TakesWhatNobodyElseDoes(t *testing.T) {
+	url := pgtest.Server(t)
+	q := agent(t, url, "one", Options{})
+	tx, _ := other(t, url, `INSERT INTO agent.member (name, process, seen, version, status)
+		VALUES ('idle', 'x', now() + interval '1 h', '', '{"configured": ["a", "b"]}')`)
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a := serve(t, q, "a", "b")
+	a.until(t, "serve its share", holds(1))
+	a.until(t, "serve the other too", holds(2))
+}
+
 // What is not due yet is not looked at, however much it is.
 func TestOwn_LooksAtWhatIsDueAlone(t *testing.T) {
 	url := pgtest.Server(t)

@@ -119,7 +119,7 @@ func (o *owner) beat(ctx context.Context) error {
 		}
 		return o.q.clean("extend what is served", err)
 	}
-	o.begun, o.named, o.live, o.beatNow = true, b.named, b.live, false
+	o.begun, o.named, o.live, o.beatNow = true, b.named, len(b.members), false
 	maps.Copy(o.leaving, b.leaving)
 	for name := range o.q.held.current() {
 		if _, kept := b.held[name]; !kept && o.leaving[name].epoch == 0 {
@@ -146,7 +146,7 @@ type beat struct {
 	held     map[string]holding
 	leaving  map[string]leaving // from now on
 	named    string
-	live     int
+	members  []member // those that are alive
 	keeper   bool
 	moved    []string
 }
@@ -154,7 +154,7 @@ type beat struct {
 func (b *beat) transaction(ctx context.Context, tx pgx.Tx) error {
 	q := b.o.q
 	names := slices.Sorted(maps.Keys(b.timeouts))
-	status, err := json.Marshal(b.o.s.Status())
+	status, err := json.Marshal(memberStatus{b.o.s.Status(), append([]string{}, names...)})
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,10 @@ func (b *beat) transaction(ctx context.Context, tx pgx.Tx) error {
 		batch.Queue(sqlName, append([]string{""}, names...))
 	}
 	b.queueExtend(batch)
-	batch.Queue(sqlLive, q.opts.Lease).QueryRow(func(row pgx.Row) error { return row.Scan(&b.live) })
+	batch.Queue(sqlLive, q.opts.Lease).Query(func(rows pgx.Rows) (err error) {
+		b.members, err = readMembers(rows, names)
+		return err
+	})
 	batch.Queue(sqlKeep, q.opts.Agent, q.opts.Lease).Query(func(rows pgx.Rows) error {
 		b.keeper = rows.Next()
 		rows.Close()
@@ -225,16 +228,25 @@ func (b *beat) leave(name string) {
 	b.leaving[name] = h.leave()
 }
 
-// share takes what is free up to this agent's share, or lets go what is above it.
+// share takes what is free up to this agent's share, or lets go what is above it. What has been free for a lease it
+// takes all the same: its share is a number, and those below theirs may not have that webhook.
 func (b *beat) share(ctx context.Context, tx pgx.Tx, names []string) error {
 	q := b.o.q
-	share := (len(names) + max(1, b.live) - 1) / max(1, b.live)
-	if mine := slices.Sorted(maps.Keys(b.held)); len(mine) >= share {
-		for _, name := range mine[share:] {
-			b.leave(name)
-		}
-		return nil
+	shares := shares(b.members)
+	for _, name := range b.surplus(shares) {
+		b.leave(name)
 	}
+	if room := shares[q.opts.Agent] - len(b.held); room > 0 {
+		if err := b.take(ctx, tx, names, 0, room); err != nil {
+			return err
+		}
+	}
+	return b.take(ctx, tx, names, q.opts.Lease, len(names))
+}
+
+// take takes at most limit webhooks that have been free for so long.
+func (b *beat) take(ctx context.Context, tx pgx.Tx, names []string, since time.Duration, limit int) error {
+	q := b.o.q
 	taken := slices.Collect(maps.Keys(b.held))
 	taken = slices.AppendSeq(taken, maps.Keys(b.o.leaving))
 	taken = slices.AppendSeq(taken, maps.Keys(b.leaving))
@@ -242,7 +254,7 @@ func (b *beat) share(ctx context.Context, tx pgx.Tx, names []string) error {
 	for i, name := range names {
 		ends[i] = q.opts.Lease + b.timeouts[name]
 	}
-	rows, err := tx.Query(ctx, sqlTake, names, ends, q.opts.Agent, taken, share-len(b.held))
+	rows, err := tx.Query(ctx, sqlTake, names, ends, q.opts.Agent, taken, since, limit)
 	if err != nil {
 		return err
 	}

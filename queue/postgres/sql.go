@@ -195,21 +195,23 @@ const (
 	sqlSeen = `INSERT INTO agent.member AS m (name, process, seen, version, status) VALUES ($1, $2, clock_timestamp(), $3, $4)
 		ON CONFLICT (name) DO UPDATE SET process = excluded.process, seen = excluded.seen, version = excluded.version, status = excluded.status
 		WHERE m.process = excluded.process OR $5 RETURNING name`
-	sqlName   = `INSERT INTO agent.webhook (name) SELECT * FROM unnest($1::text[]) ON CONFLICT (name) DO NOTHING`
+	sqlName   = `INSERT INTO agent.webhook (name, until) SELECT name, clock_timestamp() - interval '1 ms' FROM unnest($1::text[]) name ON CONFLICT (name) DO NOTHING`
 	sqlExtend = `WITH mine AS (
 			SELECT w.name, n.ends FROM agent.webhook w JOIN unnest($1::text[], $2::bigint[], $3::interval[]) n (name, epoch, ends) ON n.name = w.name
 			WHERE w.owner = $4 AND w.epoch = n.epoch ORDER BY w.name FOR UPDATE OF w)
 		UPDATE agent.webhook w SET until = clock_timestamp() + mine.ends
 		FROM mine WHERE w.name = mine.name RETURNING w.name, w.pause`
-	sqlLive = `SELECT count(*) FROM agent.member WHERE process <> '' AND seen > clock_timestamp() - $1::interval`
-	// What is free, or was this agent's before it was started again; first what was.
+	sqlLive = `SELECT m.name, m.status, coalesce(w.serves, 0) FROM agent.member m
+		LEFT JOIN (SELECT owner, count(*) AS serves FROM agent.webhook WHERE until > clock_timestamp() AND name <> '' GROUP BY owner) w ON w.owner = m.name
+		WHERE m.process <> '' AND m.seen > clock_timestamp() - $1::interval ORDER BY m.name`
+	// What has been free for a time ($5), or was this agent's before it was started again; first what was.
 	sqlTake = `WITH free AS (
 			SELECT w.name, n.ends FROM agent.webhook w JOIN unnest($1::text[], $2::interval[]) n (name, ends) ON n.name = w.name
-			WHERE (w.until < clock_timestamp() OR w.owner = $3) AND w.name <> ALL (coalesce($4::text[], '{}'))
-			ORDER BY w.owner <> $3, md5(w.name || $3) LIMIT $5 FOR UPDATE OF w SKIP LOCKED)
+			WHERE (w.until < clock_timestamp() - $5::interval OR w.owner = $3) AND w.name <> ALL (coalesce($4::text[], '{}'))
+			ORDER BY w.owner <> $3, md5(w.name || $3) LIMIT $6 FOR UPDATE OF w SKIP LOCKED)
 		UPDATE agent.webhook w SET owner = $3, epoch = w.epoch + 1, until = clock_timestamp() + free.ends
 		FROM free WHERE w.name = free.name RETURNING w.name, w.epoch, w.state, w.pause`
-	sqlLetGo = `UPDATE agent.webhook SET owner = '', until = '-infinity' WHERE name = $1 AND owner = $2 AND epoch = $3`
+	sqlLetGo = `UPDATE agent.webhook SET owner = '', until = clock_timestamp() - interval '1 ms' WHERE name = $1 AND owner = $2 AND epoch = $3`
 	sqlLeft  = `UPDATE agent.member SET process = '' WHERE name = $1 AND process = $2`
 	// The lease of the upkeep is that of the webhook "", which none is called. No beat waits for another's.
 	sqlKeep = `WITH free AS (
