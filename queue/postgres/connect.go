@@ -50,8 +50,8 @@ var errUnknown = errors.New("the database did not say whether it has committed")
 
 func (q *Queue) connect(ctx context.Context) error {
 	cfg, err := pgxpool.ParseConfig(q.opts.URL)
-	if err != nil { // its text has parts of the URL
-		return errURL
+	if err != nil {
+		return urlError(err)
 	}
 	q.secrets = []string{q.opts.URL, cfg.ConnConfig.Password}
 	cfg.MaxConns, cfg.MinConns = maxConns, 0

@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -12,7 +14,7 @@ import (
 func Probe(ctx context.Context, url string) (engine string, unreplicated, err error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
-		return "", nil, errURL
+		return "", nil, urlError(err)
 	}
 	q := &Queue{secrets: []string{url, cfg.Password}}
 	configure(cfg, "check")
@@ -30,3 +32,12 @@ func Probe(ctx context.Context, url string) (engine string, unreplicated, err er
 }
 
 var errURL = errors.New("the URL of the queue's database cannot be read; it should look like postgres://USER:PASSWORD@HOST/DATABASE")
+
+// urlError is what may be shown of why a URL cannot be used: its text has parts of it, unless the certificates and keys
+// that it names are what is wrong.
+func urlError(err error) error {
+	if cause := errors.Unwrap(err); cause != nil && strings.Contains(err.Error(), "failed to configure TLS") {
+		return fmt.Errorf("the queue's database: its URL asks for TLS: %w", cause)
+	}
+	return errURL
+}
