@@ -24,6 +24,7 @@ type mixHook struct {
 	name   string
 	mood   func(event int, rng *rand.Rand) int // a status; 0 hangs up
 	server *httptest.Server
+	load   *load // nil: nobody asks
 
 	mu       sync.Mutex
 	rng      *rand.Rand
@@ -32,11 +33,12 @@ type mixHook struct {
 	got      map[int]bool   // events taken with 2xx
 	ids      map[int]string // by event, the one id that it came under
 	first    []int          // events in the order in which they were first sent
+	writers  int            // their numbers' remainders by this are their logs; the order is within each
 	wrong    []string
 }
 
 func newMixHook(t *testing.T, name string, seed uint64, mood func(event int, rng *rand.Rand) int) *mixHook {
-	h := &mixHook{name: name, mood: mood, rng: rand.New(rand.NewPCG(seed, 1)), got: map[int]bool{}, ids: map[int]string{}}
+	h := &mixHook{name: name, mood: mood, rng: rand.New(rand.NewPCG(seed, 1)), got: map[int]bool{}, ids: map[int]string{}, writers: 1}
 	h.server = httptest.NewServer(h)
 	t.Cleanup(h.server.Close)
 	return h
@@ -46,6 +48,9 @@ func (h *mixHook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // the agent was killed
+	}
+	if h.load != nil {
+		defer h.load.enter(r)()
 	}
 	status := h.take(r.Header.Get("webhook-id"), body)
 	switch status {
@@ -95,17 +100,13 @@ type mix struct {
 	enabled map[string]bool
 	off     bool // the agent as a whole
 	version int
+	*scribe
 
-	writing sync.Mutex // held by the writer, and where it must stand still
-	written int
-	size    int // of the log
-	rotated int
+	shared *fleetMember // nil: the queue is the agent's own
 }
 
 // The one that is healthy is there to see that the others do not disturb it.
-func newMix(t *testing.T) *mix {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+func mixHooks(t *testing.T, seed uint64) []*mixHook {
 	often := func(n int, status ...int) func(int, *rand.Rand) int {
 		return func(_ int, rng *rand.Rand) int {
 			if rng.IntN(n) == 0 {
@@ -121,19 +122,28 @@ func newMix(t *testing.T) *mix {
 		}
 		return often(10, 500, 500, 500, 0, 0, 0, 0, 0, 0, 429)(event, rng)
 	}
-	m := &mix{
-		rig: newRig(t, ""), rng: rand.New(rand.NewPCG(seed, 0)), enabled: map[string]bool{},
-		hooks: []*mixHook{
-			newMixHook(t, "steady", seed, often(1, http.StatusOK)),
-			newMixHook(t, "shaky", seed, often(4, 429, 500, 404, 0)),
-			newMixHook(t, "strict", seed, choking),
-		},
+	return []*mixHook{
+		newMixHook(t, "steady", seed, often(1, http.StatusOK)),
+		newMixHook(t, "shaky", seed, often(4, 429, 500, 404, 0)),
+		newMixHook(t, "strict", seed, choking),
 	}
+}
+
+func newMix(t *testing.T) *mix {
+	seed := newSeed(t)
+	m := &mix{rig: newRig(t, ""), rng: rand.New(rand.NewPCG(seed, 0)), enabled: map[string]bool{}, hooks: mixHooks(t, seed)}
+	m.scribe = newScribe(t, m.log)
 	for _, h := range m.hooks {
 		m.enabled[h.name] = true
 	}
 	m.write()
 	return m
+}
+
+func newSeed(t *testing.T) uint64 {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	return seed
 }
 
 // write writes agent.toml; every time it says something else.
@@ -151,13 +161,20 @@ listen = ""
 max_retries = 2
 retry_delay = "10ms"
 `, !m.off, m.state(), m.log)
+	timeout := fmt.Sprint(10 + m.version)
+	if m.shared != nil {
+		text, timeout = m.shared.configure(text), fmt.Sprintf("\"%dms\"", 1000+m.version)
+	}
 	for _, h := range m.hooks {
 		breaker := 20
 		if h.name == "shaky" {
 			breaker = 5
 		}
-		text += fmt.Sprintf("[[webhook]]\nname = %q\nurl = %q\nenabled = %v\nordered = %v\ntimeout = %d\nbreaker_failures = %d\n",
-			h.name, h.server.URL, m.enabled[h.name], h.name == "strict", 10+m.version, breaker)
+		text += fmt.Sprintf("[[webhook]]\nname = %q\nurl = %q\nenabled = %v\nordered = %v\ntimeout = %s\nbreaker_failures = %d\n",
+			h.name, h.server.URL, m.enabled[h.name], h.name == "strict", timeout, breaker)
+		if m.shared != nil {
+			text += m.shared.webhook(h)
+		}
 	}
 	tmp := m.toml + ".new"
 	if err := os.WriteFile(tmp, []byte(text), 0o600); err != nil {
@@ -166,51 +183,6 @@ retry_delay = "10ms"
 	if err := os.Rename(tmp, m.toml); err != nil {
 		m.t.Fatal(err)
 	}
-}
-
-// produce writes events as Python's RotatingFileHandler does, until the function it returns
-// is called, which tells how many.
-func (m *mix) produce() (stop func() int) {
-	quit, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-quit:
-				return
-			case <-time.After(2 * time.Millisecond):
-				m.event()
-			}
-		}
-	}()
-	stop = sync.OnceValue(func() int {
-		close(quit)
-		<-ended
-		return m.written
-	})
-	m.t.Cleanup(func() { stop() })
-	return stop
-}
-
-func (m *mix) event() {
-	m.writing.Lock()
-	defer m.writing.Unlock()
-	line := eventLine(m.written)
-	m.append(line)
-	m.written++
-	if m.size += len(line); m.size < 10_000 {
-		return
-	}
-	m.size = 0
-	for i := m.rotated; i > 0; i-- {
-		if err := os.Rename(fmt.Sprintf("%s.%d", m.log, i), fmt.Sprintf("%s.%d", m.log, i+1)); err != nil {
-			m.t.Error(err)
-		}
-	}
-	if err := os.Rename(m.log, m.log+".1"); err != nil {
-		m.t.Error(err)
-	}
-	m.rotated++
 }
 
 func (m *mix) state() string { return filepath.Join(m.dir, "state") }
@@ -384,8 +356,11 @@ func (h *mixHook) check(m *mix, n int, begun time.Time) {
 			m.t.Errorf("%s: event %d came under %s, elsewhere under %s", h.name, e, id, m.hooks[0].ids[e])
 		}
 	}
-	if h.name == "strict" && !slices.IsSorted(h.first) {
-		m.t.Errorf("%s: events were first sent in the order %v", h.name, h.first)
+	for writer := range h.writers {
+		first := slices.DeleteFunc(slices.Clone(h.first), func(e int) bool { return e%h.writers != writer })
+		if h.name == "strict" && !slices.IsSorted(first) {
+			m.t.Errorf("%s: events were first sent in the order %v", h.name, first)
+		}
 	}
 	m.t.Logf("%s: %d events, %d requests, %d given up at first, done after %s", h.name, n, h.requests, givenUp, time.Since(begun).Round(time.Millisecond))
 }

@@ -60,6 +60,8 @@ type rig struct {
 	recv *recorder
 	url  string
 	cmd  *exec.Cmd
+	env  []string // the agent's, beside the tests' own
+	cwd  string   // "": the tests'
 	out  *os.File
 	// verdict is what a failed test has found out.
 	verdict string
@@ -178,6 +180,8 @@ secret = %q
 func (r *rig) start() {
 	r.t.Helper()
 	r.cmd = exec.Command("intellidocs-agent", "run", "-c", r.toml)
+	r.cmd.Dir = r.cwd
+	r.cmd.Env = append(os.Environ(), r.env...)
 	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
