@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
+	"github.com/dawnsystem/intellidocs-agent/internal/race"
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
@@ -262,7 +263,7 @@ func limitCases() []limitCase {
 // a limit takes some refusals: there are so many events that what they cost is little beside it.
 func TestLimits_EverythingArrivesWithinWhatTheyAllow(t *testing.T) {
 	var table strings.Builder
-	for _, c := range limitCases() {
+	for _, c := range race.Part(limitCases(), 3) {
 		t.Run(c.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				r := &limited{limit: c.limit(), says: c.says, quota: c.quota, rand: rand.New(rand.NewPCG(1, 2))}

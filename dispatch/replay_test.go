@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
+	"github.com/dawnsystem/intellidocs-agent/internal/race"
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
 
@@ -16,7 +17,7 @@ import (
 // overtakes, neither among them nor of those that come in meanwhile, with a head that
 // fails, and a restart within.
 func TestReplay_OfAnOrderedWebhookKeepsTheOrder(t *testing.T) {
-	const failed, fresh = 3000, 40
+	failed, fresh := race.Rounds(3000, 600), 40
 	for _, byID := range []bool{false, true} {
 		t.Run(fmt.Sprintf("by ID %v", byID), func(t *testing.T) {
 			var mu sync.Mutex

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/dawnsystem/intellidocs-agent/internal/race"
 )
 
 const (
@@ -75,11 +77,11 @@ func TestGlued_TwoAndMoreWholeRecords(t *testing.T) {
 			}
 		}
 	}
-	many := strings.Repeat(sampleEvent, 5000)
+	many := strings.Repeat(sampleEvent, race.Rounds(5000, 500))
 	if res := Line([]byte(many), Options{}); len(accepted(res)) < maxGlued || len(accepted(res)) > maxGlued+1 || res.Glued[len(res.Glued)-1].Verdict != Reject {
 		t.Errorf("%d of many", len(accepted(res)))
 	}
-	if res := Line([]byte(strings.Repeat(oursHeader+`{"`, 50_000)), Options{}); res.Verdict != Reject || len(res.Glued) > maxGlued {
+	if res := Line([]byte(strings.Repeat(oursHeader+`{"`, race.Rounds(50_000, 5_000))), Options{}); res.Verdict != Reject || len(res.Glued) > maxGlued {
 		t.Errorf("%d of many torn ones", len(res.Glued))
 	}
 }

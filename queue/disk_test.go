@@ -3,12 +3,14 @@ package queue
 import (
 	"testing"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/internal/race"
 )
 
 func TestUpkeep_TheDiskComesBackOnceHistoryExpires(t *testing.T) {
 	now := time.Now()
 	q := open(t, Options{MaxSize: 64 << 20, Retention: time.Hour, DedupWindow: time.Hour, Now: func() time.Time { return now }})
-	history(t, q, 15_000, []string{"a", "b"})
+	history(t, q, race.Rounds(15_000, 5_000), []string{"a", "b"})
 	full := usage(q.disk.dir)
 	now = now.Add(3 * time.Hour)
 	left := full

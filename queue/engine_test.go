@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/dawnsystem/intellidocs-agent/internal/race"
 	"github.com/dawnsystem/intellidocs-agent/queue"
 	"github.com/dawnsystem/intellidocs-agent/queue/queuetest"
 )
@@ -25,7 +26,7 @@ func (s badgerStore) Open(t testing.TB, o queuetest.Options) (queuetest.Engine, 
 func newStore(t *testing.T) queuetest.Store { return badgerStore(filepath.Join(t.TempDir(), "state")) }
 
 func TestQueue_BehavesLikeItsModel(t *testing.T) {
-	rounds, steps := 6, 150
+	rounds, steps := race.Rounds(6, 2), 150
 	if os.Getenv("INTELLIDOCS_SOAK") != "" {
 		rounds, steps = 60, 1000
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/dawnsystem/intellidocs-agent/internal/race"
 )
 
 func TestSpool_WhatOthersPlantedInItIsNotWrittenThrough(t *testing.T) {
@@ -329,7 +331,7 @@ func TestSpool_TwentyThousandFilesAtOnce(t *testing.T) {
 	t.Parallel()
 	s, dir := &store{}, t.TempDir()
 	r := spool(t, s, dir, func(o *SpoolOptions) { o.Sweep = DefaultSweep })
-	n := 20_000
+	n := race.Rounds(20_000, 4_000)
 	if testing.Short() {
 		n = 2000
 	}

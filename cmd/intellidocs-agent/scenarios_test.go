@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
+	"github.com/dawnsystem/intellidocs-agent/internal/race"
 )
 
 // scenario is one thing that happens to a log or a spool in the field: by a real writer or
@@ -185,9 +186,9 @@ func (s *stage) count() (delivered, twice int) {
 // TestScenarios prints what became of each; `make scenarios` shows it.
 func TestScenarios(t *testing.T) {
 	var wg sync.WaitGroup
-	all := scenarios()
+	all := race.Part(scenarios(), 3)
 	rows := make([]string, len(all))
-	places := make(chan struct{}, 10) // most of a scenario is waiting
+	places := make(chan struct{}, 16) // most of a scenario is waiting
 	for i, c := range all {
 		wg.Go(func() {
 			places <- struct{}{}

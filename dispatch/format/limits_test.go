@@ -9,6 +9,8 @@ import (
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/dawnsystem/intellidocs-agent/internal/race"
 )
 
 // The checks below know the services' published rules and nothing of the renderers'
@@ -380,19 +382,8 @@ func longPayloads(filler string) []doc {
 	}
 }
 
-// thinned is an eighth of all where the race detector is on.
-func thinned[T any](all []T) (some []T) {
-	if !underRace {
-		return all
-	}
-	for i := 0; i < len(all); i += 8 {
-		some = append(some, all[i])
-	}
-	return some
-}
-
 func TestCards_KeepToTheLimitsWhateverIsInside(t *testing.T) {
-	for _, filler := range thinned(fillers) {
+	for _, filler := range race.Part(fillers, 18) {
 		for _, p := range longPayloads(filler) {
 			body, err := json.Marshal(p)
 			if err != nil {
@@ -424,7 +415,7 @@ func TestCards_NoMemberOfAnyTypeBreaksThem(t *testing.T) {
 	odd := []any{nil, true, -1, 1e300, 2.5, "", " ", "7", "\n", []any{}, []any{nil, []any{[]any{}}, 1}, doc{}, doc{"id": nil, "name": doc{}, "title": []any{}}, json.Number("123456789012345678901234567890")}
 	for _, sample := range []string{"deletion_request_created", "suggestion_auto_applied", "scan_completed"} {
 		base := sampleOf(t, sample)
-		for _, path := range thinned(pathsOf(base, nil)) {
+		for _, path := range race.Part(pathsOf(base, nil), 24) {
 			for _, v := range append(odd, absent{}) {
 				changed := sampleOf(t, sample)
 				set(changed, path, v)

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/dawnsystem/intellidocs-agent/internal/race"
 )
 
 // pythonScript answers each line (base64) with what json.dumps(json.loads(x), sort_keys=True)
@@ -50,11 +52,11 @@ func python(t *testing.T, texts []string) []string {
 
 func TestCanonical_IsWhatPythonReturns(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	texts := append(oddJSON(), floats(r, 60_000)...)
-	for range 20_000 {
+	texts := append(oddJSON(), floats(r, race.Rounds(60_000, 6_000))...)
+	for range race.Rounds(20_000, 2_000) {
 		texts = append(texts, randomJSON(r, 4))
 	}
-	for range 20_000 {
+	for range race.Rounds(20_000, 2_000) {
 		texts = append(texts, damaged(r, randomJSON(r, 4)))
 	}
 	wrong, refused := 0, 0

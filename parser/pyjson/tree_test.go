@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/dawnsystem/intellidocs-agent/internal/race"
 )
 
 // asDecoded is what encoding/json makes of a text, with its numbers as Decode has them.
@@ -46,8 +50,9 @@ func numbers(v any) any {
 
 func TestDecode_IsWhatTheStandardLibraryDecodes(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	texts := append(oddJSON(), floats(r, 5000)...)
-	for range 20_000 {
+	rounds := race.Rounds(20_000, 2_000)
+	texts := append(oddJSON(), floats(r, rounds/4)...)
+	for range rounds {
 		texts = append(texts, randomJSON(r, 4))
 	}
 	compared := 0
@@ -62,7 +67,7 @@ func TestDecode_IsWhatTheStandardLibraryDecodes(t *testing.T) {
 		}
 		compared++
 	}
-	if compared < 20_000 {
+	if compared < rounds {
 		t.Errorf("only %d texts compared", compared)
 	}
 }
@@ -109,7 +114,9 @@ func small() map[string]string {
 }
 
 func TestTreeSize_IsNeverBelowWhatDecodeKeeps(t *testing.T) {
-	for name, text := range small() {
+	all := small()
+	for _, name := range race.Part(slices.Sorted(maps.Keys(all)), 4) {
+		text := all[name]
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
@@ -130,7 +137,7 @@ func TestTreeSize_IsNeverBelowWhatDecodeKeeps(t *testing.T) {
 
 func TestScan_FindsWhatDecodeFinds(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
-	for range 20_000 {
+	for range race.Rounds(20_000, 2_000) {
 		text := []byte(randomJSON(r, 4))
 		v, err := Decode(text)
 		if err != nil {

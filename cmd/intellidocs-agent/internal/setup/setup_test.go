@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/dawnsystem/intellidocs-agent/internal/race"
 )
 
 // hostile are texts that end a string, a line or a table where they are not quoted.
@@ -25,7 +27,7 @@ func anyText() string {
 }
 
 func TestFiles_WhateverStandsInThemIsReadBackAsItWas(t *testing.T) {
-	for range 2000 {
+	for range race.Rounds(2000, 200) {
 		w := Webhook{Name: anyText(), URL: "https://example.org/?" + anyText(), Format: "slack", Events: []string{anyText(), anyText()}, Note: anyText()}
 		w.Headers = []Header{{anyText() + "a", anyText()}, {anyText() + "b", anyText()}}
 		s := Setup{SourceType: "log", SourcePath: anyText(), StatePath: "/state" + anyText(), Webhooks: []Webhook{w, {Name: "last", URL: "x"}}}
