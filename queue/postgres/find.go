@@ -48,6 +48,9 @@ func (q *Queue) findDeliveries(ctx context.Context, tx pgx.Tx, typed string, mos
 	if !ok && !strings.HasPrefix(begin, typed) {
 		return nil
 	}
+	if !ok {
+		rest = "" // any of this queue's
+	}
 	from, to, ok := hexRange(rest[:min(len(rest), 16)])
 	if !ok {
 		return nil

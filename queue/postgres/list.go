@@ -28,11 +28,11 @@ func (q *Queue) List(ctx context.Context, f queue.Filter) (page queue.Page, err 
 	}
 	err = q.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		page = queue.Page{}
-		kinds, err := matching(ctx, tx, &f)
-		if err != nil || len(kinds.webhooks) == 0 {
+		k, err := matching(ctx, tx, &f)
+		if err != nil || k.none() {
 			return err
 		}
-		return q.fill(ctx, tx, &page, &f, kinds, until)
+		return q.fill(ctx, tx, &page, &f, k, until)
 	})
 	return page, err
 }
@@ -53,27 +53,50 @@ func (q *Queue) until(f *queue.Filter) (ref, error) {
 	return until, err
 }
 
-// kinds are the webhooks and statuses of which there are deliveries, side by side.
-type kinds struct{ webhooks, statuses []string }
+// kinds are the webhooks and statuses of which there are deliveries, side by side. Those that have many others
+// besides the type that is looked for are found by the type's events instead.
+type kinds struct {
+	webhooks, statuses []string
+	byType             []string // webhook and status, joined
+	untried            []string // webhooks of which some were never tried, of byType
+}
 
 // matching returns the kinds of which a filter may select some.
-func matching(ctx context.Context, tx pgx.Tx, f *queue.Filter) (kinds, error) {
+func matching(ctx context.Context, tx pgx.Tx, f *queue.Filter) (k kinds, err error) {
 	counts, err := readCounts(ctx, tx)
 	if err != nil {
-		return kinds{}, err
+		return k, err
 	}
-	found := map[[2]string]bool{}
-	for c := range counts {
+	type kind struct{ webhook, status string }
+	found, all, ofType := map[kind]bool{}, map[kind]int64{}, map[string]int64{}
+	for c, n := range counts {
+		at := kind{c.webhook, string(c.status)}
+		all[at] += n
+		if c.typ == text(f.EventType) {
+			ofType[c.webhook] += n
+		}
 		if selects(f, c) {
-			found[[2]string{c.webhook, string(c.status)}] = true
+			found[at] = true
 		}
 	}
-	var k kinds
-	for kind := range found {
-		k.webhooks, k.statuses = append(k.webhooks, kind[0]), append(k.statuses, kind[1])
+	events := int64(0) // of the type, about
+	for _, n := range ofType {
+		events = max(events, n)
+	}
+	for at := range found {
+		if f.EventType == "" || all[at] <= events {
+			k.webhooks, k.statuses = append(k.webhooks, at.webhook), append(k.statuses, at.status)
+			continue
+		}
+		k.byType = append(k.byType, at.webhook+webhookSeparator+at.status)
+		if at.status == string(queue.Pending) {
+			k.untried = append(k.untried, at.webhook)
+		}
 	}
 	return k, nil
 }
+
+func (k *kinds) none() bool { return len(k.webhooks)+len(k.byType) == 0 }
 
 // selects reports whether a filter selects deliveries of a kind.
 func selects(f *queue.Filter, c counted) bool {
@@ -117,7 +140,7 @@ func (q *Queue) fill(ctx context.Context, tx pgx.Tx, page *queue.Page, f *queue.
 
 // newest returns the newest deliveries below a place, at most limit.
 func (q *Queue) newest(ctx context.Context, tx pgx.Tx, f *queue.Filter, k kinds, until ref, limit int) (all []*stored, err error) {
-	rows, err := tx.Query(ctx, sqlNewest, k.webhooks, k.statuses, until.seq, until.idx, seqAt(f.Since), text(f.EventType), limit)
+	rows, err := tx.Query(ctx, sqlNewest, k.webhooks, k.statuses, until.seq, until.idx, seqAt(f.Since), text(f.EventType), limit, k.byType, k.untried)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +198,7 @@ func (q *Queue) Count(ctx context.Context, f queue.Filter) (n int, err error) {
 		if err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, sqlCountSome, k.webhooks, k.statuses, until.seq, until.idx, seqAt(f.Since), text(f.EventType)).Scan(&n)
+		return tx.QueryRow(ctx, sqlCountSome, k.webhooks, k.statuses, until.seq, until.idx, seqAt(f.Since), text(f.EventType), k.byType, k.untried).Scan(&n)
 	})
 	return n, err
 }

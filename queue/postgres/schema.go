@@ -109,6 +109,10 @@ CREATE TABLE agent.history (
 CREATE TABLE agent.log (n bigint PRIMARY KEY, record bytea NOT NULL);
 CREATE TABLE agent.memo (name text COLLATE "C" PRIMARY KEY, value bytea NOT NULL);
 CREATE TABLE agent.replay (id text PRIMARY KEY, webhook text COLLATE "C" NOT NULL, until timestamptz NOT NULL);
+`, `
+CREATE INDEX event_type ON agent.event (type, seq);
+INSERT INTO agent.delta (webhook, status, type, n)
+	SELECT '', 'rejected_bytes', '', coalesce(sum(octet_length(record) + 200), 0) FROM agent.rejected;
 `}
 
 // migrationLock is the advisory lock of whoever creates or changes the schema.

@@ -130,7 +130,8 @@ const (
 	sqlRecent    = `SELECT seq, meta FROM agent.event ORDER BY seq DESC LIMIT $1`
 
 	// The newest deliveries of each webhook ($1) in each status ($2), below a place, from a seq on, of a type; those
-	// that were never tried are in due alone.
+	// that were never tried are in due alone. And those of other kinds ($8), or never tried for other webhooks ($9),
+	// found by the events of the type.
 	sqlNewest = `SELECT seq, idx FROM (
 			SELECT x.seq, x.idx FROM unnest($1::text[], $2::text[]) c (webhook, status), LATERAL (
 				SELECT d.seq, d.idx FROM agent.delivery d
@@ -140,15 +141,29 @@ const (
 			SELECT x.seq, x.idx FROM unnest($1::text[], $2::text[]) c (webhook, status), LATERAL (
 				SELECT d.seq, d.idx FROM agent.due d
 				WHERE c.status = 'pending' AND d.webhook = c.webhook AND NOT d.tried AND (d.seq, d.idx) < ($3, $4) AND d.seq >= $5
-					AND ($6 = '' OR EXISTS (SELECT FROM agent.event e WHERE e.seq = d.seq AND e.type = $6))
+					AND ($6 = '' OR (SELECT e.type FROM agent.event e WHERE e.seq = d.seq) = $6)
 				ORDER BY d.seq DESC, d.idx DESC LIMIT $7) x
+			UNION ALL
+			(SELECT x.seq, x.idx FROM agent.event e, LATERAL (
+				SELECT d.seq, d.idx FROM agent.delivery d
+				WHERE d.seq = e.seq AND (d.seq, d.idx) < ($3, $4) AND d.webhook || E'\x1f' || d.status = ANY($8::text[])
+				UNION ALL
+				SELECT d.seq, d.idx FROM agent.due d
+				WHERE d.webhook = ANY($9::text[]) AND d.seq = e.seq AND (d.seq, d.idx) < ($3, $4) AND NOT d.tried OFFSET 0) x
+			WHERE cardinality($8) > 0 AND e.type = $6 AND e.seq <= $3 AND e.seq >= $5 ORDER BY e.seq DESC, x.idx DESC LIMIT $7)
 		) n ORDER BY seq DESC, idx DESC LIMIT $7`
 
 	sqlCountSome = `SELECT (SELECT count(*) FROM agent.delivery d, unnest($1::text[], $2::text[]) c (webhook, status)
 			WHERE d.webhook = c.webhook AND d.status = c.status AND (d.seq, d.idx) < ($3, $4) AND d.seq >= $5 AND ($6 = '' OR d.type = $6))
 		+ (SELECT count(*) FROM agent.due d, unnest($1::text[], $2::text[]) c (webhook, status)
 			WHERE c.status = 'pending' AND d.webhook = c.webhook AND NOT d.tried AND (d.seq, d.idx) < ($3, $4) AND d.seq >= $5
-				AND ($6 = '' OR EXISTS (SELECT FROM agent.event e WHERE e.seq = d.seq AND e.type = $6)))`
+				AND ($6 = '' OR (SELECT e.type FROM agent.event e WHERE e.seq = d.seq) = $6))
+		+ (SELECT coalesce(sum(x.tried + x.untried), 0)::bigint FROM agent.event e, LATERAL (SELECT
+				(SELECT count(*) FROM agent.delivery d
+					WHERE d.seq = e.seq AND (d.seq, d.idx) < ($3, $4) AND d.webhook || E'\x1f' || d.status = ANY($7::text[])) AS tried,
+				(SELECT count(*) FROM agent.due d
+					WHERE d.webhook = ANY($8::text[]) AND d.seq = e.seq AND (d.seq, d.idx) < ($3, $4) AND NOT d.tried) AS untried) x
+			WHERE cardinality($7) > 0 AND e.type = $6 AND e.seq <= $3 AND e.seq >= $5)`
 
 	sqlCounts = `SELECT webhook, status, type, sum(n)::bigint FROM agent.delta GROUP BY 1, 2, 3 HAVING sum(n) <> 0`
 
@@ -159,7 +174,10 @@ const (
 	sqlFindEvents   = `SELECT d.id FROM agent.dedup d JOIN agent.event e ON e.seq = d.seq WHERE d.id >= $1 AND d.id < $2 ORDER BY d.id LIMIT $3`
 	sqlFindRejected = `SELECT seq FROM agent.rejected WHERE seq BETWEEN $1 AND $2 ORDER BY seq DESC LIMIT $3`
 	sqlFindSeqs     = `SELECT seq, cardinality(webhooks) FROM agent.event WHERE seq BETWEEN $1 AND $2 ORDER BY seq DESC LIMIT $3`
-	sqlFindShort    = `SELECT seq, cardinality(webhooks) FROM agent.event WHERE (seq & $1) = $2 AND cardinality(webhooks) > $3 ORDER BY seq DESC LIMIT $4`
+	// The index alone tells the seqs: no event is read for its own.
+	sqlFindShort = `WITH found AS MATERIALIZED (SELECT seq FROM agent.event WHERE (seq & $1) = $2)
+		SELECT e.seq, cardinality(e.webhooks) FROM found JOIN agent.event e ON e.seq = found.seq
+		WHERE cardinality(e.webhooks) > $3 ORDER BY e.seq DESC LIMIT $4`
 
 	sqlRejected = `SELECT seq, record FROM agent.rejected WHERE seq < $1 AND seq >= $2 AND ($3 = '' OR source = $3) ORDER BY seq DESC LIMIT $4`
 
