@@ -73,6 +73,7 @@ type Agent struct {
 	Version  string
 	Seen     time.Time // its last sign of life, by this machine's clock
 	Live     bool      // that was recent enough for it to keep what it serves
+	Stopped  bool      // it has ended as it was told to; Seen is when
 	Webhooks []string  // those it serves
 	Status   AgentStatus
 }

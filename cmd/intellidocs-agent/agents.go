@@ -22,8 +22,9 @@ func newAgents(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "agents", Short: "List the agents that share the queue", Args: cobra.NoArgs,
 		Long: "Lists the agents that share the queue ([queue] engine = \"postgres\"): their version, when they were\n" +
-			"last heard of, which webhooks they serve, and how far the reading of their sources is behind. An\n" +
-			"agent that is gone stays in the list until it is forgotten.",
+			"last heard of, which webhooks they serve, and how far the reading of their sources is behind.\n" +
+			"One that was stopped leaves the list after three days; one that is gone without having been stopped\n" +
+			"needs somebody, and stays until it returns or is forgotten.",
 		Example: "  intellidocs-agent agents\n  intellidocs-agent agents forget pod-3",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context()) },
 	}
@@ -78,11 +79,7 @@ func (a *agentsCommand) run(ctx context.Context) error {
 	t := term.NewTable(a.out, "AGENT", "STATE", "SEEN", "WEBHOOKS", "SOURCES", "BEHIND", "VERSION")
 	for i := range agents {
 		m := &agents[i]
-		state := "alive"
-		if !m.Live {
-			state = "gone"
-		}
-		t.Row(m.Name, state, term.Ago(m.Seen), strings.Join(m.Webhooks, ", "), fmt.Sprint(len(m.Sources)), term.Bytes(behind(m)), m.Version)
+		t.Row(m.Name, string(m.State), term.Ago(m.Seen), strings.Join(m.Webhooks, ", "), fmt.Sprint(len(m.Sources)), term.Bytes(behind(m)), m.Version)
 	}
 	t.Render()
 	return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/admin"
 	"github.com/dawnsystem/intellidocs-agent/cmd/intellidocs-agent/internal/config"
 	"github.com/dawnsystem/intellidocs-agent/examples/events"
 )
@@ -45,7 +46,7 @@ func addCompletions(c *cli, root *cobra.Command) {
 // tabPatience is how long the Tab key waits for the agent.
 const tabPatience = time.Second
 
-// completeAgent offers the agents that are gone, where one runs that knows them.
+// completeAgent offers the agents that are not alive, where one runs that knows them.
 func (c *cli) completeAgent(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), tabPatience)
 	defer cancel()
@@ -56,7 +57,7 @@ func (c *cli) completeAgent(cmd *cobra.Command, args []string, _ string) ([]cobr
 	agents, _ := client.Agents(ctx)
 	var names []cobra.Completion
 	for i := range agents {
-		if !agents[i].Live {
+		if agents[i].State != admin.AgentAlive {
 			names = append(names, agents[i].Name)
 		}
 	}

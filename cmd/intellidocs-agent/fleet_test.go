@@ -86,7 +86,7 @@ func TestFleet_AnAgentThatIsKilledIsReplaced(t *testing.T) {
 			gone = a
 		}
 	}
-	if gone.Live || len(gone.Webhooks) != 0 || len(gone.Sources) != 1 {
+	if gone.State != admin.AgentGone || len(gone.Webhooks) != 0 || len(gone.Sources) != 1 {
 		t.Errorf("%+v", gone)
 	}
 	if out, err := two.run("agents", "forget", "pod-1"); err == nil {

@@ -196,11 +196,11 @@ func queueSize(q *admin.QueueStatus) string {
 func (v *view) agents(width int, colors bool) (lines []string) {
 	for i := range v.status.Agents {
 		a := &v.status.Agents[i]
-		style, state := term.Plain, "alive"
-		if !a.Live {
-			style, state = term.Warn, "gone"
+		style := term.Plain
+		if a.State == admin.AgentGone {
+			style = term.Warn
 		}
-		text := fmt.Sprintf("agent %s, %s: %s", a.Name, state, cmp.Or(strings.Join(a.Webhooks, ", "), "serves nothing"))
+		text := fmt.Sprintf("agent %s, %s: %s", a.Name, a.State, cmp.Or(strings.Join(a.Webhooks, ", "), "serves nothing"))
 		lines = append(lines, term.Paint(colors, style, term.Cell(text, width)))
 	}
 	return lines

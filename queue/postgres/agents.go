@@ -23,7 +23,7 @@ func (q *Queue) Agents(ctx context.Context) (out []queue.Agent, err error) {
 			var a queue.Agent
 			var seen, now time.Time
 			var status []byte
-			if err := rows.Scan(&a.Name, &a.Version, &seen, &now, &a.Live, &status, &a.Webhooks); err != nil {
+			if err := rows.Scan(&a.Name, &a.Version, &seen, &now, &a.Live, &a.Stopped, &status, &a.Webhooks); err != nil {
 				return err
 			}
 			a.Seen = time.Now().Add(seen.Sub(now)).Round(0)
@@ -35,6 +35,17 @@ func (q *Queue) Agents(ctx context.Context) (out []queue.Agent, err error) {
 		return rows.Err()
 	})
 	return out, err
+}
+
+// stoppedKept is for how long an agent is shown that was stopped: most that are not started again by then never
+// are, as a pod of a name that is no other's.
+const stoppedKept = 72 * time.Hour
+
+func (q *Queue) forgetStopped(ctx context.Context) error {
+	return q.again(ctx, q.outcomes, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, sqlForgetStopped, stoppedKept)
+		return err
+	})
 }
 
 // ForgetAgent has an agent that is gone no longer be shown. One that is alive is an error.

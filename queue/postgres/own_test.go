@@ -44,7 +44,7 @@ func TestOwn_AgentsShareTheWebhooksAndTakeOverFromOneThatLeaves(t *testing.T) {
 	}
 	first.stop()
 	second.until(t, "serve what the first let go", holds(4))
-	if agents, err := q.Agents(t.Context()); err != nil || agents[0].Live || len(agents[0].Webhooks) != 0 {
+	if agents, err := q.Agents(t.Context()); err != nil || agents[0].Live || !agents[0].Stopped || len(agents[0].Webhooks) != 0 || agents[1].Stopped {
 		t.Errorf("%+v, %v", agents, err)
 	}
 	if err := q.ForgetAgent(t.Context(), "second"); !errors.Is(err, queue.ErrNotFound) {
@@ -52,6 +52,38 @@ func TestOwn_AgentsShareTheWebhooksAndTakeOverFromOneThatLeaves(t *testing.T) {
 	}
 	if err := q.ForgetAgent(t.Context(), "first"); err != nil {
 		t.Error(err)
+	}
+}
+
+// One that was stopped is forgotten by itself in the end; one that is silent is not.
+func TestAgents_OneThatWasStoppedIsForgotten(t *testing.T) {
+	url := pgtest.Server(t)
+	q := agent(t, url, "second", Options{})
+	for _, name := range []string{"first", "gone"} {
+		a := serve(t, agent(t, url, name, Options{}), "a")
+		a.until(t, "serve it", holds(1))
+		a.stop()
+	}
+	execute(t, url, "UPDATE agent.member SET process = 'killed' WHERE name = 'gone'")
+	kept := func(ago string) (names []string) {
+		execute(t, url, "UPDATE agent.member SET seen = clock_timestamp() - interval '"+ago+"'")
+		if err := q.Upkeep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		agents, err := q.Agents(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range agents {
+			names = append(names, a.Name)
+		}
+		return names
+	}
+	if names := kept("71 h"); !slices.Equal(names, []string{"first", "gone"}) {
+		t.Errorf("%v", names)
+	}
+	if names := kept("73 h"); !slices.Equal(names, []string{"gone"}) {
+		t.Errorf("%v", names)
 	}
 }
 

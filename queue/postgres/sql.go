@@ -230,7 +230,7 @@ const (
 		UPDATE agent.webhook w SET owner = $3, epoch = w.epoch + 1, until = clock_timestamp() + free.ends
 		FROM free WHERE w.name = free.name RETURNING w.name, w.epoch, w.state, w.pause`
 	sqlLetGo = `UPDATE agent.webhook SET owner = '', until = clock_timestamp() - interval '1 ms' WHERE name = $1 AND owner = $2 AND epoch = $3`
-	sqlLeft  = `UPDATE agent.member SET process = '' WHERE name = $1 AND process = $2`
+	sqlLeft  = `UPDATE agent.member SET process = '', seen = clock_timestamp() WHERE name = $1 AND process = $2`
 	// The lease of the upkeep is that of the webhook "", which none is called. No beat waits for another's.
 	sqlKeep = `WITH free AS (
 			SELECT name FROM agent.webhook WHERE name = '' AND (until < clock_timestamp() OR owner = $1) FOR UPDATE SKIP LOCKED)
@@ -238,10 +238,11 @@ const (
 		FROM free WHERE w.name = free.name RETURNING w.name`
 	sqlMoved = `SELECT n.name FROM unnest($1::text[], $2::bigint[]) n (name, gen)
 		WHERE n.gen > coalesce((SELECT max(s.gen) FROM agent.source s WHERE s.name = n.name), 0)`
-	sqlAgents = `SELECT m.name, m.version, m.seen, clock_timestamp(), m.process <> '' AND m.seen > clock_timestamp() - $1::interval, m.status,
+	sqlAgents = `SELECT m.name, m.version, m.seen, clock_timestamp(), m.process <> '' AND m.seen > clock_timestamp() - $1::interval, m.process = '', m.status,
 			ARRAY(SELECT w.name FROM agent.webhook w WHERE w.owner = m.name AND w.until > clock_timestamp() AND w.name <> '' ORDER BY 1)
 		FROM agent.member m ORDER BY m.name`
-	sqlForgetAgent = `DELETE FROM agent.member WHERE name = $1 AND (process = '' OR seen < clock_timestamp() - $2::interval)`
+	sqlForgetAgent   = `DELETE FROM agent.member WHERE name = $1 AND (process = '' OR seen < clock_timestamp() - $2::interval)`
+	sqlForgetStopped = `DELETE FROM agent.member WHERE process = '' AND seen < clock_timestamp() - $1::interval`
 )
 
 // Upkeep (upkeep.go).

@@ -78,6 +78,7 @@ func (q *Queue) Upkeep(ctx context.Context) error {
 		},
 		func() error { return q.expireIDs(ctx, now.Add(-window)) },
 		func() error { return q.forgetHistory(ctx) },
+		func() error { return q.forgetStopped(ctx) },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

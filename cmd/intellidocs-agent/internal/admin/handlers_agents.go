@@ -40,7 +40,7 @@ func (a *Agent) agents(ctx context.Context) ([]AgentView, error) {
 	views := []AgentView{}
 	for i := range all {
 		m := &all[i]
-		v := AgentView{Name: m.Name, Version: m.Version, Seen: m.Seen.UTC(), Live: m.Live, Webhooks: slices.Clone(m.Webhooks), Sources: m.Status.Sources}
+		v := AgentView{Name: m.Name, Version: m.Version, Seen: m.Seen.UTC(), State: stateOf(m), Webhooks: slices.Clone(m.Webhooks), Sources: m.Status.Sources}
 		v.Webhooks = slices.DeleteFunc(v.Webhooks, func(name string) bool { return strings.Contains(name, ":") }) // a source that several see
 		if v.Webhooks == nil {
 			v.Webhooks = []string{}

@@ -57,7 +57,7 @@ func assess(s *Status) Health {
 		h.add(LevelBad, "queue", "", "Reading has stopped: "+s.Queue.Reason+".", "Make room on the disk or raise [state] max_size; reading resumes by itself.")
 	}
 	for i := range s.Agents {
-		if m := &s.Agents[i]; !m.Live {
+		if m := &s.Agents[i]; m.State == AgentGone {
 			h.add(LevelWarn, "agent", "", "Agent "+m.Name+" is gone: its last sign of life came at "+m.Seen.Format("2006-01-02 15:04:05")+" UTC. Others serve its webhooks; nobody reads its own sources.",
 				"Start it again, or forget it: intellidocs-agent agents forget "+m.Name)
 		}

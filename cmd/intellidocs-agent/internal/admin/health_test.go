@@ -35,6 +35,8 @@ func TestHealth_AnswersWhetherAnythingIsWrong(t *testing.T) {
 		{"an unreadable log", Status{Enabled: true, Sources: []SourceStatus{{Name: "/log", Reason: "permission denied"}}, Webhooks: one, Counts: delivered}, LevelBad, "1 source needs attention: /log.", "/log"},
 		{"a full disk", Status{Enabled: true, Queue: QueueStatus{Full: true, Reason: "the disk is full"}, Sources: ready, Webhooks: one, Counts: delivered}, LevelBad, "the disk is full", "Reading has stopped"},
 		{"errors in the file", Status{Enabled: true, Config: ConfigStatus{Error: "line 3"}, Sources: ready, Webhooks: one, Counts: delivered}, LevelWarn, "configuration file has errors", "The configuration"},
+		{"an agent is gone", Status{Enabled: true, Agents: []AgentView{{Name: "pod-1", State: AgentGone}}, Sources: ready, Webhooks: one, Counts: delivered}, LevelWarn, "Agent pod-1 is gone", "Agent pod-1"},
+		{"an agent was stopped", Status{Enabled: true, Agents: []AgentView{{Name: "pod-1", State: AgentStopped}, {Name: "pod-2", State: AgentAlive}}, Sources: ready, Webhooks: one, Counts: delivered}, LevelGood, "Nothing is wrong", ""},
 		{"switched off", Status{Sources: ready, Webhooks: one, Counts: delivered}, LevelWarn, "switched off", "The agent is switched off"},
 		{"no webhook", Status{Enabled: true, Sources: ready, Counts: delivered}, LevelWarn, "No webhook is configured", "No webhook"},
 	} {

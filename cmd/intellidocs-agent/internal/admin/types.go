@@ -151,12 +151,32 @@ type QueueStatus struct {
 	Away     string `json:"away,omitempty"`   // why that cannot be reached
 }
 
+// AgentState is whether an agent works.
+type AgentState string
+
+// Of the states only AgentGone needs somebody.
+const (
+	AgentAlive   AgentState = "alive"
+	AgentStopped AgentState = "stopped" // as it was told to, at its last sign of life
+	AgentGone    AgentState = "gone"    // silent for longer than its lease
+)
+
+func stateOf(a *queue.Agent) AgentState {
+	switch {
+	case a.Live:
+		return AgentAlive
+	case a.Stopped:
+		return AgentStopped
+	}
+	return AgentGone
+}
+
 // AgentView is one of the agents that share the queue.
 type AgentView struct {
 	Name     string               `json:"name"`
 	Version  string               `json:"version"`
 	Seen     time.Time            `json:"seen"` // its last sign of life
-	Live     bool                 `json:"live"`
+	State    AgentState           `json:"state"`
 	Webhooks []string             `json:"webhooks"` // those it serves
 	Sources  []queue.SourceStatus `json:"sources"`
 }

@@ -165,7 +165,7 @@ func TestShared_TwoAgentsServeOneQueue(t *testing.T) {
 	}
 
 	agents, err := two.client.Agents(t.Context())
-	if err != nil || len(agents) != 2 || !agents[0].Live || !agents[1].Live || agents[0].Name != "pod-0" || agents[0].Version != "1.2.3" || len(agents[1].Webhooks) != 2 {
+	if err != nil || len(agents) != 2 || agents[0].State != admin.AgentAlive || agents[1].State != admin.AgentAlive || agents[0].Name != "pod-0" || agents[0].Version != "1.2.3" || len(agents[1].Webhooks) != 2 {
 		t.Errorf("%v, agents %+v", err, agents)
 	}
 	await(t, "the other's source", func() bool {
@@ -175,7 +175,7 @@ func TestShared_TwoAgentsServeOneQueue(t *testing.T) {
 	if err := one.client.ForgetAgent(t.Context(), "pod-1"); err == nil {
 		t.Error("an agent that is alive was forgotten")
 	}
-	if text := metrics(t, one); !strings.Contains(text, "intellidocs_agent_fleet_agents 2") || !strings.Contains(text, "intellidocs_agent_engine_up 1") || strings.Count(text, "_webhook_state{state=\"healthy\"") != 2 {
+	if text := metrics(t, one); !strings.Contains(text, "intellidocs_agent_fleet_agents 2") || !strings.Contains(text, "intellidocs_agent_engine_up 1") || !strings.Contains(text, "intellidocs_agent_leases_lost_total 0") || strings.Count(text, "_webhook_state{state=\"healthy\"") != 2 {
 		t.Errorf("metrics:\n%s", text)
 	}
 
@@ -207,8 +207,9 @@ func TestShared_TwoAgentsServeOneQueue(t *testing.T) {
 	if state(one) != "paused" {
 		t.Errorf("%s is %s at its next server", foreign, state(one))
 	}
-	if h := one.status().Health; !strings.Contains(fmt.Sprint(h.Attention), "Agent pod-1 is gone") {
-		t.Errorf("%+v", h)
+	await(t, "its end to be known", func() bool { return one.status().Agents[1].State == admin.AgentStopped })
+	if h := one.status().Health; strings.Contains(fmt.Sprint(h.Attention), "pod-1") {
+		t.Errorf("it alarms people: %+v", h)
 	}
 	if err := one.client.ForgetAgent(t.Context(), "pod-1"); err != nil || len(one.status().Agents) != 1 {
 		t.Errorf("%v, agents %+v", err, one.status().Agents)

@@ -94,8 +94,8 @@ export const probe = (at) => (new Date(at) > Date.now() ? `next try ${ago(at)}` 
 export const word = (type) => type.replaceAll('_', ' ').trim() || '(no type)';
 
 const kinds = {
-  healthy: 'good', success: 'good', delivered: 'good', ready: 'good',
-  retrying: 'warn', retry: 'warn', pending: '', idle: '',
+  healthy: 'good', success: 'good', delivered: 'good', ready: 'good', alive: 'good',
+  retrying: 'warn', retry: 'warn', pending: '', idle: '', stopped: '',
   failed: 'bad', held: 'bad', paused: 'bad', dead: 'bad', gone: 'bad', 'not ready': 'bad',
 };
 export const kind = (state) => kinds[state] || '';

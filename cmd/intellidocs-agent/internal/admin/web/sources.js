@@ -12,7 +12,7 @@ export function showSources(s) {
 export function showAgents(s) {
   const agents = s.agents || [];
   $('fleet').hidden = agents.length === 0;
-  fill($('agents').tBodies[0], agents.map((a) => [a.name, a.version, a.live, ago(a.seen), a.webhooks, a.sources]), () => agents.map(agent));
+  fill($('agents').tBodies[0], agents.map((a) => [a.name, a.version, a.state, ago(a.seen), a.webhooks, a.sources]), () => agents.map(agent));
 }
 
 function agent(a) {
@@ -20,7 +20,7 @@ function agent(a) {
   const lag = a.sources.reduce((sum, x) => sum + x.lag_bytes, 0);
   const bad = a.sources.filter((x) => !x.ready).length;
   return h('tr', {},
-    cell('Agent', '', a.name), cell('State', '', pill(a.live ? 'ready' : 'not ready', a.live ? 'alive' : 'gone')), cell('Webhooks', '', a.webhooks.join(', ') || '–'),
+    cell('Agent', '', a.name), cell('State', '', pill(a.state)), cell('Webhooks', '', a.webhooks.join(', ') || '–'),
     cell('Sources', 'num', bad ? `${a.sources.length}, ${bad} not readable` : count(a.sources.length)), cell('Behind', 'num', bytes(lag)),
     cell('Seen', 'nowrap', ago(a.seen)), cell('Version', '', a.version));
 }
