@@ -37,6 +37,19 @@ func TestOpen_ANewerFormatIsRefused(t *testing.T) {
 	}
 }
 
+func TestOpen_AnOlderFormatIsBroughtUpToDate(t *testing.T) {
+	url := pgtest.Server(t)
+	q := open(t, Options{URL: url})
+	commit(t, q, queue.Batch{Source: "log", Cursor: []byte("1"), Events: []queue.NewEvent{event(1, "a")}, Rejected: []queue.Rejected{{Source: "log", Reason: "broken"}}})
+	execute(t, url, "DELETE FROM agent.delta WHERE status = 'rejected_bytes'; DROP INDEX agent.event_type; UPDATE agent.meta SET value = '1' WHERE name = 'format'")
+	if page, err := open(t, Options{URL: url}).List(t.Context(), queue.Filter{EventType: "scan_completed"}); err != nil || len(page.Deliveries) != 1 {
+		t.Errorf("%+v, %v", page, err)
+	}
+	if n := value[int64](t, url, rejectedBytes); n != 0 {
+		t.Errorf("what rejected records take is known with an error of %d", n)
+	}
+}
+
 func TestOpen_AgentsMayBeginTogether(t *testing.T) {
 	url := pgtest.Server(t)
 	errs := make(chan error)

@@ -175,18 +175,26 @@ func (q *Queue) shrink(ctx context.Context) error {
 // shrinkRejected keeps rejected records to their part of the bound.
 func (q *Queue) shrinkRejected(ctx context.Context) error {
 	limit, _, _ := q.limits.Get()
-	var seqs []int64
-	err := q.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		seqs = nil
-		return each1(ctx, tx, func(seq int64) { seqs = append(seqs, seq) }, sqlRejectedBeyond, limit/rejectedShare, int64(rejectedOverhead))
-	})
-	if err != nil || len(seqs) == 0 {
-		return err
+	dropped := 0
+	for ctx.Err() == nil {
+		var seqs []int64
+		err := q.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
+			seqs = nil
+			return each1(ctx, tx, func(seq int64) { seqs = append(seqs, seq) }, sqlRejectedBeyond, limit/rejectedShare, int64(rejectedOverhead), deletePart)
+		})
+		if err == nil && len(seqs) > 0 {
+			err = q.dropRejected(ctx, seqs)
+		}
+		if err != nil {
+			return err
+		}
+		if dropped += len(seqs); len(seqs) < deletePart {
+			break
+		}
 	}
-	if err := q.dropRejected(ctx, seqs); err != nil {
-		return err
+	if dropped > 0 {
+		q.metrics.dropped.Add(float64(dropped))
+		q.log.Warn("the oldest rejected records were dropped: together they took more than a tenth of [state] max_size", "records", dropped)
 	}
-	q.metrics.dropped.Add(float64(len(seqs)))
-	q.log.Warn("the oldest rejected records were dropped: together they took more than a tenth of [state] max_size", "records", len(seqs))
-	return nil
+	return ctx.Err()
 }

@@ -174,3 +174,43 @@ func TestUpkeep_GoesOnWhereItStopped(t *testing.T) {
 		}
 	}
 }
+
+const rejectedBytes = "SELECT (SELECT coalesce(sum(n), 0) FROM agent.delta WHERE status = 'rejected_bytes') - (SELECT coalesce(sum(octet_length(record) + 200), 0) FROM agent.rejected)"
+
+// Broken records beside what waits do not stop the reading: the oldest go, in parts, and no more than must.
+func TestShrink_RejectedRecordsKeepToTheirShare(t *testing.T) {
+	const records, limit = 11_000, 4 << 20
+	url := pgtest.Server(t)
+	q := open(t, Options{URL: url, MaxSize: limit})
+	b := queue.Batch{Source: "log"}
+	for n := range records {
+		b.Rejected = append(b.Rejected, queue.Rejected{Source: "log", Stream: "s", Offset: int64(n), Reason: "broken", At: time.Now(), Data: bytes.Repeat([]byte("x"), n%500)})
+	}
+	commit(t, q, b)
+	if n := value[int64](t, url, rejectedBytes); n != 0 {
+		t.Fatalf("what they take is known with an error of %d", n)
+	}
+	if q.measure(); !q.pressed() {
+		t.Fatal("there is room for all")
+	}
+	for range 2 {
+		if err := q.shrinkRejected(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, _, err := q.Rejected(t.Context(), queue.RejectedFilter{Limit: records})
+	if err != nil || len(kept) == 0 || len(kept) > records/5 {
+		t.Fatalf("%d kept, %v", len(kept), err)
+	}
+	for i := range kept {
+		if kept[i].Offset != int64(records-1-i) {
+			t.Fatal("others than the oldest were dropped")
+		}
+	}
+	if n := value[int64](t, url, rejectedBytes); n != 0 {
+		t.Errorf("what they take is known with an error of %d", n)
+	}
+	if n := value[int64](t, url, "SELECT sum(octet_length(record) + 200) FROM agent.rejected"); n > limit/rejectedShare || n < limit/rejectedShare-1200 {
+		t.Errorf("they take %d of %d", n, limit/rejectedShare)
+	}
+}

@@ -42,7 +42,8 @@ const (
 			INSERT INTO agent.rejected (seq, key, source, record)
 			SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::bytea[]) ON CONFLICT (key) DO NOTHING RETURNING octet_length(record) AS size)
 		INSERT INTO agent.delta (webhook, status, type, n)
-		SELECT '', 'rejected', '', count(*) FROM kept UNION ALL SELECT '', 'bytes', '', coalesce(sum(size + $5::bigint), 0) FROM kept`
+		SELECT '', 'rejected', '', count(*) FROM kept
+		UNION ALL SELECT '', status, '', coalesce(sum(size + $5::bigint), 0) FROM kept, unnest('{bytes,rejected_bytes}'::text[]) status GROUP BY status`
 
 	sqlMoveCursor = `INSERT INTO agent.source (name, gen, cursor, token) VALUES ($1, $2, $3, $4)`
 
@@ -183,7 +184,8 @@ const (
 
 	sqlDropRejected = `WITH gone AS (DELETE FROM agent.rejected WHERE seq = ANY($1::bigint[]) RETURNING octet_length(record) AS size)
 		INSERT INTO agent.delta (webhook, status, type, n)
-		SELECT '', 'rejected', '', -count(*) FROM gone UNION ALL SELECT '', 'bytes', '', -coalesce(sum(size + $2::bigint), 0) FROM gone`
+		SELECT '', 'rejected', '', -count(*) FROM gone
+		UNION ALL SELECT '', status, '', -coalesce(sum(size + $2::bigint), 0) FROM gone, unnest('{bytes,rejected_bytes}'::text[]) status GROUP BY status`
 
 	sqlTallies = `SELECT bucket, at FROM agent.tally WHERE webhook = $1 ORDER BY n`
 	sqlHistory = `SELECT number, bucket FROM agent.history WHERE webhook = $1 AND span = $2`
@@ -279,8 +281,11 @@ const (
 
 	sqlOldRejected = `SELECT seq FROM agent.rejected WHERE seq < $1 ORDER BY seq LIMIT $2`
 
-	sqlRejectedBeyond = `SELECT seq FROM (SELECT seq, sum(octet_length(record) + $2::bigint) OVER (ORDER BY seq DESC) AS size FROM agent.rejected) r
-		WHERE size > $1 ORDER BY seq`
+	// The oldest rejected records, of which some must go until the others take no more than so much; at most so many.
+	sqlRejectedBeyond = `SELECT seq FROM (
+			SELECT seq, sum(size) OVER (ORDER BY seq) - size AS gone
+			FROM (SELECT seq, octet_length(record) + $2::bigint AS size FROM agent.rejected ORDER BY seq LIMIT $3) oldest) r
+		WHERE gone < (SELECT coalesce(sum(n), 0) - $1 FROM agent.delta WHERE webhook = '' AND status = 'rejected_bytes') ORDER BY seq`
 
 	sqlExpire = `WITH old AS (
 			DELETE FROM agent.expiry WHERE seq IN (SELECT seq FROM agent.expiry WHERE seq < $1 ORDER BY seq LIMIT $2) RETURNING seq, id),
