@@ -114,7 +114,7 @@ func newQueue(o *Options, s *store) *Queue {
 	limits := NewLimits(o.MaxSize, o.Retention, o.DedupWindow)
 	disk := &disk{dir: o.Dir, limits: limits, waiting: s.counts.waiting, log: o.Logger}
 	wr := &writer{
-		store: s, disk: disk, limits: limits, notify: o.Notify,
+		store: s, disk: disk, notify: o.Notify,
 		requests: make(chan *request), quit: make(chan struct{}), done: make(chan struct{}),
 		room: cost{int(s.db.MaxBatchCount()) * 9 / 10, s.db.MaxBatchSize() * 9 / 10},
 	}

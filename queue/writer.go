@@ -33,7 +33,6 @@ func (c cost) fits(room cost) bool { return c.keys <= room.keys && c.bytes <= ro
 type writer struct {
 	*store
 	disk   *disk
-	limits *Limits
 	notify func(webhooks []string)
 
 	requests chan *request
