@@ -30,7 +30,7 @@ func engines(b *testing.B, f func(b *testing.B, q queuetest.Engine, epoch func(s
 		f(b, q, func(string) int64 { return 1 }, "")
 	})
 	b.Run("postgres", func(b *testing.B) {
-		url := pgtest.Server(b)
+		url := pgtest.UsualServer(b)
 		q, epoch := databaseStore(url).Open(b, queuetest.Options{DedupWindow: time.Hour, Webhooks: benchWebhooks})
 		defer q.Close()
 		f(b, q, epoch, url)

@@ -22,6 +22,7 @@ type stored struct {
 	ref
 	queue.Delivery
 	rev     int32 // of its row; 0: it has none, since it was never tried
+	taken   bool  // for never tried, and was not looked up
 	size    int   // of its record
 	was     counted
 	waiting bool // it was unfinished
@@ -39,6 +40,8 @@ type change struct {
 	// served is who serves a webhook; it is read where fenced is set.
 	served map[string]service
 	fenced bool
+	// first are those that are being recorded as delivered at their first attempt.
+	first map[ref]bool
 }
 
 // service is who serves a webhook, and since when.
@@ -55,7 +58,7 @@ func (q *Queue) change(ctx context.Context, c *change, f func(c *change, d *stor
 	for try := 0; ; try++ {
 		err = q.write(ctx, q.outcomes, func(ctx context.Context, tx pgx.Tx) error {
 			c.tally, c.late = map[string]*queue.Bucket{}, map[string]int{}
-			all, err := c.load(ctx, tx.Conn())
+			all, err := c.read(ctx, tx.Conn(), try == 0)
 			if err != nil {
 				return err
 			}
@@ -72,9 +75,38 @@ func (q *Queue) change(ctx context.Context, c *change, f func(c *change, d *stor
 	}
 }
 
-// load reads the deliveries.
-func (c *change) load(ctx context.Context, conn *pgx.Conn) (all []*stored, err error) {
-	seqs, idxs := split(c.refs)
+// read returns the deliveries. With hope those that are recorded as delivered at their first attempt, and whose event
+// is at hand, are taken for never tried: it is what they nearly always are. They are then written on condition that they
+// have no row and are due, so that it is no less certain than if they had been looked up.
+func (c *change) read(ctx context.Context, conn *pgx.Conn, hope bool) (all []*stored, err error) {
+	var known bool
+	c.clock, known = c.q.latestClock()
+	c.gone = nil
+	refs := c.refs
+	if hope && known && len(c.first) > 0 {
+		refs = nil
+		for _, r := range c.refs {
+			if e := c.q.recent.get(r.seq); c.first[r] && e != nil && int(r.idx) < len(e.webhooks) {
+				all = append(all, (&stored{ref: r, Delivery: c.q.untried(r, e), taken: true}).asRead())
+			} else {
+				refs = append(refs, r)
+			}
+		}
+	}
+	if len(refs) > 0 {
+		loaded, err := c.load(ctx, conn, refs)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, loaded...)
+	}
+	slices.SortFunc(all, func(a, b *stored) int { return compareRefs(a.ref, b.ref) })
+	return all, nil
+}
+
+// load reads deliveries from the database.
+func (c *change) load(ctx context.Context, conn *pgx.Conn, refs []ref) (all []*stored, err error) {
+	seqs, idxs := split(refs)
 	batch := &pgx.Batch{}
 	batch.Queue(sqlNow).QueryRow(func(row pgx.Row) error {
 		var at time.Time
@@ -86,13 +118,15 @@ func (c *change) load(ctx context.Context, conn *pgx.Conn) (all []*stored, err e
 		all, err = c.q.scanAll(rows)
 		return err
 	})
-	err = conn.SendBatch(ctx, batch).Close()
-	slices.SortFunc(all, func(a, b *stored) int { return compareRefs(a.ref, b.ref) })
-	c.gone = slices.DeleteFunc(slices.Clone(c.refs), func(r ref) bool {
-		_, there := slices.BinarySearchFunc(all, r, func(d *stored, r ref) int { return compareRefs(d.ref, r) })
-		return there
-	})
-	return all, err
+	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, err
+	}
+	there := map[ref]bool{}
+	for _, d := range all {
+		there[d.ref] = true
+	}
+	c.gone = slices.DeleteFunc(slices.Clone(refs), func(r ref) bool { return there[r] })
+	return all, nil
 }
 
 func split(refs []ref) (seqs []int64, idxs []int32) {
@@ -143,8 +177,13 @@ func (q *Queue) scan(rows pgx.Rows) (*stored, error) {
 	default:
 		d.Delivery = q.untried(d.ref, &storedEvent{Event: queue.Event{ID: *id, Type: *typ}, webhooks: webhooks, queuedAt: *queued})
 	}
+	return d.asRead(), nil
+}
+
+// asRead takes in what the delivery is before it is changed.
+func (d *stored) asRead() *stored {
 	d.was, d.waiting = d.counted(), !d.Finished()
-	return d, nil
+	return d
 }
 
 func (q *Queue) decode(r ref, record []byte, d *queue.Delivery) error {
@@ -166,8 +205,8 @@ func (d *stored) counted() counted { return counted{text(d.Webhook), d.Status, t
 
 // changeRows are the rows of changed deliveries: those that have none yet, and those that have.
 type changeRows struct {
-	fresh, known deliveryRows
-	gone, due    dueRows
+	fresh, known     deliveryRows
+	taken, gone, due dueRows // taken: gone, and there until now
 }
 
 type deliveryRows struct {
@@ -224,6 +263,9 @@ func (c *change) write(ctx context.Context, tx pgx.Tx, all []*stored) error {
 	}
 	rows.fresh.queue(batch, sqlInsertDeliveries)
 	rows.known.queue(batch, sqlUpdateDeliveries)
+	if t := &rows.taken; len(t.seqs) > 0 {
+		batch.Queue(sqlNotDue, t.webhooks, t.seqs, t.idxs).Exec(expect(len(t.seqs)))
+	}
 	if g := &rows.gone; len(g.seqs) > 0 {
 		batch.Queue(sqlNotDue, g.webhooks, g.seqs, g.idxs)
 	}
@@ -253,7 +295,11 @@ func (r *changeRows) add(d *stored, diff delta) error {
 		r.known.add(d, is, record)
 	}
 	if d.waiting && (d.Finished() || is.webhook != d.was.webhook) {
-		r.gone.add(d.was.webhook, d.ref, time.Time{})
+		if d.taken {
+			r.taken.add(d.was.webhook, d.ref, time.Time{})
+		} else {
+			r.gone.add(d.was.webhook, d.ref, time.Time{})
+		}
 		size -= dueOverhead
 	}
 	if !d.Finished() {

@@ -9,13 +9,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dawnsystem/intellidocs-agent/queue"
 )
-
-// Connections: one for the beat and what it is told (own.go), and four for everything else.
-const maxConns = 4
 
 // How long things may take. A commit waits for the standbys, so it may take longer than a statement.
 const (
@@ -31,16 +27,26 @@ const (
 	// Everything is found by its keys, in their order, however small or unknown to the planner a table still is:
 	// it would read all of one that was filled since it was analyzed.
 	byKeySQL = `SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off`
-
-	// sessionSQL is the same for a session that is this agent's.
-	sessionSQL = `SET statement_timeout = '30s'; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off`
 )
 
-// beginSQL begins a transaction that writes. An agent may be cut off amid one, whose locks then keep what it
+// sessionSQL is what beginSQL sets, for a session that is this agent's.
+func (q *Queue) sessionSQL() string {
+	return strings.ReplaceAll(q.limitsSQL(), "SET LOCAL", "SET")
+}
+
+// limitsSQL sets what every transaction needs. An agent may be cut off amid one, whose locks then keep what it
 // serves from the others until the database gives it up: that must not take longer than its lease.
-func (q *Queue) beginSQL() string {
-	return fmt.Sprintf(`BEGIN; SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '20s'; SET LOCAL idle_in_transaction_session_timeout = %d; %s`,
+func (q *Queue) limitsSQL() string {
+	return fmt.Sprintf(`SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '20s'; SET LOCAL idle_in_transaction_session_timeout = %d; %s`,
 		min(q.opts.Lease, time.Minute).Milliseconds(), byKeySQL)
+}
+
+// beginSQL begins a transaction that writes.
+func (q *Queue) beginSQL(s *session) string {
+	if s.direct {
+		return "BEGIN"
+	}
+	return "BEGIN; " + q.limitsSQL()
 }
 
 // errUnknown: whether a transaction was committed is not known. Its connection was lost while the
@@ -48,38 +54,12 @@ func (q *Queue) beginSQL() string {
 // as a success with a warning.
 var errUnknown = errors.New("the database did not say whether it has committed")
 
-func (q *Queue) connect(ctx context.Context) error {
-	cfg, err := pgxpool.ParseConfig(q.opts.URL)
-	if err != nil {
-		return urlError(err)
+// configure has what a connection needs. limit is how long connecting may take: each of the URL's hosts has its
+// time, since they are tried in order.
+func configure(cfg *pgx.ConnConfig, agent string, limit time.Duration) {
+	if cfg.ConnectTimeout == 0 || cfg.ConnectTimeout > limit { // the URL's may be shorter
+		cfg.ConnectTimeout = limit
 	}
-	q.secrets = []string{q.opts.URL, cfg.ConnConfig.Password}
-	cfg.MaxConns, cfg.MinConns = maxConns, 0
-	configure(cfg.ConnConfig, q.opts.Agent)
-	cfg.AfterConnect = q.connected
-	if q.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
-		return q.clean("connect", err)
-	}
-	conn, err := q.pool.Acquire(ctx)
-	if err == nil {
-		q.instance, err = migrate(ctx, conn.Conn())
-		conn.Release()
-	}
-	if err != nil {
-		q.pool.Close()
-		return q.clean("open", err)
-	}
-	return nil
-}
-
-// configure has all that a connection may not rely on behind a pgbouncer: no statement is
-// prepared under a name, and no parameter of the session is set.
-func configure(cfg *pgx.ConnConfig, agent string) {
-	if cfg.ConnectTimeout == 0 || cfg.ConnectTimeout > connectTimeout { // the URL's may be shorter
-		cfg.ConnectTimeout = connectTimeout
-	}
-	cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-	cfg.StatementCacheCapacity = 0
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = "intellidocs-agent " + agent
 	}
@@ -88,21 +68,6 @@ func configure(cfg *pgx.ConnConfig, agent string) {
 			conn.CustomData()["warning"] = n.Message
 		}
 	}
-}
-
-// connected finds out whether the connection is the server's own. A pgbouncer makes up the
-// process that it tells its clients, and lends each transaction another one.
-func (q *Queue) connected(ctx context.Context, conn *pgx.Conn) error {
-	var pid uint32
-	if err := conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid); err != nil {
-		return err
-	}
-	pooled := pid != conn.PgConn().PID()
-	if q.pooled.Store(pooled); pooled {
-		return nil
-	}
-	_, err := conn.Exec(ctx, sessionSQL)
-	return err
 }
 
 // lane is what one at a time may be in.
@@ -137,12 +102,12 @@ func (q *Queue) write(ctx context.Context, l lane, f func(ctx context.Context, t
 	defer l.leave()
 	within, done := q.within(ctx, writeTimeout)
 	defer done()
-	conn, err := q.pool.Acquire(within)
+	s, err := q.acquire(within)
 	if err != nil {
 		return q.failed(ctx, "connect", err)
 	}
-	defer conn.Release()
-	return q.failed(ctx, "write", transact(within, conn.Conn(), q.beginSQL(), f))
+	defer q.release(s)
+	return q.failed(ctx, "write", transact(within, s.Conn, q.beginSQL(s), f))
 }
 
 // transact does f in a transaction. Its error is errUnknown as write's is.
@@ -190,12 +155,12 @@ func (q *Queue) readIn(ctx context.Context, l lane, f func(ctx context.Context, 
 	defer l.leave()
 	within, done := q.within(ctx, readTimeout)
 	defer done()
-	conn, err := q.pool.Acquire(within)
+	s, err := q.acquire(within)
 	if err != nil {
 		return q.failed(ctx, "connect", err)
 	}
-	defer conn.Release()
-	return q.failed(ctx, "read", transact(within, conn.Conn(), readSQL, f))
+	defer q.release(s)
+	return q.failed(ctx, "read", transact(within, s.Conn, readSQL, f))
 }
 
 // failed says that the queue is closed where that is why, or what the caller's context says.
@@ -259,24 +224,24 @@ func ours(err error) bool {
 
 // claim has f read with a connection that nobody who only looks can keep from it for long.
 func (q *Queue) claim(f func(ctx context.Context, conn *pgx.Conn) error) error {
-	return q.lent("read", func(ctx context.Context, conn *pgx.Conn) error {
-		if !q.pooled.Load() {
-			return f(ctx, conn)
+	return q.lent("read", func(ctx context.Context, s *session) error {
+		if s.direct {
+			return f(ctx, s.Conn)
 		}
-		return transact(ctx, conn, readSQL, func(ctx context.Context, _ pgx.Tx) error { return f(ctx, conn) })
+		return transact(ctx, s.Conn, readSQL, func(ctx context.Context, _ pgx.Tx) error { return f(ctx, s.Conn) })
 	})
 }
 
-// lent has f do something with any connection.
-func (q *Queue) lent(doing string, f func(ctx context.Context, conn *pgx.Conn) error) error {
+// lent has f do something with any session.
+func (q *Queue) lent(doing string, f func(ctx context.Context, s *session) error) error {
 	ctx, done := q.within(context.Background(), readTimeout)
 	defer done()
-	conn, err := q.pool.Acquire(ctx)
+	s, err := q.acquire(ctx)
 	if err != nil {
 		return q.failed(context.Background(), "connect", err)
 	}
-	defer conn.Release()
-	return q.failed(context.Background(), doing, f(ctx, conn.Conn()))
+	defer q.release(s)
+	return q.failed(context.Background(), doing, f(ctx, s))
 }
 
 func isUnknown(err error) bool { return errors.Is(err, errUnknown) }

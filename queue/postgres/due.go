@@ -54,7 +54,9 @@ func (q *Queue) dueRefs(ctx context.Context, conn *pgx.Conn, webhook string, now
 		var at time.Time
 		_, err = pgx.ForEachRow(rows, []any{&at, &r.due, &r.seq, &r.idx, &r.tried}, func() error {
 			if n++; n == 1 && page == 0 {
-				q.places.sawDue(webhook, r, q.at(at).database, token, whole, time.Since(began))
+				c = q.at(at)
+				q.claimedAt.Store(&clock{c.database, c.local})
+				q.places.sawDue(webhook, r, c.database, token, whole, time.Since(began))
 			}
 			from = r
 			from.idx++

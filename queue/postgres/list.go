@@ -217,7 +217,7 @@ func (q *Queue) Get(id string) (d queue.Delivery, err error) {
 	}
 	err = q.claim(func(ctx context.Context, conn *pgx.Conn) error {
 		c := &change{q: q, refs: []ref{r}}
-		all, err := c.load(ctx, conn)
+		all, err := c.load(ctx, conn, c.refs)
 		if err == nil && len(all) == 0 {
 			return fmt.Errorf("delivery %s: %w", id, queue.ErrNotFound)
 		}

@@ -21,31 +21,21 @@ const (
 // beatLimit is how long one thing with the beat's connection may take.
 func (q *Queue) beatLimit() time.Duration { return max(q.opts.Lease/3, time.Second) }
 
-// connect makes the beat's connection, which listens too where it is the server's own. Each of the URL's hosts has its
-// time: they are tried in order, and one that is silent must not use up what the others need.
+// connect makes the beat's connection, which listens too where it is the server's own.
 func (o *owner) connect(ctx context.Context) error {
 	if o.conn != nil && !o.conn.IsClosed() {
 		return nil
 	}
-	cfg, err := pgx.ParseConfig(o.q.opts.URL)
+	s, err := o.q.dial(ctx, min(connectTimeout, o.q.beatLimit()))
 	if err != nil {
 		return err
 	}
-	configure(cfg, o.q.opts.Agent)
-	cfg.ConnectTimeout = min(cfg.ConnectTimeout, o.q.beatLimit())
-	if o.conn, err = pgx.ConnectConfig(ctx, cfg); err != nil {
-		o.conn = nil
-		return err
+	if o.conn = s; !s.direct {
+		return nil
 	}
 	ctx, done := o.q.within(ctx, o.q.beatLimit())
 	defer done()
-	var pid uint32
-	if err = o.conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid); err == nil {
-		if o.direct = pid == o.conn.PgConn().PID(); o.direct {
-			_, err = o.conn.Exec(ctx, sessionSQL+"; LISTEN "+channel)
-		}
-	}
-	if err != nil {
+	if _, err = s.Exec(ctx, "LISTEN "+channel); err != nil {
 		o.disconnect()
 	}
 	return err
@@ -55,9 +45,7 @@ func (o *owner) disconnect() {
 	if o.conn == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = o.conn.Close(ctx)
+	o.conn.close()
 	o.conn, o.named = nil, "" // a failover may have lost the rows
 }
 
@@ -104,7 +92,7 @@ func (o *owner) listen(ctx context.Context, until time.Time) {
 			changed <- false
 		}
 	}()
-	for o.conn != nil && o.direct && ctx.Err() == nil && !o.beatNow {
+	for o.conn != nil && o.conn.direct && ctx.Err() == nil && !o.beatNow {
 		n, err := o.conn.WaitForNotification(ctx)
 		if err != nil {
 			if ctx.Err() == nil {

@@ -191,8 +191,8 @@ func (m *crowd) fillRejected(t *testing.T, total delta) {
 
 func (m *crowd) load(t *testing.T, table string, columns []string, n int, row func(i int) []any) {
 	t.Helper()
-	err := m.q.lent("write", func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.CopyFrom(ctx, pgx.Identifier{"agent", table}, columns, pgx.CopyFromSlice(n, func(i int) ([]any, error) { return row(i), nil }))
+	err := m.q.lent("write", func(ctx context.Context, s *session) error {
+		_, err := s.CopyFrom(ctx, pgx.Identifier{"agent", table}, columns, pgx.CopyFromSlice(n, func(i int) ([]any, error) { return row(i), nil }))
 		return err
 	})
 	if err != nil {

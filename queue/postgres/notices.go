@@ -116,8 +116,8 @@ func (q *Queue) sendNotices(ctx context.Context) {
 		if len(payloads) == 0 {
 			continue
 		}
-		err := q.lent("tell the others", func(ctx context.Context, conn *pgx.Conn) error {
-			return transact(ctx, conn, noticeSQL, func(ctx context.Context, tx pgx.Tx) error {
+		err := q.lent("tell the others", func(ctx context.Context, s *session) error {
+			return transact(ctx, s.Conn, noticeSQL, func(ctx context.Context, tx pgx.Tx) error {
 				_, err := tx.Exec(ctx, sqlNotify, channel, payloads)
 				return err
 			})

@@ -28,10 +28,9 @@ var ErrNameTaken = errors.New("another agent has this agent's name")
 type owner struct {
 	q       *Queue
 	s       queue.Server
-	conn    *pgx.Conn // the beat's own; nil: to be made
-	direct  bool      // it is the server's, so that it can listen
-	begun   bool      // this process has had a beat
-	named   string    // the webhooks that have a row
+	conn    *session // the beat's own; nil: to be made. It listens where it is direct
+	begun   bool     // this process has had a beat
+	named   string   // the webhooks that have a row
 	leaving map[string]leaving
 	live    int
 	failing string // the beat's last error
@@ -112,7 +111,7 @@ func (o *owner) beat(ctx context.Context) error {
 	for _, w := range o.s.Webhooks() {
 		b.timeouts[text(w.Webhook)] = w.Timeout
 	}
-	err := transact(ctx, o.conn, o.q.beginSQL(), b.transaction)
+	err := transact(ctx, o.conn.Conn, o.q.beginSQL(o.conn), b.transaction)
 	if err != nil {
 		if !errors.Is(err, ErrNameTaken) && sqlState(err) == "" {
 			o.disconnect()
@@ -282,7 +281,7 @@ func (o *owner) letGo(ctx context.Context) {
 			}
 			continue
 		}
-		err := transact(ctx, o.conn, o.q.beginSQL(), func(ctx context.Context, tx pgx.Tx) error {
+		err := transact(ctx, o.conn.Conn, o.q.beginSQL(o.conn), func(ctx context.Context, tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, sqlLetGo, name, o.q.opts.Agent, l.epoch)
 			return err
 		})

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/dawnsystem/intellidocs-agent/queue"
 	"github.com/dawnsystem/intellidocs-agent/queue/postgres/pgtest"
 )
@@ -105,6 +107,14 @@ func TestPgbouncer_TransactionModeServes(t *testing.T) {
 	case <-heard:
 	case <-time.After(30 * time.Second):
 		t.Fatal("nobody looked")
+	}
+	q.pooled.Store(false) // as if it had come between only now
+	s, err := q.dial(t.Context(), connectTimeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.close(); s.direct || s.Config().DefaultQueryExecMode != pgx.QueryExecModeCacheDescribe || !q.pooled.Load() {
+		t.Error("what it prepares is another's")
 	}
 	for _, webhook := range []string{"a", "b"} {
 		ds := due(t, q, webhook)

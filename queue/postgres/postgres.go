@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dawnsystem/intellidocs-agent/queue"
@@ -55,27 +54,28 @@ type Queue struct {
 	opts     Options
 	log      *slog.Logger
 	instance string
-	pool     *pgxpool.Pool
+	pool     pool
 	process  string // this one; another of the same name is another
 	secrets  []string
-	pooled   atomic.Bool  // there is a pgbouncer between
+	pooled   atomic.Bool  // there is a pgbouncer between, by the latest connection
 	keeper   atomic.Int64 // until when this agent does the upkeep, in Unix nanoseconds
 
 	// What may be done at one time: one thing of each kind, and one that claims.
 	intake, outcomes, people, gauge, entries lane
 
-	limits   *queue.Limits
-	size     size
-	shorten  shorten
-	recent   recent
-	places   places
-	held     holdings
-	known    generations
-	notices  notices
-	metrics  *metrics
-	ctx      context.Context // ends with Close
-	stop     context.CancelFunc
-	children sync.WaitGroup
+	limits    *queue.Limits
+	size      size
+	shorten   shorten
+	recent    recent
+	claimedAt atomic.Pointer[clock]
+	places    places
+	held      holdings
+	known     generations
+	notices   notices
+	metrics   *metrics
+	ctx       context.Context // ends with Close
+	stop      context.CancelFunc
+	children  sync.WaitGroup
 }
 
 // SetLimits changes the limits of Options.
@@ -88,7 +88,7 @@ func (q *Queue) SetLimits(maxSize int64, retention, dedupWindow time.Duration) {
 func Open(ctx context.Context, o Options) (*Queue, error) {
 	o.withDefaults()
 	q := &Queue{
-		opts: o, log: o.Logger, process: rand.Text(),
+		opts: o, log: o.Logger, process: rand.Text(), pool: newPool(),
 		intake: newLane(), outcomes: newLane(), people: newLane(), gauge: newLane(), entries: newLane(),
 		limits: queue.NewLimits(o.MaxSize, o.Retention, o.DedupWindow),
 	}
@@ -131,7 +131,7 @@ func (q *Queue) Close() error {
 	q.metrics.unregister()
 	q.stop()
 	q.children.Wait()
-	q.pool.Close()
+	q.pool.close()
 	return nil
 }
 
@@ -140,6 +140,18 @@ func (q *Queue) Failed() <-chan struct{} { return nil }
 
 // clock is a moment as both clocks tell it.
 type clock struct{ database, local time.Time }
+
+// latestClock is that of the latest claim; false where it is old, since clocks do not run alike.
+func (q *Queue) latestClock() (clock, bool) {
+	if q.opts.Now != nil {
+		return q.at(time.Time{}), true
+	}
+	known := q.claimedAt.Load()
+	if known == nil || time.Since(known.local) > time.Second {
+		return clock{}, false
+	}
+	return *known, true
+}
 
 // at is the moment of a clock_timestamp() that has just been read.
 func (q *Queue) at(database time.Time) clock {

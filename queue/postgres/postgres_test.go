@@ -65,7 +65,7 @@ func TestCommit_CursorIsKnownByMoreThanItsBatchNumber(t *testing.T) {
 	var tokens [2]int64
 	for i := range tokens {
 		commit(t, q, queue.Batch{Source: "log", Cursor: []byte("1")})
-		conn, err := q.pool.Acquire(t.Context())
+		conn, err := q.acquire(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestCommit_CursorIsKnownByMoreThanItsBatchNumber(t *testing.T) {
 		if err == nil {
 			_, err = conn.Exec(t.Context(), "ALTER SEQUENCE agent.batch RESTART")
 		}
-		conn.Release()
+		q.release(conn)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,10 +87,10 @@ func TestCommit_CursorIsKnownByMoreThanItsBatchNumber(t *testing.T) {
 func TestCursor_ForgetsWhatTheDatabaseHasLost(t *testing.T) {
 	q := open(t, Options{})
 	commit(t, q, queue.Batch{Source: "log", Cursor: []byte("1")})
-	conn, err := q.pool.Acquire(t.Context())
+	conn, err := q.acquire(t.Context())
 	if err == nil {
 		_, err = conn.Exec(t.Context(), "DELETE FROM agent.source")
-		conn.Release()
+		q.release(conn)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -110,10 +110,10 @@ func TestRecord_EndsWhatIsLeftOfADeliveryWithoutItsEvent(t *testing.T) {
 	a := serve(t, q, "w")
 	a.await(t, "w")
 	commit(t, q, queue.Batch{Source: "log", Events: []queue.NewEvent{event(1, "w"), event(2, "w")}})
-	conn, err := q.pool.Acquire(t.Context())
+	conn, err := q.acquire(t.Context())
 	if err == nil {
 		_, err = conn.Exec(t.Context(), "DELETE FROM agent.event WHERE id = $1", event(1).ID)
-		conn.Release()
+		q.release(conn)
 	}
 	if err != nil {
 		t.Fatal(err)

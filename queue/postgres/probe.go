@@ -17,7 +17,7 @@ func Probe(ctx context.Context, url string) (engine string, unreplicated, err er
 		return "", nil, urlError(err)
 	}
 	q := &Queue{secrets: []string{url, cfg.Password}}
-	configure(cfg, "check")
+	configure(cfg, "check", connectTimeout)
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return "", nil, q.clean("connect", err)
@@ -25,7 +25,7 @@ func Probe(ctx context.Context, url string) (engine string, unreplicated, err er
 	defer conn.Close(context.WithoutCancel(ctx))
 	var version, names, level string
 	const settings = `SELECT current_setting('server_version'), current_setting('synchronous_standby_names'), current_setting('synchronous_commit')`
-	if err := conn.QueryRow(ctx, settings).Scan(&version, &names, &level); err != nil {
+	if err := conn.QueryRow(ctx, settings, pgx.QueryExecModeExec).Scan(&version, &names, &level); err != nil {
 		return "", nil, q.clean("read its settings", err)
 	}
 	return describe(conn.Config().Host, version, names), q.replicated(names, level), nil

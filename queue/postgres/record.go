@@ -30,13 +30,14 @@ func (q *Queue) Record(ctx context.Context, outcomes ...queue.Outcome) error {
 
 func (q *Queue) record(ctx context.Context, outcomes []queue.Outcome, late map[string]bool) error {
 	of := map[ref][]*queue.Outcome{}
-	c := &change{fenced: true, served: q.held.services()}
+	c := &change{fenced: true, served: q.held.services(), first: map[ref]bool{}}
 	for i := range outcomes {
 		r, err := q.parseDeliveryID(outcomes[i].DeliveryID)
 		if err != nil {
 			return err
 		}
 		of[r] = append(of[r], &outcomes[i])
+		c.first[r] = len(of[r]) == 1 && outcomes[i].Attempt.N == 1 && outcomes[i].Status == queue.Success
 		c.refs = append(c.refs, r)
 	}
 	_, err := q.change(ctx, c, func(c *change, d *stored) bool {

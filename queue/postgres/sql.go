@@ -99,8 +99,7 @@ const (
 		WHERE d.seq = n.seq AND d.idx = n.idx AND d.rev = n.rev - 1`
 
 	sqlInsertDeliveries = `INSERT INTO agent.delivery (seq, idx, webhook, type, status, completed, rev, record)
-		SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::integer[], $8::bytea[])
-		ON CONFLICT (seq, idx) DO NOTHING`
+		SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::integer[], $8::bytea[])`
 
 	sqlNotDue = `DELETE FROM agent.due d USING unnest($1::text[], $2::bigint[], $3::integer[]) n (webhook, seq, idx)
 		WHERE d.webhook = n.webhook AND d.seq = n.seq AND d.idx = n.idx`

@@ -21,8 +21,8 @@ func (q *Queue) Cursor(source string) (cursor []byte, gen int64, err error) {
 		return nil, 0, q.failed(context.Background(), "wait for a commit", err)
 	}
 	defer q.intake.leave()
-	err = q.lent("read a cursor", func(ctx context.Context, conn *pgx.Conn) error {
-		return transact(ctx, conn, q.beginSQL(), func(ctx context.Context, tx pgx.Tx) error {
+	err = q.lent("read a cursor", func(ctx context.Context, s *session) error {
+		return transact(ctx, s.Conn, q.beginSQL(s), func(ctx context.Context, tx pgx.Tx) error {
 			var names, level string
 			err := tx.QueryRow(ctx, sqlCursor, text(source)).Scan(&cursor, &gen, &names, &level)
 			if errors.Is(err, pgx.ErrNoRows) {

@@ -27,6 +27,13 @@ log_line_prefix = '%m [%p] %u@%d '
 lc_messages = 'C'
 `
 
+// usual is what PostgreSQL has by default in their place, for benchmarks.
+const usual = `
+shared_buffers = 128MB
+min_wal_size = 80MB
+max_wal_size = 1GB
+`
+
 // installed is the directory of the newest PostgreSQL's programs; without one the test is skipped.
 func installed(t testing.TB) string {
 	t.Helper()

@@ -15,8 +15,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// server is the one that the tests of this binary share.
-var server struct {
+// server is the one that the tests of this binary share, and usualServer that of its benchmarks.
+var server, usualServer shared
+
+type shared struct {
 	sync.Once
 	*node
 	err error
@@ -26,14 +28,23 @@ var server struct {
 // test binary shares. It skips the test where PostgreSQL is not installed.
 func Server(t testing.TB) string {
 	t.Helper()
+	return server.database(t, "server", "")
+}
+
+// UsualServer is Server with as much memory and log as PostgreSQL has by default.
+func UsualServer(t testing.TB) string {
+	t.Helper()
+	return usualServer.database(t, "usual", usual)
+}
+
+func (s *shared) database(t testing.TB, name, settings string) string {
+	t.Helper()
 	bin := installed(t)
-	server.Do(func() {
-		server.node, server.err = single(bin, "server")
-	})
-	if server.err != nil {
-		t.Fatal(server.err)
+	s.Do(func() { s.node, s.err = single(bin, name, settings) })
+	if s.err != nil {
+		t.Fatal(s.err)
 	}
-	return server.freshDatabase(t)
+	return s.freshDatabase(t)
 }
 
 // ServerAt is a server of the test's own whose clock is ahead of this machine's, or behind it.
@@ -43,7 +54,7 @@ func ServerAt(t testing.TB, ahead time.Duration) string {
 	if len(found) == 0 {
 		t.Skip("needs a clock that can be changed: apt install libfaketime")
 	}
-	n, err := single(installed(t), fmt.Sprintf("server%+d", ahead), "LD_PRELOAD="+found[0], fmt.Sprintf("FAKETIME=%+.0f", ahead.Seconds()), "FAKETIME_DONT_FAKE_MONOTONIC=1")
+	n, err := single(installed(t), fmt.Sprintf("server%+d", ahead), "", "LD_PRELOAD="+found[0], fmt.Sprintf("FAKETIME=%+.0f", ahead.Seconds()), "FAKETIME_DONT_FAKE_MONOTONIC=1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +66,7 @@ func ServerAt(t testing.TB, ahead time.Duration) string {
 	return n.freshDatabase(t)
 }
 
-func single(bin, name string, env ...string) (*node, error) {
+func single(bin, name, settings string, env ...string) (*node, error) {
 	base, err := keptDir()
 	if err != nil {
 		return nil, err
@@ -66,6 +77,9 @@ func single(bin, name string, env ...string) (*node, error) {
 	}
 	n.env = env
 	if err := n.initdb(); err != nil {
+		return nil, err
+	}
+	if err := n.configure(settings); err != nil {
 		return nil, err
 	}
 	if err := n.start(); err != nil {

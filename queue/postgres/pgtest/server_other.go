@@ -10,3 +10,6 @@ func Server(t testing.TB) string {
 	t.Skip("needs Debian's PostgreSQL")
 	return ""
 }
+
+// UsualServer skips the test, too.
+func UsualServer(t testing.TB) string { t.Helper(); return Server(t) }

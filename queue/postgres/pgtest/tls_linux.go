@@ -36,7 +36,7 @@ func ServerTLS(t testing.TB) (to *url.URL, dir string) {
 	certificate("server", "db", "-CA", "ca.crt", "-CAkey", "ca.key", "-addext", "subjectAltName=IP:127.0.0.1")
 	certificate("client", Role, "-CA", "ca.crt", "-CAkey", "ca.key")
 
-	n, err := single(bin, "tls")
+	n, err := single(bin, "tls", "")
 	if err != nil {
 		t.Fatal(err)
 	}
