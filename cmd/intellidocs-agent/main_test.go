@@ -49,6 +49,9 @@ var programs = map[string]func(){"intellidocs-agent": main}
 // soak reports whether the long versions of tests are wanted.
 func soak() bool { return os.Getenv("INTELLIDOCS_SOAK") != "" }
 
+// inFull reports whether there is time for all of it: INTELLIDOCS_SOAK=long.
+func inFull() bool { return os.Getenv("INTELLIDOCS_SOAK") == "long" }
+
 const testSecret = "a secret for tests"
 
 // rig is a log, a verifying receiver and the real program between them.

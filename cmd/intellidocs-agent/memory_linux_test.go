@@ -28,9 +28,6 @@ import (
 // memoryLimit is the hard limit that the agent is promised to live in.
 const memoryLimit = 64 << 20
 
-// inFull reports whether there is time for all of it: INTELLIDOCS_SOAK=long.
-func inFull() bool { return os.Getenv("INTELLIDOCS_SOAK") == "long" }
-
 // some is how many of what is to be done fit into a run of all tests.
 func some(few, all int) int {
 	if inFull() {
