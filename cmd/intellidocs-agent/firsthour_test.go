@@ -84,7 +84,7 @@ func TestFirstHour_FromInitToAnEventOfIntelliDocsInSlack(t *testing.T) {
 // commandsElsewhere are those of README that are not run here, with what runs them.
 var commandsElsewhere = map[string][2]string{ // command: file, what it says there
 	"go run ./cmd/intellidocs-agent demo": {".ci/run", "go run ./cmd/intellidocs-agent demo --once"},
-	"go test ./...":                       {".ci/run", "go test -count=1 -v -timeout 20m ./..."},
+	"go test ./...":                       {".ci/run", "tests plain go test ./... "},
 	"make image":                          {".ci/container.sh", "examples/container/build.sh"},
 	"make release":                        {".ci/package.sh", "release.sh"},
 	"make build":                          {"Makefile", "CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o intellidocs-agent"}, // one build, as each of .ci/run's; only looked at
