@@ -41,7 +41,6 @@ go version -m "$work/$archive/intellidocs-agent" | awk '$1 == "dep" {print $2 "@
 done
 mkdir -p "$root/pkg"
 cp -r "$work/1.0.0" "$work/1.1.0" "$root/pkg/"
-[ -z "${PACKAGES:-}" ] || cp -r "$work/1.0.0" "$work/1.1.0" "$PACKAGES/" # for systemd.sh
 deb() { echo "/pkg/$1/intellidocs-agent_$1_amd64.deb"; }
 rpm_() { echo "/pkg/$1/intellidocs-agent-$1-1.x86_64.rpm"; }
 

@@ -14,15 +14,13 @@ systemd-analyze verify --recursive-errors=one "$work/intellidocs-agent.service"
 systemd-analyze security --offline=true --threshold=20 --no-pager examples/systemd/intellidocs-agent.service | tail -1
 
 step 'packages'
-if [ -z "${PACKAGES:-}" ]; then # otherwise package.sh has left them there
-  PACKAGES=$work/packages
-  for version in 1.0.0 1.1.0; do
-    rm -f dist/intellidocs-agent[_-]*.deb dist/intellidocs-agent[_-]*.rpm
-    examples/systemd/package.sh $version
-    mkdir -p "$PACKAGES/$version"
-    mv dist/intellidocs-agent_"$version"_*.deb "$PACKAGES/$version/"
-  done
-fi
+examples/systemd/package.sh 1.0.0
+mkdir -p "$work/new"
+cp dist/intellidocs-agent_1.0.0_*.deb "$work/"
+rm -f dist/intellidocs-agent[_-]*.deb dist/intellidocs-agent[_-]*.rpm
+examples/systemd/package.sh 1.1.0
+mv dist/intellidocs-agent_1.1.0_*.deb "$work/new/"
+cp "$work"/intellidocs-agent_1.0.0_*.deb dist/
 
 step 'boot'
 overlay "$work/machine"
@@ -39,9 +37,8 @@ trap cleanup EXIT
 rm -f "$root"/usr/sbin/policy-rc.d
 mkdir -p "$root/try/dist" "$root/try/new"
 cp -r examples .ci "$root/try/"
-deb() { echo "$PACKAGES/$1/intellidocs-agent_$1_$(dpkg --print-architecture).deb"; }
-cp "$(deb 1.0.0)" "$root/try/dist/"
-cp "$(deb 1.1.0)" "$root/try/new/"
+cp dist/intellidocs-agent_1.0.0_*.deb "$root/try/dist/"
+cp "$work"/new/*.deb "$root/try/new/"
 systemd-nspawn --directory="$root" --register=no --keep-unit --private-network --console=pipe --boot -- \
   --unit=basic.target > "$work/boot.log" 2>&1 < /dev/null &
 nspawn=$!
