@@ -320,16 +320,22 @@ func TestMix_WhateverHappensEveryEventArrivesEverywhereUnderOneID(t *testing.T) 
 	}
 	last := stop()
 	begun := time.Now()
-	m.until("the last event to be queued", time.Minute, func() bool {
-		n := int64(0)
-		for _, of := range m.status(m.hooks[0]).Counts {
-			n += of
-		}
-		return n == int64(last)
-	})
+	m.untilQueued(m.hooks[0], last, time.Minute)
 	for _, h := range m.hooks {
 		h.check(m, last, begun)
 	}
+}
+
+// untilQueued waits until there are deliveries of so many events for a webhook.
+func (m *mix) untilQueued(h *mixHook, events int, limit time.Duration) {
+	m.t.Helper()
+	m.until("the last event to be queued", limit, func() bool {
+		n := int64(0)
+		for _, of := range m.status(h).Counts {
+			n += of
+		}
+		return n == int64(events)
+	})
 }
 
 // check has what is left delivered, and goes through the books.

@@ -264,13 +264,7 @@ func (f *fleetMix) calm() {
 func (f *fleetMix) finish(events int) {
 	f.calm()
 	begun, m := time.Now(), f.agents[0]
-	m.until("the last event to be queued", 2*time.Minute, func() bool {
-		n := int64(0)
-		for _, of := range m.status(f.hooks[0]).Counts {
-			n += of
-		}
-		return n == int64(events)
-	})
+	m.untilQueued(f.hooks[0], events, 2*time.Minute)
 	for _, h := range f.hooks {
 		h.check(m, events, begun)
 		if h.name != "shaky" && h.load.mostOnce > h.load.atOnce {
