@@ -53,8 +53,10 @@ func (q *Queue) dueRefs(ctx context.Context, conn *pgx.Conn, webhook string, now
 		var r dueRef
 		var at time.Time
 		_, err = pgx.ForEachRow(rows, []any{&at, &r.due, &r.seq, &r.idx, &r.tried}, func() error {
-			if n++; n == 1 && page == 0 {
+			if n++; n == 1 {
 				c = q.at(at)
+			}
+			if n == 1 && page == 0 {
 				q.claimedAt.Store(&clock{c.database, c.local})
 				q.places.sawDue(webhook, r, c.database, token, whole, time.Since(began))
 			}
@@ -63,7 +65,6 @@ func (q *Queue) dueRefs(ctx context.Context, conn *pgx.Conn, webhook string, now
 			if done || skip != nil && skip(q.deliveryID(r.ref)) {
 				return nil
 			}
-			c = q.at(at)
 			if done = len(found) == limit || r.due.After(c.theirs(now)); done {
 				next = r.due
 			} else {
