@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -167,14 +168,19 @@ type confined struct {
 }
 
 // confine starts the agent with more at the end of an agent.toml that has the state and the
-// API's address.
+// API's address. It runs a copy of the program: the pages of a file are charged to the cgroup
+// that read them first, and another's agent would have them for nothing.
 func confine(t *testing.T, more string) *confined {
 	t.Helper()
 	program, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &confined{t: t, dir: t.TempDir(), group: newCgroup(t), program: program, addr: freePort(t), started: time.Now(), ended: make(chan struct{})}
+	c := &confined{t: t, dir: t.TempDir(), group: newCgroup(t), addr: freePort(t), started: time.Now(), ended: make(chan struct{})}
+	c.program = c.path("intellidocs-agent")
+	if err := copyFile(program, c.program); err != nil {
+		t.Fatal(err)
+	}
 	more = strings.ReplaceAll(more, "DIR", c.dir)
 	head := fmt.Sprintf("[admin]\nlisten = %q\nauth = \"none\"\n", c.addr)
 	if !strings.Contains(more, "[state]") {
@@ -186,6 +192,14 @@ func confine(t *testing.T, more string) *confined {
 	go c.supervise()
 	t.Cleanup(c.stop)
 	return c
+}
+
+func copyFile(from, to string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o755)
 }
 
 func (c *confined) path(name string) string { return filepath.Join(c.dir, name) }
@@ -347,8 +361,16 @@ type sink struct {
 	mu       sync.Mutex
 	ids      map[string]bool
 	requests int
-	took     []time.Duration
+	took     []arrival
 }
+
+// arrival is a small event that was received.
+type arrival struct {
+	delivery    string // its id
+	written, at time.Time
+}
+
+func (a arrival) took() time.Duration { return a.at.Sub(a.written) }
 
 // newSink makes one that answers with what answer does; nil: 200.
 func newSink(t *testing.T, answer http.HandlerFunc) *sink {
@@ -358,7 +380,7 @@ func newSink(t *testing.T, answer http.HandlerFunc) *sink {
 		if err != nil {
 			return
 		}
-		s.got(r.Header.Get("webhook-id"), body)
+		s.got(r.Header, body)
 		if answer != nil {
 			answer(w, r)
 		}
@@ -371,7 +393,8 @@ func newSink(t *testing.T, answer http.HandlerFunc) *sink {
 	return s
 }
 
-func (s *sink) got(id string, body []byte) {
+func (s *sink) got(h http.Header, body []byte) {
+	now, id := time.Now(), h.Get("webhook-id")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests++
@@ -382,7 +405,7 @@ func (s *sink) got(id string, body []byte) {
 	if _, rest, ok := bytes.Cut(body, []byte(`"written": `)); ok && len(body) < 1000 {
 		n := bytes.IndexAny(rest, ",}")
 		if at, err := strconv.ParseInt(string(rest[:max(n, 0)]), 10, 64); err == nil {
-			s.took = append(s.took, time.Since(time.Unix(0, at)))
+			s.took = append(s.took, arrival{h.Get("X-IntelliDocs-Delivery"), time.Unix(0, at), now})
 		}
 	}
 }
@@ -393,15 +416,21 @@ func (s *sink) distinct() int {
 	return len(s.ids)
 }
 
-// quantile is how long the given part of the small events took at most.
-func (s *sink) quantile(q float64) time.Duration {
+// sorted are the small events, the quickest first.
+func (s *sink) sorted() []arrival {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.took) == 0 {
+	slices.SortFunc(s.took, func(a, b arrival) int { return cmp.Compare(a.took(), b.took()) })
+	return slices.Clone(s.took)
+}
+
+// quantile is how long the given part of the small events took at most.
+func (s *sink) quantile(q float64) time.Duration {
+	took := s.sorted()
+	if len(took) == 0 {
 		return 0
 	}
-	slices.Sort(s.took)
-	return s.took[min(int(q*float64(len(s.took))), len(s.took)-1)]
+	return took[min(int(q*float64(len(took))), len(took)-1)].took()
 }
 
 // A process learns of the limit of the cgroup that it is in.
