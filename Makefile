@@ -31,7 +31,7 @@ fmt: ## format the sources
 lint: ## format, go.mod, vet, staticcheck
 	@unformatted=$$(gofumpt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofumpt: $$unformatted"; exit 1; }
 	go mod tidy -diff
-	go vet ./...
+	go vet ./... && go vet -tags manual ./cmd/intellidocs-agent
 	staticcheck ./...
 
 .PHONY: cross

@@ -26,7 +26,7 @@ func addCompletions(c *cli, root *cobra.Command) {
 		switch cmd.Name() {
 		case "pause", "resume", "test":
 			cmd.ValidArgsFunction = c.completeWebhook
-		case "ingest", "man", "help":
+		case "ingest", "help":
 		default:
 			cmd.ValidArgsFunction = cobra.NoFileCompletions
 		}

@@ -75,6 +75,9 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // errSilent fails a command that has already said why.
 var errSilent = errors.New("failed")
 
+// ofReleases are commands that only a build with the tag "manual" has.
+var ofReleases = func(*cobra.Command) []*cobra.Command { return nil }
+
 func newRoot(c *cli) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "intellidocs-agent",
@@ -115,7 +118,8 @@ func newRoot(c *cli) *cobra.Command {
 	add("see", newTop(c), newDeliveries(c), newShow(c), newReplay(c), newRejected(c), newIngest(c),
 		newPause(c), newResume(c), newMove(c), newDiscard(c), newAgents(c), newQueue(c), newDashboard(c))
 	add("try", newDemo(c), newTest(c), newListen(c), newVerify(c))
-	add("", newVersion(c), newSchema(c), newMan(root))
+	add("", newVersion(c), newSchema(c))
+	add("", ofReleases(root)...)
 	addHelp(root)
 	addCompletions(c, root)
 	return root

@@ -1,3 +1,5 @@
+//go:build manual
+
 package main
 
 import (
@@ -5,12 +7,15 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-func newMan(root *cobra.Command) *cobra.Command {
-	return &cobra.Command{
-		Use: "man DIR", Short: "Write the manual pages into a directory", Args: cobra.ExactArgs(1), Hidden: true,
-		Example: "  intellidocs-agent man /usr/local/share/man/man1",
-		RunE: func(_ *cobra.Command, args []string) error {
-			return doc.GenManTree(root, &doc.GenManHeader{Title: "INTELLIDOCS-AGENT", Section: "1", Source: "intellidocs-agent"}, args[0])
-		},
+// Only what writes the manual pages for a release is built with this command: the libraries that it
+// needs are half a megabyte.
+func init() {
+	ofReleases = func(root *cobra.Command) []*cobra.Command {
+		return []*cobra.Command{{
+			Use: "man DIR", Short: "Write the manual pages into a directory", Args: cobra.ExactArgs(1), Hidden: true,
+			RunE: func(_ *cobra.Command, args []string) error {
+				return doc.GenManTree(root, &doc.GenManHeader{Title: "INTELLIDOCS-AGENT", Section: "1", Source: "intellidocs-agent"}, args[0])
+			},
+		}}
 	}
 }

@@ -22,12 +22,12 @@ mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# What is the same in each archive; the manual and the completions are the program's own.
+# What is the same in each archive; the manual and the completions are made from the program's commands.
 examples/binary/build.sh "$work/native" "$version"
 mkdir -p "$work/common/man" "$work/common/completions" "$work/common/intellidocs_events"
 cp -R README.md CHANGELOG.md agent.toml.example examples/agent.schema.json examples/configurations examples/formats "$work/common/"
 cp examples/intellidocs/intellidocs_events/*.py "$work/common/intellidocs_events/"
-"$work/native" man "$work/common/man"
+go run -tags manual ./cmd/intellidocs-agent man "$work/common/man"
 for shell in bash zsh fish; do
   "$work/native" completion $shell > "$work/common/completions/intellidocs-agent.$shell"
 done

@@ -28,7 +28,7 @@ for ARCH in "$@"; do
   [ ! -f CHANGELOG.md ] || gzip -9n < CHANGELOG.md > "$tree/usr/share/doc/intellidocs-agent/changelog.gz"
   cp examples/intellidocs/intellidocs_events/*.py "$tree/usr/share/intellidocs-agent/intellidocs_events/"
   cp -R agent.toml.example examples/agent.schema.json examples/configurations examples/formats "$tree/usr/share/intellidocs-agent/"
-  "$native" man "$tree/usr/share/man/man1"
+  go run -tags manual ./cmd/intellidocs-agent man "$tree/usr/share/man/man1"
   gzip -9n "$tree"/usr/share/man/man1/*.1
   "$native" completion bash > "$tree/usr/share/bash-completion/completions/intellidocs-agent"
   "$native" completion zsh > "$tree/usr/share/zsh/vendor-completions/_intellidocs-agent"
