@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // hook is a webhook of the agent's configuration.
@@ -33,6 +36,12 @@ func (b *bench) start(log string, hooks ...hook) (*process, error) {
 	}
 	var c strings.Builder
 	fmt.Fprintf(&c, "[state]\npath = %q\n[admin]\nlisten = \"\"\n[[source]]\ntype = \"log\"\npath = %q\n", filepath.Join(dir, "state"), log)
+	if b.postgres != "" {
+		if err := b.emptied(); err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&c, "[queue]\nengine = \"postgres\"\nurl = %q\nreplication = \"trust\"\n", b.postgres)
+	}
 	for i, h := range hooks {
 		fmt.Fprintf(&c, "[[webhook]]\nname = \"hook-%d\"\nurl = %q\nsecret = \"a secret of the benchmark\"\nconcurrency = %d\n", i, h.url, h.atOnce)
 		if h.events != "" {
@@ -47,6 +56,16 @@ func (b *bench) start(log string, hooks ...hook) (*process, error) {
 		return nil, err
 	}
 	return run(b.ctx, dir, b.agent, "run", "-c", config)
+}
+
+// emptied removes what earlier runs left in the database.
+func (b *bench) emptied() error {
+	conn, err := pgx.Connect(b.ctx, b.postgres)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(b.ctx, "DROP SCHEMA IF EXISTS agent CASCADE")
+	return errors.Join(err, conn.Close(context.WithoutCancel(b.ctx)))
 }
 
 func run(ctx context.Context, dir, program string, args ...string) (*process, error) {

@@ -33,7 +33,9 @@ type bench struct {
 	atOnce []int  // the concurrencies to measure
 	// seconds is how long to write events at a steady rate, and half of how long to watch an idle agent.
 	seconds int
-	table   table
+	// postgres is a database for the agents' queues, emptied before each run; empty: they keep it themselves.
+	postgres string
+	table    table
 }
 
 func main() {
@@ -42,6 +44,7 @@ func main() {
 	short := flag.Bool("short", false, "few events and only what takes seconds, to see that it works")
 	result := flag.String("o", "", "a file to write the table to as well")
 	agent := flag.String("agent", "", "an agent that is already built; else ./cmd/intellidocs-agent is built")
+	postgres := flag.String("postgres", "", "the URL of a database to keep the queue in; its schema agent is dropped before each run")
 	post := flag.String("post", "", "used by the program itself: be the bare client")
 	atOnce := flag.Int("concurrency", 8, "with -post: requests at once")
 	ca := flag.String("ca", "", "with -post: certificates to trust")
@@ -52,7 +55,7 @@ func main() {
 	if *post != "" {
 		err = postAll(ctx, *post, *ca, *events, *atOnce)
 	} else {
-		b := &bench{ctx: ctx, agent: *agent, events: *events, atOnce: []int{8, 32}, seconds: 10}
+		b := &bench{ctx: ctx, agent: *agent, events: *events, atOnce: []int{8, 32}, seconds: 10, postgres: *postgres}
 		parts := strings.Split(*only, ",")
 		if *short {
 			b.events, b.atOnce, b.seconds, parts = min(*events, 2000), []int{8}, 2, []string{"rate", "tls", "fanout", "latency", "idle"}
