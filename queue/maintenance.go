@@ -96,6 +96,7 @@ func (m *maintenance) keepSmall(ctx context.Context) {
 			continue
 		}
 		p.advise()
+		m.freeTableBuilder()
 		if p.pageOut() || touched {
 			busy = time.Now()
 		}
