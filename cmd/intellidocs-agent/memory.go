@@ -21,6 +21,10 @@ const (
 	memoryRoom  = 10 << 20
 	smallest    = 80 << 20 // that bears the most
 
+	// spareProcessors are for pages that must be read: whoever waits for one keeps its processor of the
+	// runtime's, which is not so with a system call. Where each had one to read, all would stand still.
+	spareProcessors = 2
+
 	// started is when the pages of the program that were needed for the start alone are given back.
 	started = 10 * time.Second
 )
@@ -34,6 +38,9 @@ func limitMemory() (small bool) {
 		// what surrounds those that are read again would have to go for them: it stood still for a
 		// minute. On a disk that turns it comes slowly by the page, so it is for small containers alone.
 		mapped.Advise(isProgram, mapped.Random)
+		if os.Getenv("GOMAXPROCS") == "" {
+			runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareProcessors)
+		}
 	}
 	if previous := debug.SetGCPercent(50); previous != 100 {
 		debug.SetGCPercent(previous)
