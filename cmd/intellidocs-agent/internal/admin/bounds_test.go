@@ -271,8 +271,8 @@ func TestBounds_ListsAreCutByTheirBytesAndGoOn(t *testing.T) {
 	}
 }
 
-// One page is put together at a time, and then, where others wait, none for as long as that took, up
-// to a bound: many who ask for one after another leave half of the time to others.
+// One page is put together at a time, and then, where others wait, none for three times as long as that
+// took, up to a bound: many who ask for one after another leave most of the time to others.
 func TestGate_PagesArePutTogetherOneAtATimeAndRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun, takes := time.Now(), []time.Duration{100 * time.Millisecond, 2 * time.Second, time.Second, time.Second, 0}
@@ -294,8 +294,8 @@ func TestGate_PagesArePutTogetherOneAtATimeAndRest(t *testing.T) {
 		calls.Wait()
 		call()
 		call()
-		third := 2200*time.Millisecond + longestRest
-		want := []time.Duration{0, 200 * time.Millisecond, third, third + time.Second, third + 2*time.Second}
+		third := 2400*time.Millisecond + longestRest
+		want := []time.Duration{0, 400 * time.Millisecond, third, third + time.Second, third + 2*time.Second}
 		if !slices.Equal(starts, want) {
 			t.Errorf("pages began after %v, not %v", starts, want)
 		}

@@ -32,10 +32,12 @@ const (
 	patience = 30 * time.Second
 	// bodyPatience is how long a call's body may take, and an answer of /metrics.
 	bodyPatience = 5 * time.Second
-	// longestRest is how long the place of a page rests at most. What is read of the queue and written
-	// again for a page is many times its size: many who ask for one after another would have the
-	// processor, and the garbage collector, work for nobody else.
-	longestRest = 250 * time.Millisecond
+	// restFor is how many times as long as a page took its place rests where others wait, and longestRest
+	// how long at most. What is read of the queue and written again for a page is many times its size, and
+	// each row may be a page of the disk's: many who ask for one after another would have the processor,
+	// the garbage collector and the disk work for nobody else.
+	restFor     = 3
+	longestRest = time.Second
 )
 
 // gate has the places of the calls under way.
@@ -109,8 +111,8 @@ func (g *gate) admit(next http.Handler) http.Handler {
 	})
 }
 
-// paged has one page put together at a time, and then, where others wait, none for as long as that
-// took. A list that waits has its place among the lists already.
+// paged has one page put together at a time, and then, where others wait, none for three times as long
+// as that took. A list that waits has its place among the lists already.
 func (g *gate) paged(f handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) (any, error) {
 		g.forPage.Add(1)
@@ -123,7 +125,7 @@ func (g *gate) paged(f handler) handler {
 		defer func() {
 			rest := time.Duration(0)
 			if g.forPage.Load() > 0 {
-				rest = min(time.Since(begun), longestRest)
+				rest = min(restFor*time.Since(begun), longestRest)
 			}
 			time.AfterFunc(rest, func() { <-g.pages })
 		}()
