@@ -107,7 +107,11 @@ func eventCost(e *NewEvent, counted map[indexKey]bool) cost {
 func (in *intake) commitPart(ctx context.Context, b Batch, c cost, again bool) (Committed, error) {
 	var done Committed
 	_, _, window := in.limits.Get()
-	err := in.writer.submit(ctx, c, func(w *writeTxn) error {
+	bodies := 0
+	for i := range b.Events {
+		bodies += len(b.Events[i].Body)
+	}
+	err := in.writer.submitBodies(ctx, c, bodies, func(w *writeTxn) error {
 		done = Committed{again: again} // a transaction that failed is applied again
 		left, err := w.readPartial(&b)
 		if err != nil {

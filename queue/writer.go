@@ -45,9 +45,15 @@ type writer struct {
 	deleted atomic.Int64 // keys, since the database was last flattened
 }
 
+// largeCommit is from how many bytes of events' bodies on a change is committed by itself. It is more than
+// what a batch of a source's small events takes.
+const largeCommit = 768 << 10
+
 // request is one change that waits for the writer.
 type request struct {
 	cost cost
+	// large is one that takes long to write: what is small does not wait for more than one of them.
+	large bool
 	// apply adds it to the transaction. It must not change anything but through it, since
 	// the transaction may fail.
 	apply func(w *writeTxn) error
@@ -59,6 +65,11 @@ type request struct {
 // submit hands a change to the writer and waits until it is durable.
 func (wr *writer) submit(ctx context.Context, c cost, apply func(w *writeTxn) error) error {
 	return wr.send(ctx, &request{cost: c, apply: apply})
+}
+
+// submitBodies is submit of a change that writes so many bytes of bodies.
+func (wr *writer) submitBodies(ctx context.Context, c cost, bytes int, apply func(w *writeTxn) error) error {
+	return wr.send(ctx, &request{cost: c, large: bytes >= largeCommit, apply: apply})
 }
 
 // exclusive calls f while nothing is being written.
@@ -89,41 +100,66 @@ func (wr *writer) send(ctx context.Context, req *request) error {
 	}
 }
 
-// run takes requests until quit is closed.
+// run takes requests until quit is closed. In each round what is small goes first, together, and then
+// one that is large.
 func (wr *writer) run() {
 	defer close(wr.done)
-	for {
-		var batch []*request
-		select {
-		case req := <-wr.requests:
-			batch = append(batch, req)
-		case <-wr.quit:
-			return
-		}
-		c, exclusive := batch[0].cost, batch[0].exclusive != nil
-	gather:
-		for c.fits(wr.room) && !exclusive {
-			select {
-			case req := <-wr.requests:
-				batch = append(batch, req)
-				c, exclusive = c.plus(req.cost), req.exclusive != nil
-			default:
-				break gather
+	var g gathered
+	for wr.gather(&g) {
+		wr.commitBatch(g.small)
+		if g.exclusive != nil {
+			err := wr.failure.err()
+			if err == nil {
+				err = g.exclusive.exclusive()
 			}
+			g.exclusive.done <- err
 		}
-		last := batch[len(batch)-1]
-		if exclusive {
-			batch = batch[:len(batch)-1]
-		}
-		wr.commitBatch(batch)
-		if exclusive {
-			if err := wr.failure.err(); err != nil {
-				last.done <- err
-				continue
-			}
-			last.done <- last.exclusive()
+		if len(g.large) > 0 {
+			wr.commitBatch(g.large[:1])
+			g.large = slices.Delete(g.large, 0, 1)
 		}
 	}
+}
+
+// gathered are the requests that were taken and not answered.
+type gathered struct {
+	small     []*request
+	large     []*request // first come, first served
+	exclusive *request
+}
+
+// gather takes what waits, as far as one transaction holds what is small. It waits where there is
+// nothing, and returns false once quit is closed.
+func (wr *writer) gather(g *gathered) bool {
+	g.small, g.exclusive = nil, nil
+	var c cost
+	take := func(req *request) {
+		switch {
+		case req.exclusive != nil:
+			g.exclusive = req
+		case req.large:
+			g.large = append(g.large, req)
+		default:
+			g.small, c = append(g.small, req), c.plus(req.cost)
+		}
+	}
+	if len(g.large) == 0 {
+		select {
+		case req := <-wr.requests:
+			take(req)
+		case <-wr.quit:
+			return false
+		}
+	}
+	for c.fits(wr.room) && g.exclusive == nil {
+		select {
+		case req := <-wr.requests:
+			take(req)
+		default:
+			return true
+		}
+	}
+	return true
 }
 
 // commitBatch commits requests together, or, should that fail, one by one, so that one
