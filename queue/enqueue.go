@@ -107,11 +107,11 @@ func eventCost(e *NewEvent, counted map[indexKey]bool) cost {
 func (in *intake) commitPart(ctx context.Context, b Batch, c cost, again bool) (Committed, error) {
 	var done Committed
 	_, _, window := in.limits.Get()
-	bodies := 0
-	for i := range b.Events {
-		bodies += len(b.Events[i].Body)
+	encoded, bodies, err := encodeLarge(b.Events)
+	if err != nil {
+		return done, err
 	}
-	err := in.writer.submitBodies(ctx, c, bodies, func(w *writeTxn) error {
+	err = in.writer.submitBodies(ctx, c, bodies, func(w *writeTxn) error {
 		done = Committed{again: again} // a transaction that failed is applied again
 		left, err := w.readPartial(&b)
 		if err != nil {
@@ -123,6 +123,7 @@ func (in *intake) commitPart(ctx context.Context, b Batch, c cost, again bool) (
 				done.again = left.has(seq)
 				return seq != 0 && (b.Backfill || window == 0 || done.again || w.wr.now().Sub(seqTime(seq)) < window)
 			}
+			value := encoded[i]
 			seq, payload, err := w.latest(e.ID)
 			if err != nil {
 				return err
@@ -130,7 +131,7 @@ func (in *intake) commitPart(ctx context.Context, b Batch, c cost, again bool) (
 			again := known(seq)
 			if again && e.Conflicts(payload) {
 				id := e.ID
-				e = e.ByPayload()
+				e, value = e.ByPayload(), nil
 				if seq, _, err = w.latest(e.ID); err != nil {
 					return err
 				}
@@ -145,7 +146,7 @@ func (in *intake) commitPart(ctx context.Context, b Batch, c cost, again bool) (
 					continue
 				}
 			}
-			if err := w.event(e); err != nil {
+			if err := w.event(e, value); err != nil {
 				return err
 			}
 			done.Queued = append(done.Queued, e.ID)
@@ -190,21 +191,44 @@ func (w *writeTxn) latest(id string) (seq uint64, payloadID string, err error) {
 	return seqOf(value), string(value[8:]), nil
 }
 
-// event queues an event.
-func (w *writeTxn) event(e *NewEvent) error {
+// encodeLarge encodes events that are large before the writer's turn, since all others wait for that, and
+// returns how many bytes all bodies take.
+func encodeLarge(events []NewEvent) (encoded [][]byte, bodies int, err error) {
+	encoded = make([][]byte, len(events))
+	for i := range events {
+		e := &events[i]
+		if bodies += len(e.Body); len(e.Body) < ownRecord {
+			continue
+		}
+		if encoded[i], err = encodeEvent(e.stored()); err != nil {
+			return nil, 0, err
+		}
+	}
+	return encoded, bodies, nil
+}
+
+// stored is an event as kept.
+func (e *NewEvent) stored() *storedEvent {
+	stored := &storedEvent{Event: e.Event, Webhooks: e.Webhooks}
+	stored.Type = ClipText(e.Type, MaxType)
+	return stored
+}
+
+// event queues an event; value is what encodeEvent made of it, nil where that is to be done.
+func (w *writeTxn) event(e *NewEvent, value []byte) (err error) {
 	if e.ID == "" || len(e.Webhooks) > 1<<16-1 {
 		return fmt.Errorf("event %q from %s cannot be queued: it has no id, or too many webhooks want it", e.ID, e.Path)
 	}
 	seq := w.next()
-	stored := &storedEvent{Event: e.Event, Webhooks: e.Webhooks}
-	stored.Type = ClipText(e.Type, MaxType)
+	stored := e.stored()
 	if now := w.wr.now(); seqTime(seq).Sub(now) > time.Second {
 		// The clock was set back. What is new is due now all the same.
-		stored.QueuedAt = time.Unix(0, now.UnixNano())
+		stored.QueuedAt, value = time.Unix(0, now.UnixNano()), nil
 	}
-	value, err := encodeEvent(stored)
-	if err != nil {
-		return err
+	if value == nil {
+		if value, err = encodeEvent(stored); err != nil {
+			return err
+		}
 	}
 	if err := w.set(eventKey(seq), value); err != nil {
 		return err
