@@ -25,6 +25,10 @@ const (
 	// runtime's, which is not so with a system call. Where each had one to read, all would stand still.
 	spareProcessors = 2
 
+	// garbageIfSmall is how much garbage there may be before it is collected, in percent of what is in
+	// use, where what it takes is lost for the pages of files.
+	garbageIfSmall = 75
+
 	// started is when the pages of the program that were needed for the start alone are given back.
 	started = 10 * time.Second
 )
@@ -42,7 +46,11 @@ func limitMemory() (small bool) {
 			runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareProcessors)
 		}
 	}
-	if previous := debug.SetGCPercent(50); previous != 100 {
+	percent := 100 // as Go has it: the limit alone bounds the heap
+	if small {
+		percent = garbageIfSmall
+	}
+	if previous := debug.SetGCPercent(percent); previous != 100 {
 		debug.SetGCPercent(previous)
 	}
 	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
