@@ -45,8 +45,8 @@ fuzz: ## every fuzz target for a while (TIME=1m)
 	.ci/fuzz.sh $(or $(TIME),10s)
 
 .PHONY: bench
-bench: ## the built agent beside a bare client and syslog-ng; examples/bench/RESULT.md (SHORT=1: does it work?)
-	go run ./examples/bench $(if $(SHORT),-short,-o examples/bench/RESULT.md)
+bench: ## the built agent beside a bare client and syslog-ng; examples/bench/RESULT.md (BEFORE=an earlier agent; SHORT=1: does it work?)
+	go run ./examples/bench $(if $(BEFORE),-before $(BEFORE)) $(if $(SHORT),-short,-o examples/bench/RESULT.md)
 
 .PHONY: microbench
 microbench: ## what a change may have made slower (PKG=./queue for one package)

@@ -28,6 +28,7 @@ type bench struct {
 	ctx    context.Context
 	dir    string
 	agent  string // the built binary
+	before string // an earlier one, to compare with what no ratio tells; empty: none
 	events int
 	log    string // a log of that many events
 	atOnce []int  // the concurrencies to measure
@@ -44,6 +45,7 @@ func main() {
 	short := flag.Bool("short", false, "few events and only what takes seconds, to see that it works")
 	result := flag.String("o", "", "a file to write the table to as well")
 	agent := flag.String("agent", "", "an agent that is already built; else ./cmd/intellidocs-agent is built")
+	before := flag.String("before", "", "an earlier agent, already built: latency and idleness must not be worse than its, in place of another machine's")
 	postgres := flag.String("postgres", "", "the URL of a database to keep the queue in; its schema agent is dropped before each run")
 	post := flag.String("post", "", "used by the program itself: be the bare client")
 	atOnce := flag.Int("concurrency", 8, "with -post: requests at once")
@@ -55,7 +57,7 @@ func main() {
 	if *post != "" {
 		err = postAll(ctx, *post, *ca, *events, *atOnce)
 	} else {
-		b := &bench{ctx: ctx, agent: *agent, events: *events, atOnce: []int{8, 32}, seconds: 10, postgres: *postgres}
+		b := &bench{ctx: ctx, agent: *agent, before: *before, events: *events, atOnce: []int{8, 32}, seconds: 10, postgres: *postgres}
 		parts := strings.Split(*only, ",")
 		if *short {
 			b.events, b.atOnce, b.seconds, parts = min(*events, 2000), []int{8}, 2, []string{"rate", "tls", "fanout", "latency", "idle"}
@@ -112,6 +114,13 @@ func (b *bench) measure(only []string, result string) (err error) {
 		return nil
 	}
 	return os.WriteFile(result, []byte(text.String()), 0o644)
+}
+
+// earlier is the benchmark of the earlier agent.
+func (b *bench) earlier() *bench {
+	e := *b
+	e.agent = b.before
+	return &e
 }
 
 func (b *bench) build() error {
