@@ -54,11 +54,14 @@ func (q *Queue) beginSQL(s *session) string {
 // as a success with a warning.
 var errUnknown = errors.New("the database did not say whether it has committed")
 
-// configure has what a connection needs. limit is how long connecting may take: each of the URL's hosts has its
+// configure has what a connection needs, which is never one to a standby. limit is how long connecting may take: each of the URL's hosts has its
 // time, since they are tried in order.
 func configure(cfg *pgx.ConnConfig, agent string, limit time.Duration) {
 	if cfg.ConnectTimeout == 0 || cfg.ConnectTimeout > limit { // the URL's may be shorter
 		cfg.ConnectTimeout = limit
+	}
+	if cfg.ValidateConnect == nil { // it would be kept, and nothing can be written there
+		cfg.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 	}
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = "intellidocs-agent " + agent

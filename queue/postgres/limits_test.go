@@ -28,6 +28,12 @@ func execute(t testing.TB, url, sql string) {
 	}
 }
 
+// terminate ends a connection at the server.
+func terminate(t testing.TB, url string, pid uint32) {
+	t.Helper()
+	execute(t, url, fmt.Sprintf("SELECT pg_terminate_backend(%d, 10000)", pid))
+}
+
 func TestOpen_ANewerFormatIsRefused(t *testing.T) {
 	url := pgtest.Server(t)
 	_ = open(t, Options{URL: url}).Close()

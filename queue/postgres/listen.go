@@ -26,6 +26,7 @@ func (o *owner) connect(ctx context.Context) error {
 	if o.conn != nil && !o.conn.IsClosed() {
 		return nil
 	}
+	o.disconnect()
 	s, err := o.q.dial(ctx, min(connectTimeout, o.q.beatLimit()))
 	if err != nil {
 		return err

@@ -11,9 +11,10 @@ import (
 // Connections: one for the beat and what it is told (own.go), and four for everything else.
 const maxConns = 4
 
-// When a connection is tried before it is used, and when another is made in its place.
+// When a connection is tried before it is used and for how long, and when another is made in its place.
 const (
 	tryAfter    = time.Second
+	tryFor      = 2 * time.Second
 	renewAfter  = time.Hour
 	closingTime = time.Second
 )
@@ -95,7 +96,7 @@ func (q *Queue) acquire(ctx context.Context) (*session, error) {
 		return nil, ctx.Err()
 	}
 	for s := q.pool.take(); s != nil; s = q.pool.take() {
-		if time.Since(s.used) < tryAfter || s.Ping(ctx) == nil {
+		if time.Since(s.used) < tryAfter || s.answers(ctx) {
 			return s, nil
 		}
 		s.close()
@@ -105,6 +106,14 @@ func (q *Queue) acquire(ctx context.Context) (*session, error) {
 		<-q.pool.slots
 	}
 	return s, err
+}
+
+// answers tries a session. To one whose server went without a word, what was sent would have all the time that the
+// caller has.
+func (s *session) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	return s.Ping(ctx) == nil
 }
 
 func (p *pool) take() *session {

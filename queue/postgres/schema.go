@@ -118,9 +118,13 @@ INSERT INTO agent.delta (webhook, status, type, n)
 // migrationLock is the advisory lock of whoever creates or changes the schema.
 const migrationLock = 0x696e74656c6c69 // "intelli"
 
+// migrationSQL begins a migration. It takes as long as it takes, and whoever begins meanwhile waits for it: one that is
+// given up would be at the next start too.
+const migrationSQL = `BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0`
+
 // migrate brings the schema to this version's format, and returns the queue's instance.
 func migrate(ctx context.Context, conn *pgx.Conn) (instance string, err error) {
-	tx, err := conn.Begin(ctx)
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: migrationSQL})
 	if err != nil {
 		return "", err
 	}

@@ -2,6 +2,10 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -105,6 +109,7 @@ func TestPromise_CursorIsOneThatTheStandbysHave(t *testing.T) {
 	if cursor, gen, err := q.Cursor("agent-0:/log"); err != nil || string(cursor) != "1" || gen != 1 {
 		t.Errorf("%q, %d, %v", cursor, gen, err)
 	}
+	neverAStandby(t, c)
 }
 
 // TestPromise_CommitOfUnknownOutcome: whatever became of it, its event is there once, and it is not said to be
@@ -139,4 +144,34 @@ func TestPromise_CommitOfUnknownOutcome(t *testing.T) {
 	c.Primary().RemoveData()
 	c.Failover()
 	h.durable(t, c, 3, "3")
+}
+
+// neverAStandby fails the test unless an agent goes past the standbys to the primary, whatever its URL says of them: it
+// would keep the connection, though nothing can be written there.
+func neverAStandby(t *testing.T, c *pgtest.Replicas) {
+	t.Helper()
+	u, err := url.Parse(c.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := strings.Split(u.Host, ",")
+	slices.Reverse(hosts)
+	u.Host, u.RawQuery = strings.Join(hosts, ","), "sslmode=disable"
+	eventually(t, "the standbys to have the database", func() bool {
+		q, err := postgres.Open(t.Context(), postgres.Options{URL: u.String(), Replication: "check"})
+		if err != nil {
+			t.Log(err)
+			return false
+		}
+		defer q.Close()
+		_, err = q.Commit(t.Context(), queue.Batch{Source: "x", Cursor: []byte("1")})
+		if err != nil {
+			t.Error(err)
+		}
+		return true
+	})
+	u.Host = hosts[0]
+	if _, err := postgres.Open(t.Context(), postgres.Options{URL: u.String()}); !errors.Is(err, queue.ErrUnavailable) {
+		t.Errorf("of a standby alone it says: %v", err)
+	}
 }
