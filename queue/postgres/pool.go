@@ -127,10 +127,14 @@ func (p *pool) take() *session {
 	return s
 }
 
-// release gives a session back. One that is amid something is closed.
+// release gives a session back. One that is amid something is closed; where it was lost the others are tried before they
+// are used, however short ago that was.
 func (q *Queue) release(s *session) {
 	defer func() { <-q.pool.slots }()
 	const atRest = 'I'
+	if s.IsClosed() {
+		q.pool.doubt()
+	}
 	if s.IsClosed() || s.PgConn().IsBusy() || s.PgConn().TxStatus() != atRest || time.Since(s.made) > renewAfter {
 		s.close()
 		return
@@ -139,6 +143,14 @@ func (q *Queue) release(s *session) {
 	q.pool.mu.Lock()
 	defer q.pool.mu.Unlock()
 	q.pool.idle = append(q.pool.idle, s)
+}
+
+func (p *pool) doubt() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.idle {
+		s.used = time.Time{}
+	}
 }
 
 // close ends all sessions, once they are given back.

@@ -68,3 +68,25 @@ func TestPool_TablesMayGrow(t *testing.T) {
 		t.Errorf("%d delivered", n)
 	}
 }
+
+// A server that was started again has ended all sessions. Not each of them fails somebody.
+func TestPool_WhereOneSessionIsLostTheOthersAreTried(t *testing.T) {
+	url := pgtest.Server(t)
+	q := open(t, Options{URL: url})
+	var all []*session
+	for range maxConns {
+		s, err := q.acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	for _, s := range all {
+		terminate(t, url, s.PgConn().PID())
+		q.release(s)
+	}
+	_, _ = q.List(t.Context(), queue.Filter{}) // it may meet the first
+	if _, err := q.List(t.Context(), queue.Filter{}); err != nil {
+		t.Error(err)
+	}
+}
