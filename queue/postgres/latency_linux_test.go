@@ -11,9 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dawnsystem/intellidocs-agent/dispatch"
-	"github.com/dawnsystem/intellidocs-agent/dispatch/send"
-	"github.com/dawnsystem/intellidocs-agent/dispatch/target"
 	"github.com/dawnsystem/intellidocs-agent/queue"
 	"github.com/dawnsystem/intellidocs-agent/queue/postgres"
 	"github.com/dawnsystem/intellidocs-agent/queue/postgres/pgtest"
@@ -38,9 +35,12 @@ func BenchmarkCommitToRequest(b *testing.B) {
 			var running sync.WaitGroup
 			defer running.Wait()
 			defer stop()
-			reads := serving(ctx, b, &running, "reads", url, recv.URL, by == "the-agent-itself")
-			if by != "the-agent-itself" {
-				serving(ctx, b, &running, "serves", url, recv.URL, true)
+			var reads *postgres.Queue
+			if by == "the-agent-itself" {
+				reads = serving(ctx, b, &running, fleetAgent{"reads", url, recv.URL}, "free")
+			} else {
+				reads = serving(ctx, b, &running, fleetAgent{"reads", url, recv.URL})
+				serving(ctx, b, &running, fleetAgent{"serves", url, recv.URL}, "free")
 			}
 			committed := map[string]time.Time{}
 			gen := int64(0)
@@ -82,27 +82,11 @@ func BenchmarkCommitToRequest(b *testing.B) {
 	}
 }
 
-// serving is an agent of the benchmark, with a webhook or without.
-func serving(ctx context.Context, b *testing.B, running *sync.WaitGroup, name, database, to string, webhook bool) *postgres.Queue {
-	var d *dispatch.Dispatcher
-	q, err := postgres.Open(ctx, postgres.Options{
-		URL: database, Agent: name, Lease: fleetLease, Replication: "trust", Logger: slog.New(slog.DiscardHandler),
-		Notify: func(webhooks []string) { d.Notify(webhooks) },
-	})
+// serving is an agent of the benchmark that runs until ctx ends.
+func serving(ctx context.Context, b *testing.B, running *sync.WaitGroup, a fleetAgent, webhooks ...string) *postgres.Queue {
+	q, d, err := a.open(ctx, slog.New(slog.DiscardHandler), webhooks...)
 	if err != nil {
 		b.Fatal(err)
-	}
-	d = dispatch.New(dispatch.Options{Store: q, Agent: name, Grace: time.Second, Logger: slog.New(slog.DiscardHandler)})
-	if webhook {
-		e, err := send.New(send.Config{Webhook: "free", URL: to, Timeout: fleetTimeout}, target.Policy{Schemes: []string{"http"}, AllowInternal: true}, slog.New(slog.DiscardHandler))
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := d.Apply([]dispatch.Webhook{{
-			Name: "free", Enabled: true, Concurrency: 8, MaxRetries: 5, RetryDelay: time.Second, Timeout: fleetTimeout, Sender: e, Digest: "free",
-		}}); err != nil {
-			b.Fatal(err)
-		}
 	}
 	running.Go(func() {
 		defer q.Close()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -37,24 +38,32 @@ type fleetAgent struct{ Name, Database, Receiver string }
 
 // serve is an agent without sources: the shared queue and the dispatcher.
 func (a fleetAgent) serve(ctx context.Context) error {
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("agent", a.Name)
+	q, d, err := a.open(ctx, slog.New(slog.NewTextHandler(os.Stderr, nil)).With("agent", a.Name), "ordered", "free")
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	return d.Run(ctx)
+}
+
+// open is the agent's part of the shared queue, and its dispatcher with webhooks.
+func (a fleetAgent) open(ctx context.Context, log *slog.Logger, names ...string) (*postgres.Queue, *dispatch.Dispatcher, error) {
 	var d *dispatch.Dispatcher
 	q, err := postgres.Open(ctx, postgres.Options{
 		URL: a.Database, Agent: a.Name, Lease: fleetLease, Replication: "trust", Logger: log,
 		Notify: func(webhooks []string) { d.Notify(webhooks) },
 	})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer q.Close()
 	d = dispatch.New(dispatch.Options{Store: q, Agent: a.Name, Grace: time.Second, Logger: log})
 	var webhooks []dispatch.Webhook
-	for _, name := range []string{"ordered", "free"} {
+	for _, name := range names {
 		e, err := send.New(send.Config{
 			Webhook: name, URL: a.Receiver + "/" + name, Headers: map[string]string{"Agent": a.Name}, Timeout: fleetTimeout,
 		}, target.Policy{Schemes: []string{"http"}, AllowInternal: true}, log)
 		if err != nil {
-			return err
+			return nil, nil, errors.Join(err, q.Close())
 		}
 		webhooks = append(webhooks, dispatch.Webhook{
 			Name: name, Enabled: true, Ordered: name == "ordered", Concurrency: fleetParallel, MaxRetries: 100, RetryDelay: 100 * time.Millisecond,
@@ -62,9 +71,9 @@ func (a fleetAgent) serve(ctx context.Context) error {
 		})
 	}
 	if err := d.Apply(webhooks); err != nil {
-		return err
+		return nil, nil, errors.Join(err, q.Close())
 	}
-	return d.Run(ctx)
+	return q, d, nil
 }
 
 // arrival is a request as the receiver saw it.
