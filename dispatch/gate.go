@@ -128,6 +128,7 @@ type plan struct {
 // which holding.
 type probe struct {
 	down, offline, throttled bool
+	alone                    bool // what comes next depends on its outcome, which must be in the store
 	digest                   string
 	epoch                    int64
 }
@@ -150,8 +151,7 @@ func (g *gate) planned(now time.Time, unfinished int, notBefore time.Time) plan 
 		probe: probe{down: g.breaker.open, offline: g.offline.is(), throttled: g.throttle.serial, epoch: g.lease.epoch},
 	}
 	limit, busy := g.breaker.limit(g.cfg.Concurrency), g.stats.inFlight
-	if p.ordered || p.offline || p.down || p.throttled {
-		// What comes next depends on the outcome, which must be in the store.
+	if p.alone = p.ordered || p.offline || p.down || p.throttled; p.alone {
 		limit, busy = 1, unfinished
 	}
 	free := limit - busy

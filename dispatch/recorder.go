@@ -16,6 +16,10 @@ const (
 	maxRecordBatch = 200
 )
 
+// gatherFor is how long an outcome waits for others. A sync costs about as much as ten deliveries do
+// besides, and nobody waits for most outcomes to be durable.
+const gatherFor = 2 * time.Millisecond
+
 // unrecorded is an attempt whose outcome is decided. Its delivery stays claimed until that is
 // durable.
 type unrecorded struct {
@@ -23,15 +27,17 @@ type unrecorded struct {
 	d     queue.Delivery
 	event queue.Event // without its body; empty where it cannot be read
 	v     outcome
+	alone bool  // the webhook's next attempt waits until it is durable
 	err   error // of the last try to record it
 }
 
-// recorder makes outcomes durable. An attempt's slot is free once its response is in:
-// what comes in while a call of Store.Record is under way goes together into the next one,
-// so that a sync is not paid for by each.
+// recorder makes outcomes durable. An attempt's slot is free once its response is in: what
+// comes in while a call of Store.Record is under way, and within gatherFor, goes together into
+// the next one, so that a sync is not paid for by each.
 type recorder struct {
 	d      *Dispatcher
 	in     chan *unrecorded
+	hurry  chan struct{} // somebody waits for an outcome that is in
 	failed []*unrecorded // could not be recorded yet
 	retry  backoff
 	// batch and outcomes are those of the call of Store.Record under way, kept for the next one.
@@ -40,7 +46,18 @@ type recorder struct {
 }
 
 func newRecorder(d *Dispatcher) *recorder {
-	return &recorder{d: d, in: make(chan *unrecorded, maxUnrecorded)}
+	return &recorder{d: d, in: make(chan *unrecorded, maxUnrecorded), hurry: make(chan struct{}, 1)}
+}
+
+// take is handed an outcome. It blocks while too many wait.
+func (r *recorder) take(s *unrecorded) {
+	r.in <- s
+	if s.alone {
+		select {
+		case r.hurry <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // run ends once in is closed and empty. After ctx has ended, what cannot be recorded at
@@ -77,9 +94,18 @@ func (r *recorder) run(ctx context.Context) {
 	}
 }
 
-// gather takes what else is there.
+// gather takes what else comes in until somebody waits for one of them.
 func (r *recorder) gather(first *unrecorded) []*unrecorded {
 	r.batch = append(r.batch[:0], first)
+	if !first.alone {
+		// Awake once for all of them.
+		wait := time.NewTimer(gatherFor)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+		case <-r.hurry:
+		}
+	}
 	for len(r.batch) < maxRecordBatch {
 		select {
 		case s, ok := <-r.in:

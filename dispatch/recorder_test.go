@@ -91,6 +91,50 @@ func TestRecorder_ACleanStopRecordsAllThatWasSent(t *testing.T) {
 	})
 }
 
+// countingStore counts the calls that record outcomes.
+type countingStore struct {
+	*modelStore
+	records int
+}
+
+func (s *countingStore) Record(ctx context.Context, outcomes ...queue.Outcome) error {
+	s.records++ // by the recorder's goroutine alone
+	return s.modelStore.Record(ctx, outcomes...)
+}
+
+func TestRecorder_OutcomesWaitForEachOtherUnlessTheirWebhookWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := answering(delivered), answering(delivered)
+		ordered, free := hook("ordered", a), hook("free", b)
+		ordered.Ordered = true
+		store := &countingStore{modelStore: newModelStore()}
+		store.add("ordered", 50)
+		store.add("free", 50)
+		d := New(Options{Store: store})
+		if err := d.Apply([]Webhook{ordered, free}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		begun := time.Now()
+		go func() { done <- d.Run(ctx) }()
+		after(time.Second)
+		for _, sent := range a.all() {
+			if waited := sent.at.Sub(begun); waited > 0 {
+				t.Errorf("an ordered webhook's attempt waited %s for others' outcomes", waited)
+			}
+		}
+		cancel()
+		<-done
+		if n := store.count(queue.Success); n != 100 || len(a.all()) != 50 {
+			t.Errorf("%d of 100 recorded, %d of the ordered ones sent", n, len(a.all()))
+		}
+		if store.records < 50 || store.records > 60 {
+			t.Errorf("recorded in %d parts, want one for each of the ordered ones and few for all others", store.records)
+		}
+	})
+}
+
 // pickyStore refuses one delivery's outcomes.
 type pickyStore struct {
 	*modelStore

@@ -70,7 +70,7 @@ func (s *sender) deliver() {
 		w.complete(d.ID)
 		return
 	}
-	w.d.recorder.in <- &unrecorded{w: w, d: d, event: event, v: v}
+	w.d.recorder.take(&unrecorded{w: w, d: d, event: event, v: v, alone: s.alone})
 }
 
 // unreadable fails a delivery whose event is damaged or no longer there; any other error
@@ -91,7 +91,7 @@ func (s *sender) unreadable(err error) {
 		return
 	}
 	r := send.Result{Class: send.Dead, At: time.Now(), Error: fmt.Sprintf("the event cannot be read from the queue: %v", err)}
-	w.d.recorder.in <- &unrecorded{w: w, d: d, v: w.decide(probe{epoch: s.epoch}, d, r)}
+	w.d.recorder.take(&unrecorded{w: w, d: d, v: w.decide(probe{epoch: s.epoch}, d, r), alone: s.alone})
 }
 
 // sleep waits for d or the end of ctx.
