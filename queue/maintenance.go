@@ -90,6 +90,7 @@ func (m *maintenance) keepSmall(ctx context.Context) {
 			return
 		case <-next.C:
 		}
+		m.restCompactors()
 		touched := m.touched.Swap(false)
 		if !touched && time.Since(busy) >= linger {
 			next.Reset(memoryCalm)
@@ -164,6 +165,8 @@ func (m *maintenance) upkeep(ctx context.Context) error {
 // only when tables are compacted, so collecting, flattening and collecting again
 // finds what once does not.
 func (m *maintenance) reclaim(ctx context.Context) error {
+	m.compactors.begin(m.db)
+	defer m.compactors.end()
 	if err := m.collect(ctx); err != nil {
 		return err
 	}

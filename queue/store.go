@@ -24,7 +24,9 @@ type store struct {
 	counts   counts
 	hints    seekHints
 	recent   recentEvents
-	touched  atomic.Bool // the database was read or written since the memory was last looked at
+
+	compactors compactors
+	touched    atomic.Bool // the database was read or written since the memory was last looked at
 
 	reading sync.RWMutex // held by readers; the database is closed only without them
 }

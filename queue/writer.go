@@ -110,7 +110,9 @@ func (wr *writer) run() {
 		if g.exclusive != nil {
 			err := wr.failure.err()
 			if err == nil {
+				wr.compactors.begin(wr.db)
 				err = g.exclusive.exclusive()
+				wr.compactors.end()
 			}
 			g.exclusive.done <- err
 		}
@@ -245,6 +247,8 @@ func (wr *writer) commit(batch []*request) (err error) {
 func (wr *writer) sync(txn *badger.Txn) error {
 	wr.since.Store(time.Now().UnixNano())
 	defer wr.since.Store(0)
+	wr.compactors.begin(wr.db)
+	defer wr.compactors.end()
 	done := make(chan error, 1)
 	txn.CommitWith(func(err error) { done <- err })
 	select {
