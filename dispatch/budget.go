@@ -45,8 +45,9 @@ func (b *budgets) leave(w *worker) {
 
 // budget shares the bytes out. A webhook that has proved to answer never waits for those
 // that have not: together they get half, so that any number of receivers that hang leaves
-// room. And none gets more than half of what is free, unless it holds nothing, so that
-// there is room for the next one. What does not fit waits its turn.
+// room; and half of that half is for those that hold nothing yet, so that one which was never
+// tried need not wait for them. And none gets more than half of what is free, unless it holds
+// nothing, so that there is room for the next one. What does not fit waits its turn.
 type budget struct {
 	limit int64
 
@@ -107,6 +108,8 @@ func (b *budget) fits(w *worker, size int64, c class) bool {
 	case c.huge:
 		return !b.huge && (c.proven || len(b.lines[class{proven: true, huge: true}]) == 0)
 	case b.used+size > b.limit, !c.proven && b.unproven+size > b.limit/2:
+		return false
+	case !c.proven && c.more && b.unproven+size > b.limit/4:
 		return false
 	}
 	return !c.more || len(b.lines[class{proven: c.proven}]) == 0 && b.held[w]+size <= (b.limit-b.used)/2

@@ -96,6 +96,24 @@ func TestBudget_WhoHoldsSomethingDoesNotOvertakeWhoHoldsNothing(t *testing.T) {
 	}
 }
 
+func TestBudget_WhoWasNeverTriedDoesNotWaitForThoseThatHang(t *testing.T) {
+	b := newBudget(smallOnes)
+	var hanging []*worker
+	for range 20 {
+		hanging = append(hanging, &worker{wake: make(chan struct{}, 1)})
+	}
+	for range 8 {
+		for _, w := range hanging {
+			b.take(w, 1, class{})
+		}
+	}
+	for i := range smallOnes / 4 {
+		if _, ok := b.take(&worker{wake: make(chan struct{}, 1)}, 1, class{}); !ok {
+			t.Fatalf("one that is tried for the first time, after %d others, waits (%d hang)", i, b.unproven)
+		}
+	}
+}
+
 func TestBudget_OneThatIsProvenNoMoreLetsThoseBehindItGo(t *testing.T) {
 	b := newBudget(100)
 	var workers []*worker
