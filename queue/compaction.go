@@ -68,13 +68,16 @@ func (o *outputs) begun(keys uint64) {
 
 var errNoTable = errors.New("a table could not be created, and Badger does not say why (no memory, room or descriptor for it?)")
 
-// await returns once every table that was begun is there, or says that one never will be.
+// await returns once every table that was begun is there, or says that one never will be. It
+// looks for who makes them only where that takes long: the stacks of a thousand goroutines
+// beside many endpoints that hang were more work than the tables.
 func (o *outputs) await() error {
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+	const longest = 50 * time.Millisecond
+	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
 		if o.allThere() {
 			return nil
 		}
-		if !runs("(*levelsController).subcompact") {
+		if pause == longest && !runs("(*levelsController).subcompact") {
 			// Those that were being made when allThere looked may be there by now.
 			if o.allThere() {
 				return nil
