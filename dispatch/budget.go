@@ -11,20 +11,29 @@ import (
 // waits for what is large.
 const (
 	largeBytes = 6 << 20
-	smallOnes  = 256
+	// largeIfSmall is that where there is little memory (Options.SmallMemory): what is in use beside it
+	// leaves the collector and the pages of files so little room that both would work without a pause.
+	largeIfSmall = 3 << 20
+	smallOnes    = 256
 	// smallBody is up to where a body is small.
 	smallBody = 16 << 10
 	// leastBytes is what the smallest of the large ones counts for, with its connection.
 	leastBytes = 64 << 10
 	// hugeBody goes alone, beside the budget: waiting for that much room it would keep all
 	// others out meanwhile, or never find it.
-	hugeBody = largeBytes / 4
+	hugeBody = largeIfSmall / 2
 )
 
 // budgets are what attempts need a share of: each of the one for its size.
 type budgets struct{ small, large *budget }
 
-func newBudgets() *budgets { return &budgets{newBudget(smallOnes), newBudget(largeBytes)} }
+func newBudgets(smallMemory bool) *budgets {
+	large := int64(largeBytes)
+	if smallMemory {
+		large = largeIfSmall
+	}
+	return &budgets{newBudget(smallOnes), newBudget(large)}
+}
 
 // take asks for what an attempt with a body of a size needs. Without it w stands in line, and
 // is poked when it may be there.

@@ -60,6 +60,24 @@ func TestBudget_HoldsWhateverIsAskedOfIt(t *testing.T) {
 	}
 }
 
+func TestBudget_WithLittleMemoryFewerLargeEventsAreUnderWay(t *testing.T) {
+	for small, want := range map[bool]int{false: 6, true: 3} {
+		b, n := newBudgets(small), 0
+		for range 10 {
+			if _, ok := b.take(&worker{wake: make(chan struct{}, 1)}, 1<<20, true); ok {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("%d events of 1 MiB are under way, want %d (little memory: %t)", n, want, small)
+		}
+		unproven := newBudgets(small)
+		if _, ok := unproven.take(&worker{wake: make(chan struct{}, 1)}, hugeBody, false); !ok {
+			t.Errorf("the largest that does not go alone has no room (little memory: %t)", small)
+		}
+	}
+}
+
 func TestBudget_NobodyWaitsBehindOneThatMustLeaveRoomForIt(t *testing.T) {
 	b := newBudget(100)
 	some, next := &worker{wake: make(chan struct{}, 1)}, &worker{wake: make(chan struct{}, 1)}

@@ -76,9 +76,11 @@ type Options struct {
 	// Agent is this agent's name among those that share the store; "" where it has one alone.
 	Agent string
 	// Grace is how long attempts under way may continue once Run's context has ended.
-	Grace      time.Duration
-	Logger     *slog.Logger          // nil: none
-	Registerer prometheus.Registerer // nil: metrics are kept but not registered
+	Grace time.Duration
+	// SmallMemory: there is little, as in a small container. Fewer large events are under way at once.
+	SmallMemory bool
+	Logger      *slog.Logger          // nil: none
+	Registerer  prometheus.Registerer // nil: metrics are kept but not registered
 	// Notice is told of what people should hear of; nil: nobody is. It must not block.
 	Notice func(Notice)
 	// Attempted is told of each attempt whose outcome is durable, with its event's trace; nil:
@@ -125,7 +127,7 @@ func New(o Options) *Dispatcher {
 		notice:  o.Notice,
 		traced:  o.Attempted,
 		workers: map[string]*worker{},
-		budget:  newBudgets(),
+		budget:  newBudgets(o.SmallMemory),
 		reads:   make(chan struct{}, maxReads),
 	}
 	d.recorder = newRecorder(d)

@@ -93,7 +93,8 @@ func Open(ctx context.Context, p *Plan, o Options) (_ *Agent, err error) {
 	commits := traced{a.queue, a.telemetry}
 	a.sources = newSources(a.queue, log)
 	a.dispatcher = dispatch.New(dispatch.Options{
-		Store: owning{a.queue, a.sources}, Agent: cfg.AgentName(), Grace: o.Grace, Logger: log, Registerer: a.registry,
+		Store: owning{a.queue, a.sources}, Agent: cfg.AgentName(), Grace: o.Grace, SmallMemory: o.SmallMemory,
+		Logger: log, Registerer: a.registry,
 		Notice: func(n dispatch.Notice) { a.announcer.noticed(n) }, Attempted: a.telemetry.Attempted,
 	})
 	a.announcer = newAnnouncer(commits, a.dispatcher.RouteOwn, log)
