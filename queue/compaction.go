@@ -31,16 +31,18 @@ import (
 // gone: it is put aside before the process ends, since Badger deletes what the MANIFEST does
 // not name when it opens, and badgercheck.Repair names it.
 type outputs struct {
-	dir string
+	dir  string
+	runs func(function string) bool
 
 	mu       sync.Mutex
+	begins   int                 // calls of begun
 	expected map[uint32]int      // by number of keys
 	seen     map[string]struct{} // tables that are accounted for, as far as they are there
 	made     map[string]struct{} // of those, the ones that the MANIFEST has yet to name
 }
 
 func newOutputs(dir string) *outputs {
-	return &outputs{dir: dir, expected: map[uint32]int{}, made: map[string]struct{}{}}
+	return &outputs{dir: dir, runs: runs, expected: map[uint32]int{}, made: map[string]struct{}{}}
 }
 
 func (o *outputs) list() []string {
@@ -64,6 +66,7 @@ func (o *outputs) begun(keys uint64) {
 		}
 	}
 	o.expected[uint32(keys)]++
+	o.begins++
 }
 
 var errNoTable = errors.New("a table could not be created, and Badger does not say why (no memory, room or descriptor for it?)")
@@ -77,15 +80,31 @@ func (o *outputs) await() error {
 		if o.allThere() {
 			return nil
 		}
-		if pause == longest && !runs("(*levelsController).subcompact") {
-			// Those that were being made when allThere looked may be there by now.
+		if begins := o.begunSoFar(); pause == longest && !o.runs("(*levelsController).subcompact") {
+			// Those that were being made when allThere looked may be there by now; and it takes a
+			// while to go through the stacks, in which another compaction may have begun one.
 			if o.allThere() {
 				return nil
 			}
-			return errNoTable
+			if o.begunSoFar() == begins {
+				return errNoTable
+			}
 		}
 		time.Sleep(pause)
 	}
+}
+
+func (o *outputs) begunSoFar() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.begins
+}
+
+// unnamed are the tables that the MANIFEST may have yet to name.
+func (o *outputs) unnamed() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Collect(maps.Keys(o.made))
 }
 
 // allThere strikes out the expected tables that are there, and reports whether none is left.
@@ -115,19 +134,23 @@ func (o *outputs) allThere() bool {
 // were any. It asks once no compaction runs, when each has named all that it will; if one
 // does for longer, the next to be done asks.
 func (o *outputs) putAside() (lost bool) {
-	for tries := 0; runs("(*levelsController).runCompactDef"); tries++ {
+	made := o.unnamed() // before it looks who runs: what is made meanwhile is not named yet
+	for tries := 0; o.runs("(*levelsController).runCompactDef"); tries++ {
 		if tries == 10 {
 			return false
 		}
 		time.Sleep(time.Millisecond)
+		made = o.unnamed()
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, path := range badgercheck.Unnamed(o.dir, slices.Collect(maps.Keys(o.made))) {
+	for _, path := range badgercheck.Unnamed(o.dir, made) {
 		lost = true
 		_ = os.Rename(path, path+badgercheck.LostExt) // the disk fails anyway
 	}
-	clear(o.made)
+	for _, path := range made {
+		delete(o.made, path)
+	}
 	return lost
 }
 
