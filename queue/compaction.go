@@ -118,10 +118,14 @@ func (o *outputs) allThere() bool {
 			continue
 		}
 		keys, err := badgercheck.TableKeys(path)
-		if err != nil || o.expected[keys] == 0 {
-			continue // being made, or a flush's
+		if err != nil {
+			continue // being made, or removed
 		}
-		there[path], o.made[path] = struct{}{}, struct{}{}
+		there[path] = struct{}{}
+		if o.expected[keys] == 0 {
+			continue // a flush's
+		}
+		o.made[path] = struct{}{}
 		if o.expected[keys]--; o.expected[keys] == 0 {
 			delete(o.expected, keys)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -111,30 +112,56 @@ func TableKeys(path string) (keys uint32, err error) {
 	return keys, err
 }
 
-// withIndex passes a table's index to f.
+// withIndex passes a table's index to f. It maps nothing: Badger truncates the tables that it
+// removes, and a page that is gone by then would end the process.
 func withIndex(path string, f func(index *fb.TableIndex)) (err error) {
 	defer func() {
 		if recover() != nil { // an index that is odd for all its checksum
 			err = errTable
 		}
 	}()
-	return withMapped(path, func(table []byte) error {
-		rest, sum, ok := cutSum(table)
-		if !ok || len(rest) < 4 {
-			return errTable
-		}
-		size := int64(binary.BigEndian.Uint32(rest[len(rest)-4:]))
-		rest = rest[:len(rest)-4]
-		if size == 0 || size > int64(len(rest)) {
-			return errTable
-		}
-		raw := rest[int64(len(rest))-size:]
-		if !sumMatches(raw, sum) {
-			return errTable
-		}
-		f(fb.GetRootAsTableIndex(raw, 0))
-		return nil
-	})
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	end := info.Size()
+	sum, err := cutLast(file, &end)
+	if err != nil {
+		return err
+	}
+	raw, err := cutLast(file, &end)
+	if err != nil {
+		return err
+	}
+	if len(raw) == 0 || !sumMatches(raw, sum) {
+		return errTable
+	}
+	f(fb.GetRootAsTableIndex(raw, 0))
+	return nil
+}
+
+// cutLast reads what stands before its own length at the end of a file, and moves the end before it.
+func cutLast(file io.ReaderAt, end *int64) ([]byte, error) {
+	const number = 4
+	var size [number]byte
+	if *end -= number; *end < 0 {
+		return nil, errTable
+	}
+	if _, err := file.ReadAt(size[:], *end); err != nil {
+		return nil, err
+	}
+	n := int64(binary.BigEndian.Uint32(size[:]))
+	if *end -= n; *end < 0 {
+		return nil, errTable
+	}
+	data := make([]byte, n)
+	_, err := file.ReadAt(data, *end)
+	return data, err
 }
 
 // cutSum takes the checksum off the end of data.
